@@ -1,1 +1,4 @@
-//! stoop
+//! stoop: the response fleet for Falco.
+pub mod health;
+pub mod metrics;
+pub mod worker;
