@@ -140,7 +140,7 @@ impl Metrics {
         }
         self.outage.reset();
         for (dependency, _) in outages.current() {
-            self.outage.with_label_values(&[dependency.kind]).set(1);
+            self.outage.with_label_values(&[dependency.as_str()]).set(1);
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;

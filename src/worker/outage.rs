@@ -1,30 +1,12 @@
 //! Outages of what the worker depends on. While there is one, intake is held and no attempts are used up.
 
 use std::{
-    collections::BTreeMap,
-    fmt,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use playbooks::act::Dependency;
 use tokio::{sync::watch, time::Instant};
-
-/// Something outside that responses can't do without. The name tells two sinks, or two subscriptions, apart.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Dependency {
-    /// What it is, from a closed set.
-    pub kind: &'static str,
-    /// Which one, as the configuration names it.
-    pub name: Option<String>,
-}
-
-impl fmt::Display for Dependency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "{} {name}", self.kind),
-            None => f.write_str(self.kind),
-        }
-    }
-}
 
 /// The outages of now, counted by who waits for their end.
 ///
@@ -32,7 +14,7 @@ impl fmt::Display for Dependency {
 /// of them, or their giving up, ends it. So there is no probe to keep, and none to get wrong.
 #[derive(Debug)]
 pub struct Outages {
-    current: Mutex<BTreeMap<Dependency, Current>>,
+    current: Mutex<HashMap<Dependency, Current>>,
     hold: watch::Sender<bool>,
 }
 
@@ -101,7 +83,7 @@ impl Outages {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Dependency, Current>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Dependency, Current>> {
         // Nothing panics while it is held, and counts would be right if it did.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,7 +107,7 @@ mod tests {
     use super::*;
 
     fn api() -> Dependency {
-        Dependency { kind: "kubernetes-api", name: None }
+        Dependency::KubernetesApi
     }
 
     #[test]
@@ -134,7 +116,7 @@ mod tests {
         let hold = outages.hold();
         let first = outages.enter(api(), "connection refused");
         let second = outages.enter(api(), "connection refused");
-        let sink = outages.enter(Dependency { kind: "sink", name: Some("slack".into()) }, "503");
+        let sink = outages.enter(Dependency::Sink("slack".into()), "503");
         drop(first);
         drop(sink);
         assert!(*hold.borrow());
