@@ -1,1 +1,3 @@
 //! stoop
+
+pub mod demo;
