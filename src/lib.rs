@@ -1,4 +1,5 @@
 //! stoop: the response fleet for Falco.
+pub mod demo;
 pub mod health;
 pub mod metrics;
 pub mod worker;
