@@ -98,6 +98,16 @@ impl Playbook {
         !self.selector.object.is_empty()
     }
 
+    /// Whether it asks for the labels of the object's namespace, which cost a read of their own.
+    pub fn needs_namespace_labels(&self) -> bool {
+        !self.selector.object.namespace_labels.is_empty()
+    }
+
+    /// Whether it asks for the object's owners, whose chain costs reads of its own.
+    pub fn needs_owners(&self) -> bool {
+        self.selector.object.owners.is_some()
+    }
+
     /// Whether `namespaces` and `target` hold for a verified object.
     pub fn selects(&self, facts: &Facts) -> bool {
         self.selector.object.holds(facts)
