@@ -1,1 +1,28 @@
-//! brokers
+//! Bytes in, settlement out: message brokers behind one contract of at-least-once delivery.
+//!
+//! What lives here: receiving, filtering before anything is copied, backpressure by permits, settling
+//! (ack, retry, dead letter) and draining, for every broker alike ([`pump`]), and the brokers themselves, each in
+//! a module of its own that is the only one to name its client library. What may not: anything of Falco or
+//! Kubernetes. A payload is bytes, and why a message failed is the caller's business.
+//!
+//! A broker is a [`Receiver`] and a [`Ledger`]. [`pump::run`] joins the two with a filter and a handler:
+//!
+//! ```text
+//! Receiver ── filter ── permit ── Delivery ──▶ handler ── ack | retry | dead letter ──▶ Ledger
+//!                └ skip ──────────────────────────────────────────────────────────────▶ Ledger
+//! ```
+
+pub mod contract;
+pub mod dead_letter;
+pub mod delivery;
+pub mod lease;
+pub mod message;
+pub mod pool;
+pub mod pump;
+
+pub use contract::{AckStrength, Attempts, Capabilities, Demand, Error, Ledger, Receiver, Settled};
+pub use dead_letter::{DeadLetter, DeadLetterError};
+pub use delivery::Delivery;
+pub use lease::Lease;
+pub use message::{Attempt, Borrowed, Message, MessageId};
+pub use pool::{Permit, Pool};

@@ -1,0 +1,47 @@
+//! How long a delivery is ours: the broker may ask for it back, or have taken it already.
+
+use tokio_util::sync::CancellationToken;
+
+/// The right to work on a message and to settle it.
+///
+/// A receiver ends it in two steps: [`closing`](Self::close) asks for the message back (a Kafka revoke in progress):
+/// what runs may finish, nothing new starts. [`lost`](Self::lose) says it is gone: whoever works on it stops before
+/// the next effect, and settling it would be fenced.
+#[derive(Clone, Debug, Default)]
+pub struct Lease {
+    closing: CancellationToken,
+    lost: CancellationToken,
+}
+
+impl Lease {
+    /// A lease that holds until told otherwise.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks for everything under this lease back.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Ends the lease at once.
+    pub fn lose(&self) {
+        self.closing.cancel();
+        self.lost.cancel();
+    }
+
+    /// Whether new work on the message should not be started.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// Whether the message is no longer ours.
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_cancelled()
+    }
+
+    /// Fires when the message is no longer ours.
+    pub fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+}

@@ -1,0 +1,86 @@
+//! What a broker carries: a message as the client lends it, and as the worker owns it.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+/// A message still in the client's buffer: looked at by the filter, copied only when it is kept.
+pub trait Borrowed {
+    /// The body, as the publisher sent it.
+    fn payload(&self) -> &[u8];
+    /// Copies the message out of the client's buffer.
+    fn detach(self) -> Message;
+}
+
+/// A message that the worker owns.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Where the broker keeps it; the same at every redelivery.
+    pub id: MessageId,
+    /// The body, byte for byte.
+    pub payload: Bytes,
+    /// The record's key, where the broker knows keys.
+    pub key: Option<Bytes>,
+    /// Headers or attributes, in the publisher's order; a name can repeat.
+    pub headers: Vec<(String, Bytes)>,
+    /// When the broker or the publisher stamped it.
+    pub published: Option<Timestamp>,
+    /// Which delivery the broker takes this to be.
+    pub attempt: Attempt,
+}
+
+/// How often the broker has delivered a message, and how far that count can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Counted durably by the broker; the first delivery is 1.
+    Exact(u32),
+    /// Counted by the broker, but forgotten or doubled by some of its failures.
+    Hint(u32),
+    /// The broker keeps no count.
+    Unknown,
+}
+
+/// A message's place on its broker: stable across redelivery, and so fit for deduplication and dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId {
+    stream: Arc<str>,
+    partition: Option<i32>,
+    sequence: u64,
+}
+
+impl MessageId {
+    /// A record of a partitioned log: Kafka's topic, partition and offset.
+    pub fn in_partition(topic: Arc<str>, partition: i32, offset: u64) -> Self {
+        Self { stream: topic, partition: Some(partition), sequence: offset }
+    }
+
+    /// A message of a stream with one sequence.
+    pub fn in_stream(stream: Arc<str>, sequence: u64) -> Self {
+        Self { stream, partition: None, sequence }
+    }
+
+    /// The topic or stream.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// The partition, where the stream has any.
+    pub fn partition(&self) -> Option<i32> {
+        self.partition
+    }
+
+    /// The offset in the partition, or the sequence in the stream.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.partition {
+            Some(partition) => write!(f, "{}/{partition}/{}", self.stream, self.sequence),
+            None => write!(f, "{}/{}", self.stream, self.sequence),
+        }
+    }
+}
