@@ -19,6 +19,7 @@ pub mod lease;
 pub mod message;
 pub mod pool;
 pub mod pump;
+pub mod secret;
 
 pub use contract::{AckStrength, Attempts, Capabilities, Demand, Error, Ledger, Receiver, Settled};
 pub use dead_letter::{DeadLetter, DeadLetterError};
@@ -26,3 +27,4 @@ pub use delivery::Delivery;
 pub use lease::Lease;
 pub use message::{Attempt, Borrowed, Message, MessageId};
 pub use pool::{Permit, Pool};
+pub use secret::{Secret, SecretError};
