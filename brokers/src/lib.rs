@@ -17,6 +17,8 @@ pub mod conformance;
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod lease;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
