@@ -19,6 +19,8 @@ pub mod lease;
 pub mod message;
 pub mod pool;
 pub mod pump;
+pub mod secret;
+pub mod size;
 
 pub use contract::{AckStrength, Attempts, Capabilities, Demand, Error, Ledger, Receiver, Settled};
 pub use dead_letter::{DeadLetter, DeadLetterError};
@@ -26,3 +28,5 @@ pub use delivery::Delivery;
 pub use lease::Lease;
 pub use message::{Attempt, Borrowed, Message, MessageId};
 pub use pool::{Permit, Pool};
+pub use secret::{Secret, SecretError};
+pub use size::ByteSize;
