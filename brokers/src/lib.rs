@@ -15,6 +15,8 @@
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
+#[cfg(feature = "journal")]
+pub mod journal;
 pub mod lease;
 pub mod message;
 pub mod pool;
