@@ -1,1 +1,2 @@
-//! stoop
+//! stoop: the response fleet for Falco.
+pub mod demo;

@@ -1,0 +1,124 @@
+//! The command line: what each command is called, what it takes and what its help teaches.
+//!
+//! One module a command; each ends in an exit code: 0 done, 1 done but something is wrong, 2 it could not be tried.
+
+pub mod check;
+pub mod event;
+pub mod explain;
+pub mod run;
+pub mod schema;
+pub mod setup;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::{config, demo, telemetry::LogFormat};
+
+/// The response fleet for Falco: acknowledges an event only after its playbook has succeeded.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = "\
+Examples:
+  stoop demo                            the whole way of an event, with no broker and no cluster
+  stoop check -c stoop.yaml --cluster   configuration, playbooks and permissions, before running
+  stoop run -c stoop.yaml --mode observe
+                                        a worker that only says what it would do
+  stoop event --rule 'Terminal shell in container' --pod shop/web-7d4b9 --to falco
+                                        what Falco would say about that pod now")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How log lines look; they go to standard error
+    #[arg(long, global = true, value_enum, default_value_t, env = "STOOP_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a worker
+    Run(run::Run),
+    /// Show the whole way of an event, with no broker and no cluster
+    Demo(demo::Options),
+    /// Check configuration and playbooks, and with --cluster the permissions
+    Check(check::Check),
+    /// Send what Falco would say now about a live pod
+    Event(event::Event),
+    /// Explain why an event would or would not match, and what would be done
+    Explain(explain::Explain),
+    /// Create or check what the subscriptions need on their brokers; never deletes
+    Setup(setup::Setup),
+    /// Print a JSON Schema, for editors
+    Schema(schema::Schema),
+    /// Print completions for a shell
+    #[command(after_help = "Example: stoop completions bash > /etc/bash_completion.d/stoop")]
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration file [default: stoop.yaml, where there is one]
+    #[arg(short, long, value_name = "FILE", env = "STOOP_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// Reads the configuration, with what the environment overrides.
+    ///
+    /// # Errors
+    /// It can't be read or is not valid; the text says where and what to do.
+    pub fn load(&self) -> Result<config::Config, config::Error> {
+        config::load(self.config.as_deref())
+    }
+}
+
+/// Why a command could not be tried, in words for the one who called it.
+#[derive(Debug)]
+pub struct Refused(pub String);
+
+impl<E: std::error::Error> From<E> for Refused {
+    fn from(error: E) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self(text)
+    }
+}
+
+/// What a command ends in.
+pub type Ended = Result<ExitCode, Refused>;
+
+impl Cli {
+    /// Runs the command.
+    pub async fn run(self) -> ExitCode {
+        crate::telemetry::init(self.log_format);
+        let ended = match self.command {
+            Command::Run(command) => command.run().await,
+            Command::Demo(options) => demo::run(options).await,
+            Command::Check(command) => command.run().await,
+            Command::Event(command) => command.run().await,
+            Command::Explain(command) => command.run().await,
+            Command::Setup(command) => command.run().await,
+            Command::Schema(command) => command.run(),
+            Command::Completions { shell } => {
+                let mut command = Self::command();
+                clap_complete::generate(shell, &mut command, "stoop", &mut std::io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
+        };
+        ended.unwrap_or_else(|Refused(why)| {
+            use std::io::Write;
+            // Nothing is left to tell it to where standard error is gone.
+            let _ = writeln!(std::io::stderr(), "stoop: {why}");
+            ExitCode::from(2)
+        })
+    }
+}

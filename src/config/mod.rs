@@ -1,0 +1,143 @@
+//! The configuration: `stoop.yaml`, overridden key by key from the environment.
+//!
+//! Only what the file says and whether it contradicts itself lives here. A broker's or a notifier's own keys belong to its
+//! crate, and what the parts do with their values is theirs.
+
+mod duration;
+mod env;
+mod load;
+mod subscription;
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use bytesize::ByteSize;
+use playbooks::act::notify;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use duration::Span;
+pub use load::{Error, load, parse};
+pub use subscription::{Broker, Subscription};
+
+/// A worker's configuration. Every key has a default.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Config {
+    /// The cluster that this worker acts in.
+    pub cluster: Cluster,
+    /// Playbook files, and folders of them.
+    pub playbooks: Vec<PathBuf>,
+    /// Streams of events, by name. Without any, the worker runs on a journal.
+    pub subscriptions: BTreeMap<String, Subscription>,
+    /// Where notifications go, by name.
+    pub notifiers: BTreeMap<String, notify::Config>,
+    /// The notifiers that are told of every refused, failed or dead-lettered containment.
+    pub default_notifiers: Vec<String>,
+    /// The probes and metrics.
+    pub health: Health,
+    /// stoop's own namespace, in which nothing is ever a target.
+    pub namespace: String,
+    /// What stops all containment at once.
+    pub kill_switch: KillSwitch,
+    /// Bounds.
+    pub limits: Limits,
+    /// What is protected beyond what the code protects already.
+    pub protect: Protect,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cluster: Cluster::default(),
+            playbooks: Vec::new(),
+            subscriptions: BTreeMap::new(),
+            notifiers: BTreeMap::new(),
+            default_notifiers: Vec::new(),
+            health: Health::default(),
+            namespace: "stoop".to_owned(),
+            kill_switch: KillSwitch::default(),
+            limits: Limits::default(),
+            protect: Protect::default(),
+        }
+    }
+}
+
+/// The cluster that a worker acts in. The API server is found as kubectl finds it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Cluster {
+    /// Its name in events. An event of another cluster is passed over.
+    pub name: Option<String>,
+    /// Whether an event that names no cluster is refused.
+    pub require: bool,
+    /// The output field that names the cluster.
+    pub field: String,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self { name: None, require: false, field: "static.cluster".to_owned() }
+    }
+}
+
+/// The port for probes and metrics. It changes nothing, whoever asks.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2806)) }
+    }
+}
+
+/// What stops all containment at once; read before every action.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct KillSwitch {
+    /// A file: containment stops while it exists, unless it says `off`.
+    pub file: Option<PathBuf>,
+    /// A ConfigMap in stoop's namespace: containment stops while its key `stop` says anything but `off`.
+    pub config_map: Option<String>,
+}
+
+/// Bounds on what a worker holds and on how long it takes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Events worked on at once, over all subscriptions.
+    pub concurrency: usize,
+    /// Bytes of events held at once.
+    #[schemars(with = "String")]
+    pub memory: ByteSize,
+    /// How long a drain may take after SIGTERM.
+    pub drain: Span,
+    /// How long one request of an action may take.
+    pub action_timeout: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            concurrency: 256,
+            memory: ByteSize::mib(64),
+            drain: Span::from_secs(20),
+            action_timeout: Span::from_secs(30),
+        }
+    }
+}
+
+/// Adds to what is protected; nothing here takes away.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Protect {
+    /// Namespaces, by name or glob.
+    pub namespaces: Vec<String>,
+}

@@ -1,0 +1,28 @@
+//! Takes away what belongs to something that is gone: a namespace, or the controller that made it.
+
+use serde_json::Value;
+
+use crate::demo::kubernetes::kinds::{Kind, NAMESPACE};
+use crate::demo::kubernetes::meta;
+use crate::demo::kubernetes::store::{Key, Store};
+
+pub(super) fn collect(store: &mut Store) {
+    let orphans = store.iter().filter(|(_, object)| is_orphan(store, object));
+    let orphans: Vec<Key> = orphans.map(|(key, _)| key.clone()).collect();
+    for key in orphans {
+        store.remove(&key);
+    }
+}
+
+fn is_orphan(store: &Store, object: &Value) -> bool {
+    let namespace = meta::namespace(object);
+    if !namespace.is_empty() && store.get(&Key::new(&NAMESPACE, "", namespace)).is_none() {
+        return true;
+    }
+    let Some(owner) = meta::controller(object) else { return false };
+    let text = |field: &str| owner[field].as_str().unwrap_or_default();
+    // An owner of a kind that isn't served here can't be looked up: it gets the benefit of the doubt.
+    let Some(kind) = Kind::named(text("apiVersion"), text("kind")) else { return false };
+    let found = store.get(&Key::new(kind, namespace, text("name")));
+    found.is_none_or(|found| meta::uid(found) != text("uid"))
+}

@@ -1,0 +1,89 @@
+//! What goes over the wire: every request that came in, and what was made to go wrong with it.
+
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::{Method, StatusCode};
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// A request that came in, in the words of the wire.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// Its path, without the query.
+    pub path: String,
+    /// Its query, without the question mark; empty if there is none.
+    pub query: String,
+    /// Its body; null if there is none or it is no JSON.
+    pub body: Value,
+    /// The status of the answer; none while the answer is out.
+    pub answered: Option<StatusCode>,
+}
+
+/// What goes wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not carried out and answered with this status.
+    Answer(StatusCode),
+    /// It is not carried out and never answered.
+    Hang,
+    /// It is carried out and never answered.
+    LoseAnswer,
+}
+
+type FaultRule = Box<dyn Fn(&Request) -> Option<Fault> + Send>;
+
+pub(super) struct Traffic {
+    faults: Mutex<FaultRule>,
+    /// In order of arrival; a watch, so that whoever waits for a request is woken by it.
+    requests: watch::Sender<Vec<Request>>,
+}
+
+/// Which request of the record an answer belongs to.
+pub(super) struct Ticket(usize);
+
+impl Traffic {
+    pub(super) fn new() -> Traffic {
+        Traffic { faults: Mutex::new(Box::new(|_| None)), requests: watch::Sender::default() }
+    }
+
+    pub(super) fn disturb(&self, rule: FaultRule) {
+        // A rule that panicked in another request is replaced all the same.
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = rule;
+    }
+
+    /// Records the request and tells what is to go wrong with it.
+    pub(super) fn received(&self, request: Request) -> (Ticket, Option<Fault>) {
+        let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner)(&request);
+        let mut index = 0;
+        self.requests.send_modify(|requests| {
+            index = requests.len();
+            requests.push(request);
+        });
+        (Ticket(index), fault)
+    }
+
+    pub(super) fn answered(&self, ticket: Ticket, status: StatusCode) {
+        self.requests.send_modify(|requests| {
+            if let Some(request) = requests.get_mut(ticket.0) {
+                request.answered = Some(status);
+            }
+        });
+    }
+
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.requests.borrow().clone()
+    }
+
+    pub(super) async fn saw(&self, wanted: impl Fn(&Request) -> bool) -> Request {
+        let mut requests = self.requests.subscribe();
+        loop {
+            if let Some(found) = requests.borrow_and_update().iter().find(|seen| wanted(seen)) {
+                return found.clone();
+            }
+            // Can't fail: the sender lives as long as `self`.
+            drop(requests.changed().await);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The probes and the metrics: a port that only tells.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    metrics::Metrics,
+    worker::{outage::Outages, readiness::Readiness},
+};
+
+/// What the port tells of.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Outages, which make a worker unready and never unhealthy: a restart would not end them.
+    pub outages: Arc<Outages>,
+    /// Which subscriptions are up.
+    pub readiness: Arc<Readiness>,
+}
+
+/// What `/readyz` says.
+#[derive(Debug, Serialize)]
+struct Ready {
+    ready: bool,
+    /// Why not, a line each.
+    waiting: Vec<String>,
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics` until stopped. Returns the bound address at once.
+///
+/// # Errors
+/// The address can't be bound.
+pub async fn serve(
+    listen: SocketAddr,
+    health: Health,
+    stop: CancellationToken,
+) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(health);
+    let served = tokio::spawn(async move {
+        let stopped = async move { stop.cancelled().await };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "the health port failed");
+        }
+    });
+    Ok((address, served))
+}
+
+async fn readyz(State(health): State<Health>) -> Response {
+    let away = health.outages.current().into_iter().map(|(what, why)| format!("{what}: {why}"));
+    let waiting: Vec<_> = away.chain(health.readiness.waiting()).collect();
+    let ready = waiting.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Ready { ready, waiting })).into_response()
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
+    match health.metrics.render(&health.outages) {
+        Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics can't be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

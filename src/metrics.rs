@@ -1,0 +1,169 @@
+//! What the worker counts, for Prometheus. Labels come from closed sets: names in the configuration and `as_str()`.
+
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+
+use brokers::{Pool, pump::Passed};
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::worker::outage::Outages;
+
+/// The worker's metrics, under one registry.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Events by what their decoding and matching came to.
+    pub events: IntCounterVec,
+    /// Settled deliveries, by how.
+    pub settled: IntCounterVec,
+    /// Finished responses, by playbook, mode and outcome.
+    pub responses: IntCounterVec,
+    /// Finished steps, by action and outcome.
+    pub actions: IntCounterVec,
+    /// Refusals, by the guardrail that refused.
+    pub refusals: IntCounterVec,
+    /// Attempts of a response after its first.
+    pub retries: IntCounterVec,
+    /// From the event's own time to its first applied action.
+    pub time_to_effect: Histogram,
+    messages: IntCounterVec,
+    in_flight: IntGaugeVec,
+    lag: IntGaugeVec,
+    oldest: GaugeVec,
+    outage: IntGaugeVec,
+    subscriptions: Mutex<Vec<Watched>>,
+}
+
+/// How far behind a subscription is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lag {
+    /// Messages not settled yet, those in flight included.
+    pub messages: u64,
+    /// Age of the oldest of them in seconds, where the broker tells.
+    pub oldest_seconds: Option<f64>,
+}
+
+type LagOf = Box<dyn Fn() -> Option<Lag> + Send + Sync>;
+
+struct Watched {
+    name: String,
+    passed: Arc<Passed>,
+    pool: Pool,
+    lag: LagOf,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Fresh metrics in a registry of their own.
+    ///
+    /// # Errors
+    /// Two metrics of one name, which a test would show.
+    pub fn new() -> prometheus::Result<Arc<Self>> {
+        let registry = Registry::new_custom(Some("stoop".into()), None)?;
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
+        let seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
+        let time_to_effect = Histogram::with_opts(
+            HistogramOpts::new(
+                "time_to_effect_seconds",
+                "From the event's time to its response's first applied action",
+            )
+            .buckets(seconds.to_vec()),
+        )?;
+        registry.register(Box::new(time_to_effect.clone()))?;
+        let oldest = GaugeVec::new(
+            Opts::new("oldest_unsettled_seconds", "Age of the oldest unsettled message"),
+            &["subscription"],
+        )?;
+        registry.register(Box::new(oldest.clone()))?;
+        Ok(Arc::new(Self {
+            events: counter(
+                "events_total",
+                "Decoded events by what they came to",
+                &["subscription", "result"],
+            )?,
+            settled: counter("settled_total", "Settled deliveries", &["subscription", "how"])?,
+            responses: counter(
+                "responses_total",
+                "Finished responses",
+                &["playbook", "mode", "outcome"],
+            )?,
+            actions: counter("actions_total", "Finished actions", &["action", "outcome"])?,
+            refusals: counter("refusals_total", "Responses refused", &["guardrail"])?,
+            retries: counter("retries_total", "Attempts after the first", &["cause"])?,
+            messages: counter(
+                "messages_total",
+                "Messages received by what became of them",
+                &["subscription", "fate"],
+            )?,
+            in_flight: gauge("in_flight", "Deliveries held now", &["subscription"])?,
+            lag: gauge("lag", "Messages not settled yet", &["subscription"])?,
+            outage: gauge("outage", "1 while something depended on is away", &["dependency"])?,
+            time_to_effect,
+            oldest,
+            registry,
+            subscriptions: Mutex::default(),
+        }))
+    }
+
+    /// Reads a subscription's counters and lag at every scrape from now on.
+    pub fn watch(&self, name: &str, passed: Arc<Passed>, pool: Pool, lag: LagOf) {
+        let watched = Watched { name: name.to_owned(), passed, pool, lag };
+        let mut subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was built anew takes the place of its predecessor.
+        subscriptions.retain(|other| other.name != name);
+        subscriptions.push(watched);
+    }
+
+    /// The text that Prometheus scrapes.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn render(&self, outages: &Outages) -> prometheus::Result<Vec<u8>> {
+        for watched in self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            self.read(watched);
+        }
+        self.outage.reset();
+        for (dependency, _) in outages.current() {
+            self.outage.with_label_values(&[dependency.as_str()]).set(1);
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    fn read(&self, watched: &Watched) {
+        let name = watched.name.as_str();
+        let passed = &watched.passed;
+        let fates =
+            [("skipped", &passed.skipped), ("kept", &passed.kept), ("again", &passed.again)];
+        for (fate, count) in fates {
+            let counter = self.messages.with_label_values(&[name, fate]);
+            counter.inc_by(count.load(Ordering::Relaxed).saturating_sub(counter.get()));
+        }
+        let held = i64::try_from(watched.pool.held()).unwrap_or(i64::MAX);
+        self.in_flight.with_label_values(&[name]).set(held);
+        if let Some(lag) = (watched.lag)() {
+            let messages = i64::try_from(lag.messages).unwrap_or(i64::MAX);
+            self.lag.with_label_values(&[name]).set(messages);
+            if let Some(seconds) = lag.oldest_seconds {
+                self.oldest.with_label_values(&[name]).set(seconds);
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A broker of one's own: its data, its process, its ends and new beginnings.
+
+use std::{fs, path::Path, path::PathBuf, time::Duration};
+
+use tokio::task::spawn_blocking;
+
+use super::{probe, properties, properties::Ports, provision};
+use crate::{
+    error::Error, pki::Authority, port::Port, process::Process, scratch::Scratch, tool::Tool,
+    wait::until,
+};
+
+const JAVA: Tool = Tool {
+    command: "java",
+    wanted_for: "Kafka",
+    install: "a Java runtime of version 17 or later (Debian: apt-get install default-jre-headless), or name a running broker in STOOP_TEST_KAFKA",
+};
+const START: Duration = Duration::from_secs(60);
+/// Any will do: a cluster is one folder.
+const CLUSTER_ID: &str = "c3Rvb3AtdGVzdGJlZC0wMQ";
+
+/// Field order is drop order: the process ends before its folder goes.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    process: Option<Process>,
+    pub(crate) ports: Ports,
+    jars: PathBuf,
+    scratch: Scratch,
+}
+
+impl Broker {
+    /// Formats a new data folder in `scratch` unless there is one; starts nothing.
+    pub(crate) async fn prepare(scratch: Scratch) -> Result<Self, Error> {
+        let prepared = spawn_blocking(move || {
+            let jars = provision()?;
+            let ports = Ports {
+                plain: Port::reserve()?,
+                secure: Port::reserve()?,
+                controller: Port::reserve()?,
+            };
+            let broker = Self { process: None, ports, jars, scratch };
+            broker.configure()?;
+            Ok(broker)
+        });
+        prepared.await.map_err(|error| Error::io("can't prepare Kafka")(error.into()))?
+    }
+
+    fn configure(&self) -> Result<(), Error> {
+        let authority = Authority::new()?;
+        let identity = authority.issue("kafka")?;
+        self.write("ca.pem", authority.pem())?;
+        self.write("broker.pem", &(identity.key + &identity.certificate))?;
+        self.write("server.properties", &properties::server(self.scratch.path(), &self.ports))?;
+        if self.scratch.join("data/meta.properties").exists() {
+            return Ok(());
+        }
+        let (user, password) = (properties::USER, properties::PASSWORD);
+        JAVA.run(
+            "formatting Kafka's data folder",
+            JAVA.command()
+                .args(["-XX:TieredStopAtLevel=1", "-cp"])
+                .arg(self.jars.join("*"))
+                .args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID])
+                .arg("--config")
+                .arg(self.scratch.join("server.properties"))
+                .args(["--add-scram", &format!("SCRAM-SHA-512=[name={user},password={password}]")]),
+        )
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Error> {
+        let path = self.scratch.join(name);
+        fs::write(&path, text).map_err(Error::file("write", &path))
+    }
+
+    /// Starts the process and waits until it serves.
+    pub(crate) async fn start(&mut self) -> Result<(), Error> {
+        let class_path = self.jars.join("*");
+        let arguments = [
+            "-Xmx768m".into(),
+            "-cp".into(),
+            class_path.into_os_string(),
+            "kafka.Kafka".into(),
+            self.scratch.join("server.properties").into_os_string(),
+        ];
+        let log = self.scratch.join("kafka.log");
+        let process =
+            self.process.insert(Process::spawn("Kafka", Path::new(JAVA.command), arguments, &log)?);
+        let address = self.ports.plain.address().to_string();
+        let serves = until(format!("Kafka serves on {address}"), START, async || {
+            if let Err(error) = process.check() {
+                return Ok(Err(error));
+            }
+            probe::serves(&address).await.map(Ok)
+        });
+        serves.await?
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    pub(crate) fn running(&self) -> Result<&Process, Error> {
+        self.process.as_ref().ok_or_else(|| {
+            Error::io("can't signal Kafka")(std::io::Error::other("it was killed: restart it"))
+        })
+    }
+
+    pub(crate) fn certificate_authority(&self) -> PathBuf {
+        self.scratch.join("ca.pem")
+    }
+}

@@ -1,0 +1,180 @@
+//! Where a behaviour is tried out: a client, a namespace of its own, and the objects most behaviours need.
+
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{Api, DeleteParams, PostParams, Preconditions};
+use kube::core::Status;
+use kube::{Client, Config, Resource};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use stoop::demo::kubernetes::Server;
+
+/// Longer than any cluster takes for anything here; only a broken one gets there.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Bench {
+    pub(crate) client: Client,
+    pub(crate) config: Config,
+    pub(crate) namespace: String,
+    /// Kept so that it runs as long as the behaviour does.
+    _server: Option<Server>,
+}
+
+impl Bench {
+    pub(crate) async fn in_memory() -> Bench {
+        let server = Server::start().await.expect("a loopback port");
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}});
+        server.create(node).expect("a node");
+        Bench::new(server.config(), Some(server)).await
+    }
+
+    async fn new(config: Config, server: Option<Server>) -> Bench {
+        let client = Client::try_from(config.clone()).expect("a client");
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let named = object(json!({"metadata": {"generateName": "contract-"}}));
+        let created = namespaces.create(&PostParams::default(), &named).await;
+        let namespace = created.expect("a namespace").metadata.name.expect("a name");
+        Bench { client, config, namespace, _server: server }
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub(crate) fn pods(&self) -> Api<Pod> {
+        self.api()
+    }
+
+    pub(crate) async fn create<K>(&self, json: Value) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Serialize,
+        K: DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let made = self.api::<K>().create(&PostParams::default(), &object(json)).await;
+        made.expect("the object is created")
+    }
+
+    /// A pod that no scheduler looks at: it stays as it is.
+    pub(crate) async fn unscheduled(&self, name: &str) -> Pod {
+        let mut pod = pod(name);
+        pod["spec"]["schedulerName"] = "none".into();
+        self.create(pod).await
+    }
+
+    /// A pod on a node that doesn't exist: nobody ends it when it is deleted.
+    pub(crate) async fn bound(&self, name: &str) -> Pod {
+        let mut pod = pod(name);
+        pod["spec"]["nodeName"] = format!("ghost-of-{}", self.namespace).into();
+        self.create(pod).await
+    }
+
+    /// Pods of one Deployment, once they are ready.
+    pub(crate) async fn deployed(&self, name: &str, replicas: usize) -> Vec<Pod> {
+        self.create::<k8s_openapi::api::apps::v1::Deployment>(workload(name, replicas)).await;
+        let pods = self.pods();
+        eventually("every pod is ready", || async {
+            let ready: Vec<Pod> =
+                labelled(&pods, name).await.into_iter().filter(is_ready).collect();
+            (ready.len() == replicas).then_some(ready)
+        })
+        .await
+    }
+}
+
+pub(crate) fn pod(name: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": [{"name": "main", "image": "registry.example/app:1"}]},
+    })
+}
+
+/// The body of a Deployment; a StatefulSet's is nearly the same.
+pub(crate) fn workload(name: &str, replicas: usize) -> Value {
+    let labels = json!({"app": name});
+    json!({
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod(name)["spec"]},
+        },
+    })
+}
+
+pub(crate) fn object<K: DeserializeOwned>(json: Value) -> K {
+    serde_json::from_value(json).expect("the object's shape")
+}
+
+pub(crate) async fn labelled(pods: &Api<Pod>, app: &str) -> Vec<Pod> {
+    let with_label = kube::api::ListParams::default().labels(&format!("app={app}"));
+    pods.list(&with_label).await.expect("a list").items
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
+}
+
+pub(crate) fn uid<K: Resource>(object: &K) -> String {
+    object.meta().uid.clone().expect("a uid")
+}
+
+pub(crate) fn name<K: Resource>(object: &K) -> String {
+    object.meta().name.clone().expect("a name")
+}
+
+pub(crate) fn resource_version<K: Resource>(object: &K) -> String {
+    object.meta().resource_version.clone().expect("a resource version")
+}
+
+/// A uid that no object has.
+pub(crate) fn foreign_uid() -> String {
+    "00000000-0000-4000-8000-000000000000".into()
+}
+
+pub(crate) fn only_uid(uid: &str) -> DeleteParams {
+    let preconditions = Preconditions { uid: Some(uid.into()), resource_version: None };
+    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
+}
+
+/// The `Status` that a request was refused with.
+pub(crate) fn refusal<T: std::fmt::Debug>(answer: kube::Result<T>) -> Status {
+    match answer.expect_err("the request is refused") {
+        kube::Error::Api(status) => *status,
+        other => panic!("not an answer of the API: {other}"),
+    }
+}
+
+/// Checks a refusal's code, reason, and the object it names.
+#[track_caller]
+pub(crate) fn assert_refusal(status: &Status, code: u16, reason: &str, kind: &str, name: &str) {
+    let details = status.details.as_ref().expect("details");
+    let found = (status.code, status.reason.as_str(), details.kind.as_str(), details.name.as_str());
+    assert_eq!(found, (code, reason, kind, name), "{status:?}");
+    assert!(status.is_failure() && !status.message.is_empty(), "{status:?}");
+}
+
+/// Waits until the condition holds and gives back what it found.
+pub(crate) async fn eventually<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let holds = async {
+        loop {
+            if let Some(found) = condition().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, holds).await;
+    waited.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain until {what}"))
+}

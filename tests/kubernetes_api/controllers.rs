@@ -1,0 +1,84 @@
+//! What controllers do that a client sees: pods run, and what should be there comes back.
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
+use kube::api::DeleteParams;
+
+use crate::bench::{Bench, eventually, labelled, name, only_uid, uid, workload};
+
+pub(crate) async fn a_pod_runs_on_a_node_with_a_container_id(bench: Bench) {
+    let pods = bench.deployed("web", 1).await;
+    let pod = pods.first().expect("a pod");
+    assert!(pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()));
+    let status = pod.status.as_ref().expect("a status");
+    assert_eq!(status.phase.as_deref(), Some("Running"));
+    let containers = status.container_statuses.as_ref().expect("container statuses");
+    let id = containers.first().and_then(|container| container.container_id.as_deref());
+    assert!(id.is_some_and(|id| id.split_once("://").is_some_and(|(_, id)| id.len() > 12)));
+}
+
+pub(crate) async fn a_deployments_pod_is_replaced_under_a_new_name_and_uid(bench: Bench) {
+    let pods = bench.deployed("web", 1).await;
+    let old = pods.first().expect("a pod");
+    let set = controller(old);
+    let set: ReplicaSet = bench.api().get(&set.name).await.expect("the ReplicaSet");
+    assert_eq!(
+        (controller(&set).kind.as_str(), controller(&set).name.as_str()),
+        ("Deployment", "web")
+    );
+
+    bench.pods().delete(&name(old), &only_uid(&uid(old))).await.expect("deleted");
+    let new = eventually("a replacement is there", || async {
+        labelled(&bench.pods(), "web").await.into_iter().find(|pod| uid(pod) != uid(old))
+    })
+    .await;
+    assert_ne!(name(&new), name(old));
+    assert_eq!(controller(&new).uid, uid(&set));
+}
+
+pub(crate) async fn a_stateful_sets_pod_is_replaced_under_the_same_name_and_a_new_uid(
+    bench: Bench,
+) {
+    let mut wanted = workload("db", 1);
+    wanted["spec"]["serviceName"] = "db".into();
+    let set: StatefulSet = bench.create(wanted).await;
+    let old = eventually("the first pod is there", || pod(&bench, "db-0")).await;
+    assert_eq!((controller(&old).kind, controller(&old).uid), ("StatefulSet".into(), uid(&set)));
+
+    bench.pods().delete("db-0", &only_uid(&uid(&old))).await.expect("deleted");
+    eventually("a successor is there", || async {
+        pod(&bench, "db-0").await.filter(|pod| uid(pod) != uid(&old))
+    })
+    .await;
+}
+
+pub(crate) async fn a_deployment_counts_its_ready_pods(bench: Bench) {
+    bench.deployed("web", 2).await;
+    let deployments = bench.api::<Deployment>();
+    eventually("both are counted", || async {
+        let status = deployments.get("web").await.expect("the Deployment").status?;
+        (status.replicas == Some(2) && status.ready_replicas == Some(2)).then_some(())
+    })
+    .await;
+}
+
+pub(crate) async fn what_a_deployment_made_goes_with_it(bench: Bench) {
+    bench.deployed("web", 1).await;
+    let deployments = bench.api::<Deployment>();
+    deployments.delete("web", &DeleteParams::background()).await.expect("deleted");
+    eventually("no pod is left", || async {
+        labelled(&bench.pods(), "web").await.is_empty().then_some(())
+    })
+    .await;
+}
+
+async fn pod(bench: &Bench, name: &str) -> Option<Pod> {
+    bench.pods().get_opt(name).await.expect("an answer")
+}
+
+fn controller<K: Resource>(object: &K) -> OwnerReference {
+    let owners = object.meta().owner_references.iter().flatten();
+    owners.into_iter().find(|owner| owner.controller == Some(true)).cloned().expect("a controller")
+}
