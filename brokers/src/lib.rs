@@ -12,12 +12,16 @@
 //!                └ skip ──────────────────────────────────────────────────────────────▶ Ledger
 //! ```
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
 #[cfg(feature = "journal")]
 pub mod journal;
 pub mod lease;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
 pub mod message;
 pub mod pool;
 pub mod pump;

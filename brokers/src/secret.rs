@@ -1,185 +1,136 @@
-//! Secrets in a configuration: written out, or where to find them.
+//! A secret of the configuration: written there, or named by environment variable or file, and never printed.
 
-use std::{env, fmt, fs, io, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
-use secrecy::SecretString;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::Deserialize;
 
-/// A secret as it is configured: `text`, `{env: NAME}` or `{file: PATH}`. Printing it shows where it comes from, never
-/// what it is.
-#[derive(Clone)]
+/// A password or a token: a literal, `{env: NAME}` or `{file: PATH}`.
+///
+/// It is read when it is used, so a file can be rotated under a running worker. Printing shows where it comes from,
+/// never what it is.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Written")]
 pub struct Secret(Source);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Source {
-    Literal(SecretString),
+    Literal(String),
     Env(String),
     File(PathBuf),
 }
 
-/// A secret can't be had. The text names the variable or the file.
+/// As it stands in the configuration.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a secret is a text, {env: NAME} or {file: PATH}")]
+enum Written {
+    Literal(String),
+    Named(Named),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Named {
+    Env(String),
+    File(PathBuf),
+}
+
+impl From<Written> for Secret {
+    fn from(written: Written) -> Self {
+        Self(match written {
+            Written::Literal(text) => Source::Literal(text),
+            Written::Named(Named::Env(name)) => Source::Env(name),
+            Written::Named(Named::File(path)) => Source::File(path),
+        })
+    }
+}
+
+/// A secret that can't be had. The text never holds any of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The variable is not set, or not Unicode.
-    #[error("the environment variable {name} holds no secret: set it, or change `env`")]
-    Env {
-        /// The variable.
-        name: String,
-        /// Why it can't be read.
-        #[source]
-        source: env::VarError,
-    },
-    /// The file can't be read.
-    #[error("the secret file {} can't be read: mount it, or change `file`", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why it can't be read.
-        #[source]
-        source: io::Error,
-    },
-    /// There is nothing in it; an empty password protects nothing.
-    #[error("the secret from {0} is empty")]
+    /// The environment has no such variable, or it isn't text.
+    #[error("the environment variable {0} of a secret is not set: set it, or name another")]
+    Env(String),
+    /// The file can't be read as text.
+    #[error("the file {path} of a secret can't be read", path = .0.display())]
+    File(PathBuf, #[source] std::io::Error),
+    /// There is nothing in it.
+    #[error("the secret {0} is empty")]
     Empty(String),
 }
 
 impl Secret {
-    /// A secret that is known already.
-    pub fn literal(text: impl Into<SecretString>) -> Self {
+    /// A secret known already.
+    pub fn literal(text: impl Into<String>) -> Self {
         Self(Source::Literal(text.into()))
     }
 
-    /// The secret itself. A file's line ending is not part of it.
+    /// Reads it. A file's last line break doesn't count.
     ///
     /// # Errors
-    /// The variable or file can't be read, or is empty.
-    pub fn resolve(&self) -> Result<SecretString, SecretError> {
+    /// The variable or file it names can't be read, or it is empty.
+    pub fn read(&self) -> Result<String, SecretError> {
         let text = match &self.0 {
-            Source::Literal(text) => return Ok(text.clone()),
-            Source::Env(name) => {
-                env::var(name).map_err(|source| SecretError::Env { name: name.clone(), source })?
-            }
-            Source::File(path) => fs::read_to_string(path)
-                .map_err(|source| SecretError::File { path: path.clone(), source })?,
+            Source::Literal(text) => text.clone(),
+            Source::Env(name) => std::env::var(name).map_err(|_| SecretError::Env(name.clone()))?,
+            Source::File(path) => std::fs::read_to_string(path)
+                .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
+                .map_err(|e| SecretError::File(path.clone(), e))?,
         };
-        match text.trim_end_matches(['\r', '\n']) {
-            "" => Err(SecretError::Empty(self.to_string())),
-            text => Ok(SecretString::from(text)),
-        }
+        if text.is_empty() { Err(SecretError::Empty(self.to_string())) } else { Ok(text) }
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Source::Literal(_) => f.write_str("the configuration"),
-            Source::Env(name) => write!(f, "the environment variable {name}"),
-            Source::File(path) => write!(f, "the file {}", path.display()),
+            Source::Literal(_) => f.write_str("(hidden)"),
+            Source::Env(name) => write!(f, "from the environment variable {name}"),
+            Source::File(path) => write!(f, "from the file {}", path.display()),
         }
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret(from {self})")
-    }
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Form)
-    }
-}
-
-/// The keys of a secret that is kept elsewhere.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Elsewhere {
-    Env(String),
-    File(PathBuf),
-}
-
-struct Form;
-
-impl<'de> Visitor<'de> for Form {
-    type Value = Secret;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a secret: a text, {env: NAME} or {file: PATH}")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
-        match text {
-            "" => Err(E::custom("a secret can't be empty")),
-            text => Ok(Secret::literal(text)),
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
-        match Elsewhere::deserialize(MapAccessDeserializer::new(map)).map_err(A::Error::custom)? {
-            Elsewhere::Env(name) => Ok(Secret(Source::Env(name))),
-            Elsewhere::File(path) => Ok(Secret(Source::File(path))),
-        }
+        write!(f, "Secret({self})")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-    use serde_json::json;
+    use serde_json::{from_value, json};
 
     use super::*;
 
-    fn read(value: serde_json::Value) -> Result<Secret, serde_json::Error> {
-        serde_json::from_value(value)
+    #[test]
+    fn a_secret_is_a_text_or_names_where_it_is() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "from a file\n").unwrap();
+        let read = |value| from_value::<Secret>(value).unwrap().read();
+        assert_eq!(read(json!("literal")).unwrap(), "literal");
+        assert_eq!(read(json!({"file": file.path()})).unwrap(), "from a file");
+        assert_eq!(read(json!({"env": "PATH"})).unwrap(), std::env::var("PATH").unwrap());
     }
 
     #[test]
-    fn a_text_is_the_secret_itself_and_is_never_printed() {
-        let secret = read(json!("hunter2")).unwrap();
-        assert_eq!(secret.resolve().unwrap().expose_secret(), "hunter2");
-        assert!(!format!("{secret:?} {secret}").contains("hunter2"));
-    }
-
-    #[test]
-    fn a_files_line_ending_is_not_part_of_the_secret() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("token");
-        fs::write(&path, " spaced \r\n").unwrap();
-        let secret = read(json!({"file": path})).unwrap();
-        assert_eq!(secret.resolve().unwrap().expose_secret(), " spaced ");
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        let missing = read(json!({"env": "STOOP_TEST_NO_SUCH_VARIABLE"})).unwrap();
-        let error = missing.resolve().unwrap_err().to_string();
-        assert!(error.contains("STOOP_TEST_NO_SUCH_VARIABLE"), "{error}");
-        let missing = read(json!({"file": "/no/such/file"})).unwrap();
-        let error = missing.resolve().unwrap_err().to_string();
-        assert!(error.contains("/no/such/file"), "{error}");
-    }
-
-    #[test]
-    fn an_empty_secret_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("token");
-        fs::write(&path, "\n").unwrap();
-        assert!(matches!(
-            read(json!({"file": path})).unwrap().resolve(),
-            Err(SecretError::Empty(_))
-        ));
-        assert!(read(json!("")).is_err());
-    }
-
-    #[test]
-    fn other_shapes_are_refused() {
-        for value in [json!(7), json!({}), json!({"vault": "x"}), json!({"env": "A", "file": "b"})]
+    fn what_is_neither_is_refused() {
+        for wrong in [json!(1), json!({"enw": "A"}), json!({"env": "A", "file": "b"}), json!(null)]
         {
-            assert!(read(value.clone()).is_err(), "{value}");
+            let error = from_value::<Secret>(wrong).unwrap_err().to_string();
+            assert_eq!(error, "a secret is a text, {env: NAME} or {file: PATH}");
         }
+    }
+
+    #[test]
+    fn it_is_never_printed() {
+        let secret = Secret::literal("hunter2");
+        assert!(!format!("{secret} {secret:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_missing_or_empty_one_says_which() {
+        let missing = from_value::<Secret>(json!({"env": "STOOP_NO_SUCH_VARIABLE"})).unwrap();
+        assert!(missing.read().unwrap_err().to_string().contains("STOOP_NO_SUCH_VARIABLE"));
+        assert!(matches!(Secret::literal("").read(), Err(SecretError::Empty(_))));
     }
 }

@@ -12,9 +12,10 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    record::{Event, Sequence},
-    store::{Grave, Load, Totals},
+    record::{Event, Record, Sequence},
+    store::{Load, Totals},
 };
+use crate::dead_letter::DeadLetter;
 
 /// How long a skipped event waits for a transaction that is made for something else.
 const LAZY: Duration = Duration::from_millis(100);
@@ -77,7 +78,7 @@ pub(super) struct Burial {
 pub(super) struct List {
     pub(super) after: Sequence,
     pub(super) limit: usize,
-    pub(super) reply: Reply<Vec<Grave>>,
+    pub(super) reply: Reply<Vec<(Record, DeadLetter)>>,
 }
 
 impl Batch {
@@ -178,7 +179,11 @@ impl Inbox {
         Ok(answer)
     }
 
-    pub(super) fn list(&self, after: Sequence, limit: usize) -> Result<Answer<Vec<Grave>>, Ended> {
+    pub(super) fn list(
+        &self,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Answer<Vec<(Record, DeadLetter)>>, Ended> {
         let (reply, answer) = oneshot::channel();
         let mut waiting = self.open()?;
         waiting.batch.lists.push(List { after, limit, reply });

@@ -34,6 +34,9 @@ mod shelf;
 mod store;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -43,13 +46,14 @@ pub use self::{
     config::{Capacity, Config, Tls},
     intake::{Intake, Rejection, Validate},
     ledger::Ledger,
-    monitor::{Depth, Monitor},
+    monitor::{Buried, Depth, Monitor},
     receiver::{Key, Receiver},
     record::{Lent, Sequence},
-    store::{Grave, Load},
+    store::Load,
 };
 use self::{
     inbox::{Ended, Inbox},
+    intake::Door,
     monitor::Counters,
     shelf::Shelf,
     store::{Recovered, Store},
@@ -78,16 +82,23 @@ impl Journal {
     ///
     /// # Errors
     /// The configuration is refused, the file is in use or can't be read, or the address can't be bound.
-    pub async fn open<V>(config: &Config, validate: V) -> Result<Self, Error>
-    where
-        V: Fn(&[u8]) -> Result<(), String> + Send + Sync + 'static,
-    {
+    pub async fn open<V: Validate>(config: &Config, validate: V) -> Result<Self, Error> {
         config.check()?;
         // Before the file: what is wrong here is quicker to see.
-        let door = intake::Door::open(config)?;
+        let door = Door::open(config)?;
         let folder = config.path.clone();
         let opened = tokio::task::spawn_blocking(move || Store::open(&folder)).await;
         let (store, recovered) = opened.map_err(|e| Error::client("opening the journal", e))??;
+        Self::assemble(config, door, store, recovered, validate)
+    }
+
+    fn assemble<V: Validate>(
+        config: &Config,
+        door: Door,
+        store: Store,
+        recovered: Recovered,
+        validate: V,
+    ) -> Result<Self, Error> {
         let keeper = Keeper::start(store, recovered, config.capacity.into())?;
         let stream = keeper.shared.stream.clone();
         Ok(Self {

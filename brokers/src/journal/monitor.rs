@@ -11,10 +11,14 @@ use super::{
     Keeper,
     intake::Rejection,
     ledger::wait,
-    record::Sequence,
-    store::{Grave, Load},
+    record::{Record, Sequence},
+    store::Load,
 };
-use crate::contract::Error;
+use crate::{
+    contract::Error,
+    dead_letter::DeadLetter,
+    message::{Attempt, Message},
+};
 
 /// A view of a journal, for metrics and for the dead letters. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,6 +37,17 @@ pub struct Depth {
     pub capacity: Load,
     /// When the first unsettled event was received.
     pub oldest: Option<Timestamp>,
+}
+
+/// An event that was given up, and why.
+#[derive(Clone, Debug)]
+pub struct Buried {
+    /// Its place among the events, and among the dead letters.
+    pub sequence: Sequence,
+    /// The event, byte for byte.
+    pub message: Message,
+    /// Why it is here.
+    pub letter: DeadLetter,
 }
 
 /// What the intake has done so far.
@@ -81,9 +96,16 @@ impl Monitor {
     ///
     /// # Errors
     /// The journal is closed or has stopped.
-    pub async fn dead_letters(&self, after: Sequence, limit: usize) -> Result<Vec<Grave>, Error> {
-        wait(self.keeper.shared.inbox.list(after, limit))
+    pub async fn dead_letters(&self, after: Sequence, limit: usize) -> Result<Vec<Buried>, Error> {
+        let shared = &self.keeper.shared;
+        let found = wait(shared.inbox.list(after, limit))
             .await
-            .map_err(|ended| Error::client("reading the journal's dead letters", ended))
+            .map_err(|ended| Error::client("reading the journal's dead letters", ended))?;
+        let buried = |(record, letter): (Record, DeadLetter)| Buried {
+            sequence: record.sequence,
+            message: record.message(shared.stream.clone(), Attempt::Unknown),
+            letter,
+        };
+        Ok(found.into_iter().map(buried).collect())
     }
 }

@@ -68,6 +68,19 @@ pub(super) struct Record {
     pub(super) event: Event,
 }
 
+impl Record {
+    pub(super) fn message(self, stream: Arc<str>, attempt: Attempt) -> Message {
+        Message {
+            id: MessageId::in_stream(stream, self.sequence.get()),
+            headers: self.event.headers(),
+            published: Some(self.event.received),
+            payload: self.event.payload,
+            key: None,
+            attempt,
+        }
+    }
+}
+
 /// An event lent to the pump: durable, and counted.
 pub struct Lent {
     pub(super) record: Record,
@@ -81,14 +94,6 @@ impl Borrowed for Lent {
     }
 
     fn detach(self) -> Message {
-        let Record { sequence, event } = self.record;
-        Message {
-            id: MessageId::in_stream(self.stream, sequence.get()),
-            headers: event.headers(),
-            published: Some(event.received),
-            payload: event.payload,
-            key: None,
-            attempt: Attempt::Exact(self.attempt),
-        }
+        self.record.message(self.stream, Attempt::Exact(self.attempt))
     }
 }

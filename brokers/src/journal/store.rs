@@ -120,21 +120,6 @@ pub(super) struct Recovered {
     pub(super) leftovers: Vec<Sequence>,
 }
 
-/// An event that was given up, and why.
-#[derive(Clone, Debug)]
-pub struct Grave {
-    /// Its place among the events, and here.
-    pub sequence: Sequence,
-    /// When it was received.
-    pub received: Timestamp,
-    /// What is kept of the request's headers.
-    pub headers: Vec<(String, Bytes)>,
-    /// The event, byte for byte.
-    pub payload: Bytes,
-    /// Why it is here.
-    pub letter: DeadLetter,
-}
-
 /// The open file.
 pub(super) struct Store {
     database: Database,
@@ -260,11 +245,15 @@ impl Store {
     }
 
     /// The dead letters after `after`, in order of sequence.
-    pub(super) fn dead_letters(&self, after: Sequence, limit: usize) -> Result<Vec<Grave>, Fault> {
+    pub(super) fn dead_letters(
+        &self,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<(Record, DeadLetter)>, Fault> {
         let reading = "reading dead letters";
         let tx = self.database.begin_read().map_err(fault(reading))?;
         let dead = tx.open_table(DEAD).map_err(fault(reading))?;
-        let mut graves = Vec::new();
+        let mut found = Vec::new();
         for entry in dead.range(after.next().get()..).map_err(fault(reading))?.take(limit) {
             let (key, value) = entry.map_err(fault(reading))?;
             let (received, content_type, traceparent, payload, letter) = value.value();
@@ -272,15 +261,9 @@ impl Store {
                 .map_err(|e| redb::StorageError::Corrupted(e.to_string()))
                 .map_err(fault(reading))?;
             let event = event(received, content_type, traceparent, payload);
-            graves.push(Grave {
-                sequence: Sequence::new(key.value()),
-                received: event.received,
-                headers: event.headers(),
-                payload: event.payload,
-                letter,
-            });
+            found.push((Record { sequence: Sequence::new(key.value()), event }, letter));
         }
-        Ok(graves)
+        Ok(found)
     }
 
     /// Gives disk space back if the file is mostly empty. Reading and writing wait meanwhile; there is little to move.

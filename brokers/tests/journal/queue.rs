@@ -158,12 +158,14 @@ async fn a_dead_letter_takes_its_events_place_and_survives() {
     let mut journal = open(&config).await;
     let depth = journal.monitor.depth();
     assert_eq!((depth.unsettled.messages, depth.dead.messages), (1, 1));
-    let graves = journal.monitor.dead_letters(Sequence::default(), 10).await.unwrap();
-    assert_eq!(graves.len(), 1);
-    assert_eq!(graves[0].payload, message.payload);
-    assert_eq!(graves[0].letter, letter("failed"));
-    assert_eq!(graves[0].sequence.get(), message.id.sequence());
-    assert!(journal.monitor.dead_letters(graves[0].sequence, 10).await.unwrap().is_empty());
+    let buried = journal.monitor.dead_letters(Sequence::default(), 10).await.unwrap();
+    assert_eq!(buried.len(), 1);
+    assert_eq!(
+        (&buried[0].message.id, &buried[0].message.payload),
+        (&message.id, &message.payload)
+    );
+    assert_eq!(buried[0].letter, letter("failed"));
+    assert!(journal.monitor.dead_letters(buried[0].sequence, 10).await.unwrap().is_empty());
     assert_eq!(text(&journal.done().await), "{\"n\":2}");
     journal.close().await;
 }

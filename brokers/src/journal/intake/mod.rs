@@ -66,7 +66,7 @@ pub(super) struct Door {
 
 impl Door {
     pub(super) fn open(config: &Config) -> Result<Self, Error> {
-        let token = config.token.as_ref().map(crate::secret::Secret::resolve).transpose();
+        let token = config.token.as_ref().map(crate::secret::Secret::read).transpose();
         let token =
             token.map_err(|e| Error::Configuration(format!("the journal's `token`: {e}")))?;
         let tls = config.tls.as_ref().map(tls::load).transpose()?;
