@@ -2,8 +2,10 @@
 //!
 //! Composition only: brokers live in `brokers`, matching and acting in `playbooks`.
 
-mod config { #[derive(Debug,Clone)] pub struct Cluster { pub name: Option<String>, pub require: bool, pub field: String } }
+pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod health;
 pub mod metrics;
+pub mod telemetry;
 pub mod worker;

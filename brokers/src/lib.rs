@@ -17,6 +17,8 @@ pub mod conformance;
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
+#[cfg(feature = "journal")]
+pub mod journal;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod lease;
@@ -26,6 +28,7 @@ pub mod message;
 pub mod pool;
 pub mod pump;
 pub mod secret;
+pub mod size;
 
 pub use contract::{AckStrength, Attempts, Capabilities, Demand, Error, Ledger, Receiver, Settled};
 pub use dead_letter::{DeadLetter, DeadLetterError};
@@ -34,3 +37,4 @@ pub use lease::Lease;
 pub use message::{Attempt, Borrowed, Message, MessageId};
 pub use pool::{Permit, Pool};
 pub use secret::{Secret, SecretError};
+pub use size::ByteSize;

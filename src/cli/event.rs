@@ -87,11 +87,12 @@ impl Event {
             println!("{}", String::from_utf8_lossy(&payload));
             return Ok(ExitCode::SUCCESS);
         };
-        let subscription = config.subscription(to).ok_or_else(|| {
-            let known = config.subscription_names().join(", ");
-            Refused(format!("no subscription is called `{to}`; known: {known}"))
+        let streams = config.streams();
+        let subscription = streams.get(to).ok_or_else(|| {
+            let known: Vec<_> = streams.keys().map(String::as_str).collect();
+            Refused(format!("no subscription is called `{to}`; known: {}", known.join(", ")))
         })?;
-        publish(&subscription, &payload).await?;
+        publish(subscription, &payload).await?;
         println!("published to {to}: {} about {namespace}/{name}", scene.rule);
         Ok(ExitCode::SUCCESS)
     }

@@ -137,7 +137,7 @@ pub async fn worker(
         metrics: Metrics::new()?,
         members: Pool::new(
             config.limits.concurrency * MEMBERS_PER_SLOT,
-            config.limits.memory.as_u64() as usize,
+            config.limits.memory.as_usize(),
         ),
         lanes: Lanes::new(),
         bursts: Bursts::new(),
