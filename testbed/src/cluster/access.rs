@@ -42,10 +42,6 @@ impl Access {
             .then(|| Ok(Self::new(kubeconfig.into(), Scratch::temporary()?)))
     }
 
-    pub(crate) fn scratch(&self) -> &Scratch {
-        &self.scratch
-    }
-
     /// The administrator's kubeconfig.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {

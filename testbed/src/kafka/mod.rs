@@ -59,7 +59,7 @@ impl Kafka {
     ///
     /// # Errors
     /// If it can't be had; the same error for everyone who asks.
-    pub async fn shared() -> Result<&'static Endpoint, &'static Error> {
+    pub async fn shared() -> Result<&'static Endpoint, Error> {
         static SHARED: OnceCell<Result<(Endpoint, Option<Kafka>), Error>> = OnceCell::const_new();
         let shared = SHARED.get_or_init(async || {
             if let Ok(bootstrap) = env::var(ADDRESS) {
@@ -68,7 +68,7 @@ impl Kafka {
             let kafka = Self::start().await?;
             Ok((kafka.endpoint.clone(), Some(kafka)))
         });
-        shared.await.as_ref().map(|(endpoint, _)| endpoint)
+        shared.await.as_ref().map(|(endpoint, _)| endpoint).map_err(Error::Shared)
     }
 
     /// Starts a broker on free ports, its data in a temporary folder. It always is a new one, since
