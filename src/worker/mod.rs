@@ -11,16 +11,14 @@ pub mod outage;
 pub mod persevere;
 mod read;
 pub mod readiness;
-mod respond;
-mod settle;
+pub mod respond;
+pub mod rules;
+pub mod settle;
 pub mod verdict;
 
 use std::sync::Arc;
 
-use playbooks::{
-    act::{Engine, EventKey, Plan, Uid},
-    decide::Matcher,
-};
+use playbooks::act::{Engine, Uid};
 
 use crate::{config::Cluster, metrics::Metrics};
 
@@ -31,7 +29,7 @@ pub struct Worker {
     /// The cluster it acts in.
     pub cluster: Cluster,
     /// What is answered, and how.
-    pub rules: Rules,
+    pub rules: rules::Rules,
     /// Verifies, guards and acts.
     pub engine: Engine,
     /// What is away.
@@ -45,5 +43,5 @@ pub struct Worker {
     /// One response at a time for each target.
     pub lanes: lanes::Lanes<Uid>,
     /// Responses that are shared.
-    pub bursts: bursts::Bursts<(usize, EventKey), Arc<verdict::Answer>>,
+    pub bursts: bursts::Bursts<(usize, respond::Concern), Arc<verdict::Answer>>,
 }
