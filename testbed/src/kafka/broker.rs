@@ -15,7 +15,7 @@ const JAVA: Tool = Tool {
     wanted_for: "Kafka",
     install: "a Java runtime of version 17 or later (Debian: apt-get install default-jre-headless), or name a running broker in STOOP_TEST_KAFKA",
 };
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 /// Any will do: a cluster is one folder.
 const CLUSTER_ID: &str = "c3Rvb3AtdGVzdGJlZC0wMQ";
 
