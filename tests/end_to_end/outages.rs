@@ -55,7 +55,7 @@ async fn a_broker_that_restarts_is_waited_for() {
     let cluster = Cluster::shared().await.unwrap();
     let namespace = cluster.create_namespace("broker").await.unwrap();
     let pods = cluster.create_deployment(&namespace, "web", 1).await.unwrap();
-    let topic = Topic::new(kafka.endpoint().bootstrap(), "broker-away");
+    let topic = Topic::new(kafka.bootstrap(), "broker-away");
     let desk = Desk::new(cluster.kubeconfig(), &topic.subscription(), &[DELETE]);
     desk.must(&["setup"]).await;
     let worker = desk.run().await;
