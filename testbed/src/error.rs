@@ -59,7 +59,15 @@ pub enum Error {
         /// What was asked of it.
         what: String,
         /// What it answered.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<kube::Error>,
+    },
+    /// A kubeconfig could not be used.
+    #[error("{what}")]
+    Kubeconfig {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: Box<kube::config::KubeconfigError>,
     },
 }
 
@@ -67,6 +75,24 @@ impl Error {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+
+    pub(crate) fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Api { what, source: Box::new(source) }
+    }
+
+    pub(crate) fn kubeconfig(
+        what: impl Into<String>,
+    ) -> impl FnOnce(kube::config::KubeconfigError) -> Self {
+        let what = what.into();
+        move |source| Self::Kubeconfig { what, source: Box::new(source) }
+    }
+
+    /// The API server has such an object already.
+    pub(crate) fn already_exists(&self) -> bool {
+        matches!(self, Self::Api { source, .. }
+            if matches!(&**source, kube::Error::Api(status) if status.is_already_exists()))
     }
 
     pub(crate) fn file(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {

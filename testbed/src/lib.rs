@@ -6,6 +6,7 @@
 //! how to get it. Nothing here knows stoop, and only tests and the `testbed` program use it.
 
 mod cache;
+pub mod cluster;
 mod error;
 pub mod kafka;
 mod pki;

@@ -51,6 +51,12 @@ impl Authority {
     }
 }
 
+/// A key to sign with, and the public one to check with, both PEM.
+pub(crate) fn key_pair() -> Result<(String, String), Error> {
+    let pair = KeyPair::generate().map_err(failed)?;
+    Ok((pair.serialize_pem(), pair.public_key_pem()))
+}
+
 fn failed(error: rcgen::Error) -> Error {
     Error::io("can't make a certificate")(std::io::Error::other(error))
 }
