@@ -36,7 +36,10 @@ impl Bench {
     pub(crate) async fn real() -> Bench {
         let cluster = testbed::cluster::Cluster::shared().await.expect("a cluster");
         let namespace = cluster.create_namespace("contract").await.expect("a namespace");
-        Bench::new(cluster.config().await.expect("a configuration"), namespace, None)
+        let mut config = cluster.config().await.expect("a configuration");
+        // kube's own retries would wait until a 429 is over.
+        config.default_retry = false;
+        Bench::new(config, namespace, None)
     }
 
     fn new(config: Config, namespace: String, server: Option<Server>) -> Bench {
@@ -122,10 +125,13 @@ pub(crate) async fn labelled(pods: &Api<Pod>, app: &str) -> Vec<Pod> {
     pods.list(&with_label).await.expect("a list").items
 }
 
+/// Ready, and running: a hollow kubelet may report the one before the other.
 fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let Some(status) = &pod.status else { return false };
+    let mut conditions = status.conditions.iter().flatten();
     pod.metadata.deletion_timestamp.is_none()
-        && conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
+        && status.phase.as_deref() == Some("Running")
+        && conditions.any(|it| it.type_ == "Ready" && it.status == "True")
 }
 
 pub(crate) fn uid<K: Resource>(object: &K) -> String {
