@@ -1,5 +1,50 @@
-//! worker
+//! The worker: one delivery all the way, from the broker's hand to its settlement.
+//!
+//! Composition only. What a broker or an action is, which playbook matches and which guardrail says no is decided in the
+//! crates; here is the order in which they are asked, what is tried again, and when an event is settled.
+
+pub mod assemble;
+pub mod audit;
 pub mod bursts;
+mod handle;
 pub mod lanes;
 pub mod outage;
+pub mod persevere;
+pub mod publish;
+mod read;
 pub mod readiness;
+pub mod respond;
+pub mod rules;
+pub mod settle;
+pub mod subscription;
+pub mod verdict;
+
+use std::sync::Arc;
+
+use playbooks::act::{Engine, Uid};
+
+use crate::{config::Cluster, metrics::Metrics};
+
+/// One worker: what every delivery of every subscription is handled with.
+pub struct Worker {
+    /// Its name in dead letters and audit lines.
+    pub name: Arc<str>,
+    /// The cluster it acts in.
+    pub cluster: Cluster,
+    /// What is answered, and how.
+    pub rules: rules::Rules,
+    /// Verifies, guards and acts.
+    pub engine: Engine,
+    /// What is away.
+    pub outages: Arc<outage::Outages>,
+    /// Where finished responses are recorded.
+    pub audit: audit::Audit,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Slots for events that only wait for a response of their burst.
+    pub members: brokers::Pool,
+    /// One response at a time for each target.
+    pub lanes: lanes::Lanes<Uid>,
+    /// Responses that are shared.
+    pub bursts: bursts::Bursts<(usize, respond::Concern), Arc<verdict::Answer>>,
+}

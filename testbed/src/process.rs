@@ -9,7 +9,7 @@ use std::{
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::{error::Error, tool::last_lines};
 
@@ -77,9 +77,15 @@ impl Process {
         self.child.id()
     }
 
-    /// Stops the server in its tracks: it keeps its connections and answers nothing.
+    /// Stops the server in its tracks: it keeps its connections and answers nothing. It stands
+    /// still once this returns, which the signal's delivery alone doesn't say.
     pub(crate) fn pause(&self) -> Result<(), Error> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        // An end counts too, or this would wait for ever; it is left for `check` to find.
+        let stood = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), stood)
+            .map(drop)
+            .map_err(|error| Error::io(format!("can't watch {}", self.name))(error.into()))
     }
 
     /// Lets it go on.

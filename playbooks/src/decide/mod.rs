@@ -3,8 +3,18 @@
 //! Pure: no Kubernetes, no broker, no clock, and no I/O but reading a playbook file's text.
 
 mod event;
+mod format;
+mod matching;
 pub mod yaml;
 
 pub use event::{
-    Claim, ClaimSource, Event, EventError, EventErrorKind, EventId, FieldValue, Fields, Priority, UnknownPriority,
+    Claim, ClaimSource, Event, EventError, EventErrorKind, EventId, FieldValue, Fields, Priority,
+    UnknownPriority,
 };
+pub use format::{
+    Approval, Budget, BudgetScope, Limits, Mode, OnFailure, Playbook, PlaybookError,
+    PlaybookErrors, Priorities, Source, Step, read_path, read_paths, read_text, schema,
+};
+pub use matching::{Candidate, Check, Facts, Match, Matcher, Owner};
+
+use event::normal_source;

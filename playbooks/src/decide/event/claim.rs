@@ -47,7 +47,8 @@ impl Event<'_> {
     /// As [`Event::fields`].
     pub fn claim(&self) -> Result<Claim, EventError> {
         let fields = self.fields()?;
-        let audit_id = fields.string("ka.auditid").filter(|id| names::is_uid(id)).map(str::to_owned);
+        let audit_id =
+            fields.string("ka.auditid").filter(|id| names::is_uid(id)).map(str::to_owned);
         let node = self.hostname.as_deref().and_then(|name| named(name, names::is_subdomain));
         if self.source == "k8s_audit" {
             return Ok(Claim { audit_id, ..audited(fields) });
@@ -56,7 +57,8 @@ impl Event<'_> {
             return Ok(Claim { node, audit_id, ..Claim::of(ClaimSource::Host) });
         }
         let pod = name(fields, "k8s.pod.name", names::is_subdomain);
-        let pod_uid = fields.string("k8s.pod.uid").filter(|uid| names::is_uid(uid)).map(str::to_owned);
+        let pod_uid =
+            fields.string("k8s.pod.uid").filter(|uid| names::is_uid(uid)).map(str::to_owned);
         let container_id = container_id(fields);
         let about_a_pod = pod.is_some() || pod_uid.is_some() || container_id.is_some();
         let source = if about_a_pod { ClaimSource::Container } else { ClaimSource::None };
@@ -67,7 +69,15 @@ impl Event<'_> {
 
 impl Claim {
     fn of(source: ClaimSource) -> Claim {
-        Claim { source, namespace: None, pod: None, pod_uid: None, container_id: None, node: None, audit_id: None }
+        Claim {
+            source,
+            namespace: None,
+            pod: None,
+            pod_uid: None,
+            container_id: None,
+            node: None,
+            audit_id: None,
+        }
     }
 }
 
@@ -96,7 +106,9 @@ fn named(text: &str, valid: fn(&str) -> bool) -> Option<String> {
 
 /// The longest id that the event gives, where the two that it can give agree.
 fn container_id(fields: &Fields<'_>) -> Option<String> {
-    let id = |key| fields.string(key).filter(|id| names::is_container_id(id)).map(str::to_ascii_lowercase);
+    let id = |key| {
+        fields.string(key).filter(|id| names::is_container_id(id)).map(str::to_ascii_lowercase)
+    };
     match (id("container.id"), id("container.full_id")) {
         (Some(short), Some(full)) if full.starts_with(&short) => Some(full),
         (None, Some(full)) => Some(full),

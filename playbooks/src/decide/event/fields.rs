@@ -35,14 +35,20 @@ pub enum FieldValue<'a> {
 impl<'a> Fields<'a> {
     /// Parses the text of a JSON object.
     pub(super) fn parse(json: &'a str) -> Result<Self, EventError> {
-        let bad = |error: serde_json::Error| EventError::new(EventErrorKind::BadFields, format!("output_fields: {error}"));
-        let mut entries = serde_json::Deserializer::from_str(json).deserialize_map(Entries).map_err(bad)?;
+        let bad = |error: serde_json::Error| {
+            EventError::new(EventErrorKind::BadFields, format!("output_fields: {error}"))
+        };
+        let mut entries =
+            serde_json::Deserializer::from_str(json).deserialize_map(Entries).map_err(bad)?;
         // Go and Falco both write sorted keys: this only moves what another publisher sent.
         if !entries.is_sorted_by(|a, b| a.0 < b.0) {
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             if let Some([(key, _), _]) = entries.array_windows().find(|[a, b]| a.0 == b.0) {
                 let key: String = key.chars().take(64).collect();
-                return Err(EventError::new(EventErrorKind::BadFields, format!("output_fields has `{key}` twice")));
+                return Err(EventError::new(
+                    EventErrorKind::BadFields,
+                    format!("output_fields has `{key}` twice"),
+                ));
             }
         }
         Ok(Fields(entries))
@@ -114,7 +120,12 @@ impl<'a> FieldValue<'a> {
             Some(b'{') => FieldValue::Object(json),
             Some(b'[') => {
                 let values: Vec<&'a RawValue> = serde_json::from_str(json)?;
-                FieldValue::List(values.into_iter().map(|raw| FieldValue::read(raw.get())).collect::<Result<_, _>>()?)
+                FieldValue::List(
+                    values
+                        .into_iter()
+                        .map(|raw| FieldValue::read(raw.get()))
+                        .collect::<Result<_, _>>()?,
+                )
             }
             _ => match (json.parse(), json.parse()) {
                 (Ok(number), _) => FieldValue::Int(number),
@@ -131,7 +142,10 @@ fn present(text: &str) -> Option<&str> {
 
 /// Whether `bracketed` is what a bracket replacer turns into `replaced`.
 fn is_replaced(bracketed: &str, replaced: &str) -> bool {
-    let Some((name, index)) = bracketed.strip_suffix(']').and_then(|open| open.split_once('[')) else { return false };
+    let Some((name, index)) = bracketed.strip_suffix(']').and_then(|open| open.split_once('['))
+    else {
+        return false;
+    };
     replaced.strip_prefix(name).and_then(|rest| rest.strip_prefix('_')) == Some(index)
 }
 

@@ -17,8 +17,9 @@ pub use claim::{Claim, ClaimSource};
 pub use error::{EventError, EventErrorKind};
 pub use fields::{FieldValue, Fields};
 pub use identity::EventId;
+pub(super) use names::is_subdomain;
 pub use priority::{Priority, UnknownPriority};
-pub(crate) use subject::slug;
+pub(super) use subject::slug;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -87,7 +88,10 @@ impl<'a> Event<'a> {
         let text = std::str::from_utf8(payload)
             .map_err(|error| EventError::new(EventErrorKind::NotUtf8, error.to_string()))?;
         if text::too_deep(text) {
-            return Err(EventError::new(EventErrorKind::TooDeep, "nested deeper than any Falco event"));
+            return Err(EventError::new(
+                EventErrorKind::TooDeep,
+                "nested deeper than any Falco event",
+            ));
         }
         // serde would also read the envelope from an array, by position.
         if !text.trim_start().starts_with('{') {
@@ -98,10 +102,9 @@ impl<'a> Event<'a> {
             return Err(EventError::new(kind, "not a JSON object"));
         }
         let envelope: Envelope<'a> = serde_json::from_str(text)?;
-        let priority = envelope
-            .priority
-            .parse()
-            .map_err(|error: UnknownPriority| EventError::new(EventErrorKind::UnknownPriority, error.to_string()))?;
+        let priority = envelope.priority.parse().map_err(|error: UnknownPriority| {
+            EventError::new(EventErrorKind::UnknownPriority, error.to_string())
+        })?;
         let time = envelope.time.parse().map_err(|error: jiff::Error| {
             EventError::new(EventErrorKind::BadTime, format!("time is not RFC 3339: {error}"))
         })?;
@@ -164,6 +167,8 @@ fn object(raw: Option<&RawValue>) -> Result<&str, EventError> {
     match raw.map(RawValue::get) {
         None | Some("null") => Ok("{}"),
         Some(text) if text.starts_with('{') => Ok(text),
-        Some(_) => Err(EventError::new(EventErrorKind::WrongType, "output_fields is not an object")),
+        Some(_) => {
+            Err(EventError::new(EventErrorKind::WrongType, "output_fields is not an object"))
+        }
     }
 }

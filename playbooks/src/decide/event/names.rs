@@ -8,7 +8,7 @@ pub(super) fn is_label(text: &str) -> bool {
 }
 
 /// An RFC 1123 subdomain: a pod, a node.
-pub(super) fn is_subdomain(text: &str) -> bool {
+pub(in crate::decide) fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_part)
 }
 

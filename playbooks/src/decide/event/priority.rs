@@ -80,7 +80,9 @@ impl Priority {
         if name.eq_ignore_ascii_case(b"info") {
             return Some(Priority::Informational);
         }
-        Priority::ALL.into_iter().find(|priority| name.eq_ignore_ascii_case(priority.as_str().as_bytes()))
+        Priority::ALL
+            .into_iter()
+            .find(|priority| name.eq_ignore_ascii_case(priority.as_str().as_bytes()))
     }
 }
 
@@ -99,6 +101,7 @@ impl FromStr for Priority {
     type Err = UnknownPriority;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Priority::from_bytes(name.as_bytes()).ok_or_else(|| UnknownPriority(name.chars().take(64).collect()))
+        Priority::from_bytes(name.as_bytes())
+            .ok_or_else(|| UnknownPriority(name.chars().take(64).collect()))
     }
 }

@@ -41,7 +41,11 @@ impl Error {
     }
 
     /// A fault of the file as a whole.
-    pub(crate) fn of_file(name: &str, message: impl Into<String>, help: impl Into<String>) -> Error {
+    pub(crate) fn of_file(
+        name: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Error {
         Error::new(name, None, Path::root(), message.into(), help.into(), None)
     }
 

@@ -1,14 +1,16 @@
 //! From serde's messages to ones that carry the fix.
 
 /// How alike two names must be for one to be suggested for the other.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.5;
 
 /// The one of `known` that `name` was probably meant to be.
 pub(crate) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (strsim::normalized_damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate)
+        })
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -33,7 +35,9 @@ pub(super) fn explain(message: &str) -> (String, String) {
     if let Some(rest) = message.strip_prefix("missing field ") {
         return (format!("missing key {rest}"), format!("add {rest}"));
     }
-    match message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected ")) {
+    let mismatch =
+        message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    match mismatch.and_then(|rest| rest.split_once(", expected ")) {
         Some((found, expected)) => {
             (format!("expected {}, found {}", ours(expected), ours(found)), String::new())
         }
@@ -50,6 +54,7 @@ fn ours(name: &str) -> String {
     };
     match name {
         "unit value" | "unit" => "null".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative".to_owned(),
         name => name.split(' ').map(word).collect::<Vec<_>>().join(" "),
     }
 }

@@ -66,7 +66,11 @@ impl Located {
         self.deserialize_value(path, self.get(path).cloned().unwrap_or(Value::Null))
     }
 
-    fn deserialize_value<T: DeserializeOwned>(&self, base: &Path, value: Value) -> Result<T, Error> {
+    fn deserialize_value<T: DeserializeOwned>(
+        &self,
+        base: &Path,
+        value: Value,
+    ) -> Result<T, Error> {
         serde_path_to_error::deserialize(value).map_err(|error| {
             let path = base.join(error.path());
             let (message, help) = hint::explain(&error.inner().to_string());
@@ -86,12 +90,22 @@ impl Located {
     }
 
     /// An error about the value at `path`, or about the closest thing around it that was written.
-    pub fn error_at(&self, path: &Path, message: impl Into<String>, help: impl Into<String>) -> Error {
+    pub fn error_at(
+        &self,
+        path: &Path,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Error {
         self.error(path, self.spot(path).map(|spot| spot.value), message.into(), help.into())
     }
 
     /// An error about the key that `path` ends with.
-    pub fn error_at_key(&self, path: &Path, message: impl Into<String>, help: impl Into<String>) -> Error {
+    pub fn error_at_key(
+        &self,
+        path: &Path,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Error {
         let place = self.spot(path).map(|spot| spot.key.unwrap_or(spot.value));
         self.error(path, place, message.into(), help.into())
     }
@@ -101,7 +115,9 @@ impl Located {
     }
 
     fn error(&self, path: &Path, place: Option<Place>, message: String, help: String) -> Error {
-        let line = place.and_then(|place| self.lines.get(place.line.checked_sub(1)?)).map(|line| line.to_string());
+        let line = place
+            .and_then(|place| self.lines.get(place.line.checked_sub(1)?))
+            .map(|line| line.to_string());
         Error::new(&self.name, place, path.clone(), message, help, line)
     }
 }

@@ -51,7 +51,9 @@ impl Path {
             match segment {
                 serde_path_to_error::Segment::Seq { index } => path.0.push(Segment::Index(*index)),
                 serde_path_to_error::Segment::Map { key } => path.0.push(Segment::Key(key.clone())),
-                serde_path_to_error::Segment::Enum { variant } => path.0.push(Segment::Key(variant.clone())),
+                serde_path_to_error::Segment::Enum { variant } => {
+                    path.0.push(Segment::Key(variant.clone()))
+                }
                 serde_path_to_error::Segment::Unknown => break,
             }
         }

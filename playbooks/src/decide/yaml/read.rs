@@ -21,9 +21,11 @@ pub fn parse(name: &str, text: &str) -> Result<Located, Error> {
     match (documents.pop(), documents.is_empty()) {
         (Some(document), true) => Ok(document),
         (None, _) => Ok(Located::from_value(name, Value::Null)),
-        (Some(second), false) => {
-            Err(second.error_at(&Path::root(), "a second document", "keep one document: take away the `---` line"))
-        }
+        (Some(second), false) => Err(second.error_at(
+            &Path::root(),
+            "a second document",
+            "keep one document: take away the `---` line",
+        )),
     }
 }
 
@@ -70,11 +72,14 @@ fn options() -> serde_saphyr::Options {
 
 fn syntax(name: &str, lines: &[Box<str>], error: &serde_saphyr::Error) -> Error {
     let place = error.location().map(place);
-    let line = place.and_then(|place| lines.get(place.line.checked_sub(1)?)).map(|line| line.to_string());
-    // The message repeats the place that is shown in front of it.
+    let line =
+        place.and_then(|place| lines.get(place.line.checked_sub(1)?)).map(|line| line.to_string());
+    // The message goes on with the place, which is shown in front of it, and with the parser's own options.
     let text = error.to_string();
     let message = text.lines().next().unwrap_or_default();
-    let message = message.split_once(" at line ").map_or(message, |(message, _)| message);
+    let message = [" at line ", ", set "].iter().fold(message, |message, tail| {
+        message.split_once(tail).map_or(message, |(message, _)| message)
+    });
     let help = match message.contains("duplicate") {
         true => "keep one of them",
         false => "",
@@ -88,7 +93,12 @@ fn place(location: Location) -> Place {
 }
 
 /// Takes the places out of a tree.
-fn flatten(node: Spanned<Node>, key: Option<Place>, path: &Path, spots: &mut BTreeMap<Path, Spot>) -> Value {
+fn flatten(
+    node: Spanned<Node>,
+    key: Option<Place>,
+    path: &Path,
+    spots: &mut BTreeMap<Path, Spot>,
+) -> Value {
     spots.insert(path.clone(), Spot { key, value: place(node.referenced) });
     match node.value {
         Node::Scalar(value) => value,
@@ -99,7 +109,8 @@ fn flatten(node: Spanned<Node>, key: Option<Place>, path: &Path, spots: &mut BTr
         Node::Mapping(entries) => {
             let mut map = Map::new();
             for (key, node) in entries {
-                let value = flatten(node, Some(place(key.referenced)), &path.key(&key.value), spots);
+                let value =
+                    flatten(node, Some(place(key.referenced)), &path.key(&key.value), spots);
                 map.insert(key.value, value);
             }
             Value::Object(map)

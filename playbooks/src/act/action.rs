@@ -1,0 +1,153 @@
+//! The joint at which actions are added: what one is, and what it is told.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{
+    api::{Api, Permission},
+    notify::Notifiers,
+    occurrence::Occurrence,
+    outcome::{Failure, Outcome, SkipReason},
+    response::{Standing, StepReport},
+    target::{Gone, Verified},
+};
+use crate::decide::Mode;
+
+/// One configured action of a playbook.
+///
+/// `apply` may run again after a crash, a redelivery or a transient failure, on this worker or another: it
+/// has to find what was already done and say [`Outcome::AlreadyDone`]. Its future is dropped at the action's
+/// time limit.
+#[async_trait]
+pub trait Action: Send + Sync {
+    /// The key under which playbooks name it.
+    fn name(&self) -> &'static str;
+
+    /// What it does, in the imperative, for `explain` and for modes that only say what would be done.
+    fn describe(&self) -> String;
+
+    /// True where it can only run on a verified target; then `apply` is called with [`Subject::Target`] alone.
+    fn needs_target(&self) -> bool;
+
+    /// True where it contains: guardrails are judged before it, and someone is told when it does not happen.
+    fn changes_cluster(&self) -> bool;
+
+    /// The rights that it takes on the API server, beyond reading its target.
+    fn permissions(&self) -> Vec<Permission> {
+        Vec::new()
+    }
+
+    /// The greatest age of an event that it still answers, unless the playbook's limits say otherwise.
+    fn max_event_age(&self) -> Duration {
+        match self.changes_cluster() {
+            true => Duration::from_secs(5 * 60),
+            false => Duration::from_secs(24 * 60 * 60),
+        }
+    }
+
+    /// True where `apply` honours [`Context::dry_run`]; any other action is only described in a dry run.
+    fn supports_dry_run(&self) -> bool {
+        false
+    }
+
+    /// The outcome where its target is verified to be gone.
+    fn on_gone(&self, gone: &Gone) -> Outcome {
+        Outcome::Skipped(SkipReason::Gone, gone.why.clone())
+    }
+
+    /// Does it, once, or finds it done.
+    async fn apply(&self, cx: &Context<'_>, subject: Subject<'_>) -> Outcome;
+}
+
+/// What an action is applied to.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// The verified target. A write must carry [`Verified::uid`].
+    Target(&'a Arc<Verified>),
+    /// The event's target is gone; only actions that need none are applied then.
+    Gone(&'a Gone),
+    /// The event alone.
+    Event,
+}
+
+/// What an action can use and may want to know.
+pub struct Context<'a> {
+    pub(super) api: Option<&'a Api>,
+    pub(super) notifiers: &'a Notifiers,
+    pub(super) occurrence: &'a Occurrence,
+    pub(super) standing: &'a Standing,
+    pub(super) playbook: &'a str,
+    pub(super) mode: Mode,
+    pub(super) so_far: &'a [StepReport],
+    pub(super) deadline: Instant,
+    pub(super) marks: &'a Marks,
+}
+
+impl<'a> Context<'a> {
+    /// The API server.
+    ///
+    /// # Errors
+    ///
+    /// Where the worker has no cluster; never for an action that has a verified target.
+    pub fn api(&self) -> Result<&'a Api, Failure> {
+        self.api.ok_or_else(|| Failure::permanent("this worker has no cluster: set KUBECONFIG"))
+    }
+
+    /// The event.
+    pub fn occurrence(&self) -> &'a Occurrence {
+        self.occurrence
+    }
+
+    /// The playbook's name.
+    pub fn playbook(&self) -> &'a str {
+        self.playbook
+    }
+
+    /// True where nothing may be changed or sent: writes go out with the server's dry run.
+    pub fn dry_run(&self) -> bool {
+        self.mode != Mode::Enforce
+    }
+
+    /// What the response's earlier steps came to.
+    pub fn so_far(&self) -> &'a [StepReport] {
+        self.so_far
+    }
+
+    /// When the engine drops `apply`.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Notes of parts that are done, kept while the response is retried.
+    pub fn marks(&self) -> &'a Marks {
+        self.marks
+    }
+}
+
+/// The parts of one step that are done, so that a retry of the step doesn't repeat them.
+///
+/// Kept in memory: after a crash the step starts anew, like everything at-least-once.
+#[derive(Debug, Default)]
+pub struct Marks(Mutex<BTreeSet<String>>);
+
+impl Marks {
+    /// True where the part was marked as done.
+    pub fn is_done(&self, part: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(part)
+    }
+
+    /// Marks a part as done.
+    pub fn done(&self, part: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(part.to_owned());
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}

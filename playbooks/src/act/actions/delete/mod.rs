@@ -1,0 +1,230 @@
+//! `delete`: removes the verified pod, so that its owner replaces it.
+//!
+//! Safe to repeat: the uid is a precondition of the request, a pod that is gone is done, and a second delete
+//! of a pod that is ending changes nothing.
+
+mod config;
+mod healthy;
+mod owners;
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use self::{config::DeleteConfig, healthy::MinHealthy, owners::Owners};
+use crate::act::{
+    action::{Action, Context, Subject},
+    api::{Api, ApiError, Class, Grace, Permission, Write},
+    config::ConfigError,
+    outcome::{Failure, FailureKind, Guardrail, Outcome, SkipReason},
+    target::{Gone, Verified},
+};
+
+/// The configured action.
+#[derive(Debug)]
+pub(in crate::act) struct Delete {
+    grace: Option<Grace>,
+    evict: bool,
+    min_healthy: Option<MinHealthy>,
+    owners: Owners,
+    /// One lock for each owner with `minHealthy`: counting and deleting must not interleave, or two responses
+    /// would each see one pod to spare.
+    locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+}
+
+impl Delete {
+    /// Reads the configuration.
+    pub(in crate::act) fn configure(config: &Value) -> Result<Delete, ConfigError> {
+        let DeleteConfig { grace, evict, min_healthy, owners } = DeleteConfig::read(config)?;
+        Ok(Delete { grace, evict, min_healthy, owners, locks: Mutex::default() })
+    }
+
+    async fn delete(&self, cx: &Context<'_>, target: &Verified) -> Result<Outcome, Failure> {
+        let grace = self.grace_for(target);
+        if let Some(done) = already_ending(target, self.grace.or(grace)) {
+            return Ok(Outcome::AlreadyDone(done));
+        }
+        if let Some(refusal) = self.owners.judge(target.owner()) {
+            return Ok(refusal.into());
+        }
+        let write = Write { grace, dry_run: cx.dry_run() };
+        let api = cx.api()?;
+        let Some(least) = self.min_healthy else { return self.remove(api, target, write).await };
+        // Held until the delete is answered: from then on a list shows the pod as ending.
+        let lock = self.lock(target).await;
+        let held = lock.lock().await;
+        let outcome = match healthy::judge(api, target, least).await? {
+            Some(refusal) => refusal.into(),
+            None => self.remove(api, target, write).await?,
+        };
+        drop(held);
+        Ok(outcome)
+    }
+
+    /// The grace period to send: the configured one, and never a pod's own zero.
+    fn grace_for(&self, target: &Verified) -> Option<Grace> {
+        self.grace.or_else(|| {
+            let own = target.spec().and_then(|spec| spec.termination_grace_period_seconds);
+            own.filter(|seconds| *seconds < 1).map(|_| Grace::LEAST)
+        })
+    }
+
+    async fn lock(&self, target: &Verified) -> Arc<Mutex<()>> {
+        let owner =
+            target.owner().map_or_else(|| target.uid().to_string(), |owner| owner.uid.clone());
+        let mut locks = self.locks.lock().await;
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(owner).or_default())
+    }
+
+    async fn remove(&self, api: &Api, target: &Verified, write: Write) -> Result<Outcome, Failure> {
+        let sent = match self.evict {
+            false => api.delete_pod(target, write).await,
+            true => {
+                // The API server takes an eviction off the disruption budget before it compares uids, so that
+                // a stale one would cost a living pod's budget: look first.
+                if let Some(gone) = replaced(api, target).await? {
+                    return Ok(Outcome::AlreadyDone(gone));
+                }
+                api.evict_pod(target, write).await
+            }
+        };
+        let verb = if self.evict { "evicted" } else { "deleted" };
+        match sent {
+            Ok(()) if write.dry_run => {
+                let done = format!(
+                    "{} would be {verb}: the API server accepted the dry run",
+                    target.object()
+                );
+                Ok(Outcome::Skipped(SkipReason::DryRun, done))
+            }
+            Ok(()) => {
+                Ok(Outcome::Applied(format!("{verb} {}, uid {}", target.object(), target.uid())))
+            }
+            Err(error) => self.explain(api, target, error).await,
+        }
+    }
+
+    /// Tells a pod that is gone from a write that failed: only the live object knows.
+    async fn explain(
+        &self,
+        api: &Api,
+        target: &Verified,
+        error: ApiError,
+    ) -> Result<Outcome, Failure> {
+        // An eviction in a namespace that is being deleted is forbidden, though the pod is on its way out.
+        let namespace_ends = error.has_cause("NamespaceTerminating");
+        if matches!(error.class(), Class::NotFound | Class::Conflict) || namespace_ends {
+            if let Some(gone) = replaced(api, target).await? {
+                return Ok(Outcome::AlreadyDone(gone));
+            }
+            return Err(Failure::transient(format!("{} is still there: {error}", target.object())));
+        }
+        match error.code() {
+            Some(429) if self.evict && error.has_cause("DisruptionBudget") => {
+                Err(Failure::transient(format!(
+                    "a PodDisruptionBudget holds the eviction back: {error}"
+                )))
+            }
+            // A fault of the budgets, which no retry mends; every other 500 is retried.
+            Some(500)
+                if self.evict
+                    && error.to_string().contains("more than one PodDisruptionBudget") =>
+            {
+                Err(Failure::permanent(format!(
+                    "{error}; leave the pod to one PodDisruptionBudget, or set delete.evict: false"
+                )))
+            }
+            _ => Err(error.into()),
+        }
+    }
+}
+
+#[async_trait]
+impl Action for Delete {
+    fn name(&self) -> &'static str {
+        "delete"
+    }
+
+    fn describe(&self) -> String {
+        let verb = if self.evict { "evict" } else { "delete" };
+        let grace = match self.grace {
+            Some(grace) => format!("a grace period of {}s", grace.seconds()),
+            None => "its own grace period".to_owned(),
+        };
+        let least = self
+            .min_healthy
+            .map(|least| format!(", if {least} healthy pods of its owner are left"));
+        format!("{verb} the pod with {grace}{}", least.unwrap_or_default())
+    }
+
+    fn needs_target(&self) -> bool {
+        true
+    }
+
+    fn changes_cluster(&self) -> bool {
+        true
+    }
+
+    fn supports_dry_run(&self) -> bool {
+        true
+    }
+
+    fn permissions(&self) -> Vec<Permission> {
+        let mut all = match self.evict {
+            true => vec![Permission::new("", "pods/eviction", "create")],
+            false => vec![Permission::new("", "pods", "delete")],
+        };
+        if self.min_healthy.is_some() {
+            all.extend(self.owners.permissions());
+        }
+        all
+    }
+
+    fn on_gone(&self, gone: &Gone) -> Outcome {
+        Outcome::AlreadyDone(gone.why.clone())
+    }
+
+    async fn apply(&self, cx: &Context<'_>, subject: Subject<'_>) -> Outcome {
+        match subject {
+            Subject::Target(target) => self.delete(cx, target).await.unwrap_or_else(Outcome::from),
+            Subject::Gone(gone) => self.on_gone(gone),
+            Subject::Event => {
+                Outcome::refused(Guardrail::Identity, "the event is about no verified pod")
+            }
+        }
+    }
+}
+
+/// The words for a pod that was ending when it was read, unless our grace period would end it sooner.
+fn already_ending(target: &Verified, grace: Option<Grace>) -> Option<String> {
+    let meta = &target.pod().metadata;
+    meta.deletion_timestamp.as_ref()?;
+    let remaining = meta.deletion_grace_period_seconds.unwrap_or_default();
+    let shortens = grace.is_some_and(|grace| i64::from(grace.seconds()) < remaining);
+    (!shortens).then(|| format!("{} is being deleted", target.object()))
+}
+
+/// The words for a target that is no longer there, or is ending; `None` where it lives on.
+async fn replaced(api: &Api, target: &Verified) -> Result<Option<String>, Failure> {
+    let live =
+        api.pod(target.namespace(), target.name()).await.map_err(|error| match error.class() {
+            // Another's word for it: not an answer about the pod.
+            Class::NotFound | Class::Conflict => Failure::transient(error.to_string()),
+            Class::Failed(
+                FailureKind::Permanent | FailureKind::Transient | FailureKind::Unavailable(_),
+            ) => error.into(),
+        })?;
+    Ok(match live {
+        None => Some(format!("{} is gone", target.object())),
+        Some(pod) if pod.metadata.uid.as_deref() != Some(target.uid().as_str()) => {
+            Some(format!("{} is gone, its name belongs to another pod now", target.object()))
+        }
+        Some(pod) if pod.metadata.deletion_timestamp.is_some() => {
+            Some(format!("{} is being deleted", target.object()))
+        }
+        Some(_) => None,
+    })
+}

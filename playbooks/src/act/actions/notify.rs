@@ -1,0 +1,105 @@
+//! `notify`: tells the named notifiers what the event was and what was done about it.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::act::{
+    action::{Action, Context, Subject},
+    config::{self, ConfigError},
+    notify::{Notification, Notifiers},
+    outcome::{Failure, FailureKind, Outcome, SkipReason},
+};
+
+/// The configured action.
+#[derive(Debug)]
+pub(in crate::act) struct Notify {
+    to: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    to: Vec<String>,
+}
+
+impl Notify {
+    /// Reads the configuration; every name must be a notifier's.
+    pub(in crate::act) fn configure(
+        config: &Value,
+        notifiers: &Notifiers,
+    ) -> Result<Notify, ConfigError> {
+        let Written { to } = config::read(config)?;
+        if to.is_empty() {
+            return Err(ConfigError::new("no one to notify").at("to").help("write `to: [log]`"));
+        }
+        if let Some(unknown) = to.iter().find(|name| !notifiers.has(name)) {
+            let known: Vec<_> = notifiers.names().collect();
+            return Err(ConfigError::new(format!("there is no notifier `{unknown}`"))
+                .at("to")
+                .help(format!("configured are: {}", known.join(", "))));
+        }
+        Ok(Notify { to })
+    }
+
+    async fn tell(&self, cx: &Context<'_>) -> Result<Outcome, Failure> {
+        let message =
+            Notification::new(cx.occurrence, cx.standing, cx.playbook, cx.mode, cx.so_far);
+        if cx.dry_run() {
+            message.log("dry run, not sent");
+            return Ok(Outcome::Skipped(
+                SkipReason::DryRun,
+                format!("would notify {}", self.to.join(", ")),
+            ));
+        }
+        let mut failures = Vec::new();
+        for name in self.to.iter().filter(|name| !cx.marks.is_done(name)) {
+            // One that is away must not keep the others from being told.
+            match cx.notifiers.send(name, &message).await {
+                Ok(()) => cx.marks.done(name),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        match worst(failures) {
+            None => Ok(Outcome::Applied(format!("notified {}", self.to.join(", ")))),
+            Some(failure) => Err(failure),
+        }
+    }
+}
+
+/// What is worth waiting for comes first; a permanent failure counts when nothing else is left to try.
+fn worst(mut failures: Vec<Failure>) -> Option<Failure> {
+    failures.sort_by_key(|failure| match failure.kind {
+        FailureKind::Unavailable(_) => 0,
+        FailureKind::Transient => 1,
+        FailureKind::Permanent => 2,
+    });
+    failures.into_iter().next()
+}
+
+#[async_trait]
+impl Action for Notify {
+    fn name(&self) -> &'static str {
+        "notify"
+    }
+
+    fn describe(&self) -> String {
+        format!("notify {}", self.to.join(", "))
+    }
+
+    fn needs_target(&self) -> bool {
+        false
+    }
+
+    fn changes_cluster(&self) -> bool {
+        false
+    }
+
+    fn supports_dry_run(&self) -> bool {
+        true
+    }
+
+    async fn apply(&self, cx: &Context<'_>, _: Subject<'_>) -> Outcome {
+        self.tell(cx).await.unwrap_or_else(Outcome::from)
+    }
+}

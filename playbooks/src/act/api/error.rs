@@ -1,0 +1,208 @@
+//! What an API error means for an event: retry, wait, or give up.
+
+use std::error::Error as _;
+
+use kube::core::Status;
+
+use crate::act::{
+    outcome::{Dependency, Failure, FailureKind},
+    text::clean,
+};
+
+/// The worker could not even set the client up.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Neither a kubeconfig nor a service account was found.
+    #[error("no cluster found: set KUBECONFIG, or run in a pod with a service account")]
+    NotFound(#[from] Box<kube::config::InferConfigError>),
+    /// The named kubeconfig context can't be used.
+    #[error("the kubeconfig context can't be used")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    /// The configuration was found, but no client can be built from it.
+    #[error("no client can be made from the kubeconfig")]
+    Client(#[from] Box<kube::Error>),
+}
+
+/// What the caller of an API call may have to tell apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Class {
+    /// The API server itself says that there is no such object.
+    NotFound,
+    /// 409: a precondition did not hold, or the object exists.
+    Conflict,
+    /// Everything else.
+    Failed(FailureKind),
+}
+
+/// An API call that did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    class: Class,
+    status: Option<Box<Status>>,
+    message: String,
+}
+
+impl ApiError {
+    /// What it means.
+    pub fn class(&self) -> &Class {
+        &self.class
+    }
+
+    /// The HTTP status code, where the server answered at all.
+    pub fn code(&self) -> Option<u16> {
+        self.status.as_ref().map(|status| status.code)
+    }
+
+    /// True where one of the answer's causes has this reason.
+    pub(in crate::act) fn has_cause(&self, reason: &str) -> bool {
+        self.status
+            .as_ref()
+            .and_then(|status| status.details.as_ref())
+            .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == reason))
+    }
+}
+
+impl From<kube::Error> for ApiError {
+    fn from(error: kube::Error) -> ApiError {
+        let class = classify(&error);
+        match error {
+            kube::Error::Api(status) => {
+                // The text can be a proxy's whole error page.
+                let text = clean(&status.message, 300);
+                let message = match status.code {
+                    403 => {
+                        format!("{text}; grant it, `stoop check --cluster` lists what is missing")
+                    }
+                    401 => format!(
+                        "the Kubernetes API does not accept the worker's credentials: {text}"
+                    ),
+                    code => format!("the Kubernetes API answered {code}: {text}"),
+                };
+                ApiError { class, status: Some(status), message }
+            }
+            error => ApiError { class, status: None, message: chain(&error) },
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> ApiError {
+        ApiError { class: Class::Failed(failure.kind), status: None, message: failure.why }
+    }
+}
+
+impl From<ApiError> for Failure {
+    /// For callers to whom 404 and 409 mean nothing special: a missing object of our own configuration
+    /// stays missing, a conflict passes.
+    fn from(error: ApiError) -> Failure {
+        let kind = match error.class {
+            Class::NotFound => FailureKind::Permanent,
+            Class::Conflict => FailureKind::Transient,
+            Class::Failed(kind) => kind,
+        };
+        Failure { kind, why: error.message, retry_after: None }
+    }
+}
+
+/// The decision table, without the words.
+pub(super) fn classify(error: &kube::Error) -> Class {
+    let unavailable = Class::Failed(FailureKind::Unavailable(Dependency::KubernetesApi));
+    match error {
+        kube::Error::Api(status) => classify_status(status),
+        // Nothing arrived: no connection, TLS, a reset, credentials that can't be read just now.
+        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::Auth(_) => unavailable,
+        // An answer that is no Kubernetes object: bounded by the attempts, since it may be this object's fault.
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
+            Class::Failed(FailureKind::Transient)
+        }
+        _ => Class::Failed(FailureKind::Permanent),
+    }
+}
+
+fn classify_status(status: &Status) -> Class {
+    let kind = match status.code {
+        // Only the API server's own word counts as "there is no such object": a load balancer's 404 would
+        // otherwise turn a misrouted call into "the pod is gone".
+        404 if status.reason == "NotFound" => return Class::NotFound,
+        409 => return Class::Conflict,
+        // 401 is not about this event: a service account's token has run out or its authenticator is away.
+        // Every event would fail alike, so it is an outage, not a reason to dead-letter the stream.
+        401 | 404 | 408 | 429 | 502..=504 => FailureKind::Unavailable(Dependency::KubernetesApi),
+        // A continue token that has expired while paging.
+        410 => FailureKind::Transient,
+        code if code >= 500 => FailureKind::Transient,
+        _ => FailureKind::Permanent,
+    };
+    Class::Failed(kind)
+}
+
+/// The error and its sources, without repeating what a `Display` already shows of its source.
+fn chain(error: &kube::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(next) = source {
+        let next_text = next.to_string();
+        if !text.contains(&next_text) {
+            text = format!("{text}: {next_text}");
+        }
+        source = next.source();
+    }
+    format!("the Kubernetes API can't be reached: {}", clean(&text, 300))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(code: u16, reason: &str) -> kube::Error {
+        kube::Error::Api(Status::failure("message", reason).with_code(code).boxed())
+    }
+
+    #[test]
+    fn every_answer_has_one_meaning() {
+        let unavailable = || Class::Failed(FailureKind::Unavailable(Dependency::KubernetesApi));
+        let permanent = || Class::Failed(FailureKind::Permanent);
+        let transient = || Class::Failed(FailureKind::Transient);
+        let table = [
+            (api(400, "BadRequest"), permanent()),
+            (api(401, "Unauthorized"), unavailable()),
+            (api(403, "Forbidden"), permanent()),
+            (api(404, "NotFound"), Class::NotFound),
+            (api(404, "Failed to parse error data"), unavailable()),
+            (api(405, "MethodNotAllowed"), permanent()),
+            (api(408, "Timeout"), unavailable()),
+            (api(409, "Conflict"), Class::Conflict),
+            (api(410, "Expired"), transient()),
+            (api(415, "UnsupportedMediaType"), permanent()),
+            (api(422, "Invalid"), permanent()),
+            (api(429, "TooManyRequests"), unavailable()),
+            (api(500, "InternalError"), transient()),
+            (api(502, ""), unavailable()),
+            (api(503, "ServiceUnavailable"), unavailable()),
+            (api(504, "Timeout"), unavailable()),
+            (api(507, ""), transient()),
+            (kube::Error::Service("connection refused".into()), unavailable()),
+            (kube::Error::TlsRequired, permanent()),
+        ];
+        for (error, meaning) in table {
+            assert_eq!(classify(&error), meaning, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_proxys_error_page_is_cut_and_holds_no_line_breaks() {
+        let page = format!("<html>\n{}</html>", "x".repeat(10_000));
+        let error =
+            ApiError::from(kube::Error::Api(Status::failure(&page, "").with_code(502).boxed()));
+        assert!(error.to_string().len() < 400);
+        assert!(!error.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn a_missing_permission_says_how_to_find_what_is_missing() {
+        let error = ApiError::from(api(403, "Forbidden"));
+        assert!(error.to_string().contains("stoop check --cluster"));
+        assert!(Failure::from(error).is_permanent());
+    }
+}

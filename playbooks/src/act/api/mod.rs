@@ -1,0 +1,87 @@
+//! The Kubernetes API as `act` uses it: every call has a deadline and is never retried here, every error is
+//! classified, and a write names the uid it is meant for.
+//!
+//! What may not live here: decisions about targets or guardrails, caches, and anything that reads a Secret.
+
+mod error;
+mod permission;
+mod pods;
+
+use std::time::Duration;
+
+pub use error::{ApiError, Class, ConnectError};
+pub use permission::Permission;
+pub(super) use pods::{Grace, PodSelector, Write};
+
+use super::outcome::{Dependency, Failure};
+
+/// A connection to one cluster's API server.
+///
+/// Cheap to clone. Dropping a call's future cancels the request, not what the server already did with it:
+/// that is why every write is safe to repeat.
+#[derive(Clone)]
+pub struct Api {
+    client: kube::Client,
+    deadline: Duration,
+}
+
+impl Api {
+    /// Connects as kubectl would: `KUBECONFIG`, `~/.kube/config`, else the pod's service account.
+    ///
+    /// `context` picks a kubeconfig context by name. `deadline` bounds each call, headers and body together.
+    pub async fn connect(context: Option<&str>, deadline: Duration) -> Result<Api, ConnectError> {
+        let config = match context {
+            None => kube::Config::infer().await.map_err(Box::new)?,
+            Some(context) => {
+                let options = kube::config::KubeConfigOptions {
+                    context: Some(context.into()),
+                    ..Default::default()
+                };
+                kube::Config::from_kubeconfig(&options).await?
+            }
+        };
+        Api::from_config(config, deadline)
+    }
+
+    /// Connects with a configuration that the caller has made.
+    pub fn from_config(mut config: kube::Config, deadline: Duration) -> Result<Api, ConnectError> {
+        // kube would retry 429, 503 and 504 fifteen times on every verb, far beyond any deadline of ours,
+        // and hide from the worker that the API server is away.
+        config.default_retry = false;
+        // A second net below `call`: a connection that is stuck is dropped, not handed out again.
+        config.read_timeout = Some(deadline);
+        config.reset_reader_on_write = true;
+        let client = kube::Client::try_from(config).map_err(Box::new)?;
+        Ok(Api::from_client(client, deadline))
+    }
+
+    /// Wraps a client that the caller has made; its own retries, if any, end at the deadline.
+    pub fn from_client(client: kube::Client, deadline: Duration) -> Api {
+        Api { client, deadline }
+    }
+
+    /// The namespace that the kubeconfig context or the pod's service account names.
+    pub fn default_namespace(&self) -> &str {
+        self.client.default_namespace()
+    }
+
+    /// Makes one call under the deadline and classifies its error.
+    ///
+    /// The way for actions from outside; a write must carry the target's uid (see `Verified::uid`).
+    pub async fn call<T, F, Fut>(&self, call: F) -> Result<T, ApiError>
+    where
+        F: FnOnce(kube::Client) -> Fut + Send,
+        Fut: Future<Output = kube::Result<T>> + Send,
+    {
+        match tokio::time::timeout(self.deadline, call(self.client.clone())).await {
+            Ok(result) => result.map_err(ApiError::from),
+            Err(_) => Err(ApiError::from(Failure::unavailable(
+                Dependency::KubernetesApi,
+                format!(
+                    "the Kubernetes API gave no answer within {}",
+                    humantime::format_duration(self.deadline)
+                ),
+            ))),
+        }
+    }
+}

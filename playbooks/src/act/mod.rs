@@ -1,0 +1,45 @@
+//! The acting half: which live object an event is about, what may be done to it, and doing it.
+//!
+//! The only place that names kube. It knows no broker: an [`Engine`] takes a claim and a plan, and says what
+//! became of them; the worker settles by that.
+//!
+//! * [`target`](Verification) — the verification ladder; alone makes a [`Verified`].
+//! * [`guard`](Guardrails) — what can hold an action back.
+//! * [`actions`](Action) — `delete`, `notify`; one from outside registers in the [`Registry`].
+//! * [`notify`](Notifiers) — how people and systems are told.
+//! * [`api`](Api) — calls with deadlines, errors classified, uids in every write.
+//!
+//! Every pod that is changed goes through `verify`, then the guardrails, then an action whose request carries
+//! the verified uid. There is no other way to a write.
+
+mod action;
+mod actions;
+mod api;
+mod config;
+mod engine;
+mod guard;
+mod notify;
+mod object;
+mod occurrence;
+mod outcome;
+mod registry;
+mod report;
+mod response;
+mod target;
+mod testimony;
+mod text;
+
+pub use action::{Action, Context, Marks, Subject};
+pub use api::{Api, ApiError, Class, ConnectError, Permission};
+pub use config::{ConfigError, read as read_config};
+pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
+pub use guard::{BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, OwnPod};
+pub use notify::{Notification, NotifierConfig, Notifiers, Secret, Sink, StepLine};
+pub use object::{ClusterId, ObjectRef, Uid};
+pub use occurrence::Occurrence;
+pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason};
+pub use registry::{Plan, Registry, Resources};
+pub use report::Report;
+pub use response::{Response, Standing, StepReport};
+pub use testimony::Scene;
+pub use target::{Gone, Needs, Verification, Verified};

@@ -1,0 +1,113 @@
+//! A POST to any URL, signed so that the receiver can tell that it is ours and fresh.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use reqwest::{
+    Client,
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use sha2::Sha256;
+
+use super::{Notification, Secret, Sink, http, secret};
+use crate::act::{config::ConfigError, outcome::Failure};
+
+/// `webhook: {url, secret, headers}`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// Where to POST.
+    pub url: Secret,
+    /// The key of the signature; without one, messages are not signed.
+    pub secret: Option<Secret>,
+    /// Headers to send along, such as `Authorization`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+}
+
+#[derive(Debug)]
+pub(super) struct Webhook {
+    client: Client,
+    url: SecretString,
+    key: Option<SecretString>,
+    headers: HeaderMap,
+}
+
+impl Webhook {
+    pub(super) fn new(config: &WebhookConfig, timeout: Duration) -> Result<Webhook, ConfigError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &config.headers {
+            let unusable =
+                || ConfigError::new(format!("the header {name} can't be sent")).at("headers");
+            let text = value.read().map_err(|error| error.at(name).at("headers"))?;
+            let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| unusable())?;
+            value.set_sensitive(true);
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?, value);
+        }
+        Ok(Webhook {
+            client: http::client(timeout)?,
+            url: secret::url(&config.url).map_err(|error| error.at("url"))?,
+            key: config
+                .secret
+                .as_ref()
+                .map(Secret::read)
+                .transpose()
+                .map_err(|error| error.at("secret"))?,
+            headers,
+        })
+    }
+}
+
+#[async_trait]
+impl Sink for Webhook {
+    async fn send(&self, message: &Notification<'_>) -> Result<(), Failure> {
+        let body = serde_json::to_vec(message).map_err(|error| {
+            Failure::permanent(format!("the message can't be written as JSON: {error}"))
+        })?;
+        let timestamp = Timestamp::now().as_second().to_string();
+        let mut request = self
+            .client
+            .post(self.url.expose_secret())
+            .headers(self.headers.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("Idempotency-Key", &message.key)
+            .header("X-Stoop-Timestamp", &timestamp);
+        if let Some(key) = &self.key {
+            request = request.header("X-Stoop-Signature", signature(key, &timestamp, &body)?);
+        }
+        http::settle(request.body(body).send().await).await
+    }
+}
+
+/// `sha256=` and the HMAC-SHA256 of `timestamp.body`, in hex: the time is signed, so that a copy grows old.
+fn signature(key: &SecretString, timestamp: &str, body: &[u8]) -> Result<String, Failure> {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()).map_err(|error| {
+            Failure::permanent(format!("the webhook's secret can't be used: {error}"))
+        })?;
+    mac.update(timestamp.as_bytes());
+    mac.update(b".");
+    mac.update(body);
+    let hex: String =
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("sha256={hex}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_what_any_other_hmac_makes_of_it() {
+        // printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac secret
+        let signed = signature(&SecretString::from("secret"), "1700000000", br#"{"a":1}"#);
+        assert_eq!(
+            signed.as_deref(),
+            Ok("sha256=49f24e537407743fa4a0242bb63b94b9a47ee99cbbe071ccd8a22550ae411686")
+        );
+    }
+}

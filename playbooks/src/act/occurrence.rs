@@ -1,0 +1,68 @@
+//! One event, owned: what outlives the message it came in.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::decide::{Event, EventError, EventId, Priority};
+
+/// An event as actions see it. One is shared by all playbooks that answer it.
+///
+/// Everything but `id` is the event's own word, chosen by whoever caused it: never part of a name, an
+/// argument or a template.
+#[derive(Debug, Clone)]
+pub struct Occurrence {
+    /// The event's identity: the same for every copy of it.
+    pub id: EventId,
+    /// The cluster that the event names.
+    pub cluster: Option<String>,
+    /// The message's original bytes.
+    pub payload: Bytes,
+    /// The rule's name.
+    pub rule: String,
+    /// How severe it is.
+    pub priority: Priority,
+    /// When it happened.
+    pub time: Timestamp,
+    /// `syscall`, `k8s_audit`, a plugin's name.
+    pub source: String,
+    /// The text that Falco or an operator's template made of it; may be empty.
+    pub output: String,
+    /// The node, or the Falco pod's own name.
+    pub hostname: Option<String>,
+    /// The output fields that have a value, as text.
+    pub fields: BTreeMap<String, String>,
+}
+
+impl Occurrence {
+    /// Takes what actions need out of a borrowed event.
+    ///
+    /// # Errors
+    ///
+    /// Where the output fields can't be read.
+    pub fn new(
+        event: &Event<'_>,
+        id: EventId,
+        cluster: Option<String>,
+        payload: Bytes,
+    ) -> Result<Occurrence, EventError> {
+        let fields = event
+            .fields()?
+            .iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value.text()?.into_owned())))
+            .collect();
+        Ok(Occurrence {
+            id,
+            cluster,
+            payload,
+            rule: event.rule.clone().into_owned(),
+            priority: event.priority,
+            time: event.time,
+            source: event.source.clone().into_owned(),
+            output: event.output.clone().into_owned(),
+            hostname: event.hostname.as_deref().map(str::to_owned),
+            fields,
+        })
+    }
+}

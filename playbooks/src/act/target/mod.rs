@@ -1,0 +1,46 @@
+//! Which object an event is really about: the verification ladder.
+//!
+//! An event's names are claims. `verify` compares them with the live object and alone makes a [`Verified`],
+//! without which nothing can be written. The comparison (`judge`) is pure; `verify` does the reading.
+//! Guardrails don't live here: a verified target may still be one that must not be touched.
+
+mod facts;
+mod judge;
+mod lookup;
+mod verified;
+mod verify;
+
+pub use facts::Needs;
+pub(super) use facts::permissions as facts_permissions;
+pub use verified::Verified;
+pub(super) use verify::{Identify, verify};
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::object::ObjectRef;
+
+/// A target that is verified to be gone: what was to happen to it needs no doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gone {
+    /// What the event claims to be about, as far as it named it.
+    pub object: Option<ObjectRef>,
+    /// How that is known.
+    pub why: String,
+}
+
+/// What verification found.
+#[derive(Debug, Clone)]
+pub enum Verification {
+    /// The live object that the event is about.
+    Target(Arc<Verified>),
+    /// The object existed, and does no longer.
+    Gone(Gone),
+    /// The event is about no pod: a host event, or an audit event on something else.
+    NoTarget,
+    /// No verified identity: the claim fits no object, more than one, or contradicts itself.
+    Refused(String),
+    /// The event is another cluster's: ack it and count it.
+    ForeignCluster,
+}

@@ -1,0 +1,95 @@
+//! From a claim to a verified target: the only place where a [`Verified`] is made.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    Gone, Needs, Verification, Verified, facts,
+    judge::{Evidence, Host, Kind},
+    lookup::{Found, find},
+};
+use crate::{
+    act::{
+        api::{Api, Class},
+        object::{ClusterId, ObjectRef},
+        outcome::Failure,
+    },
+    decide::{Claim, ClaimSource},
+};
+
+/// What is to be identified, and by whom.
+#[derive(Debug)]
+pub(in crate::act) struct Identify<'a> {
+    pub(in crate::act) claim: &'a Claim,
+    /// When it happened.
+    pub(in crate::act) time: Timestamp,
+    /// `k8s.pod.sandbox_id`
+    pub(in crate::act) sandbox: Option<&'a str>,
+    /// Our clock.
+    pub(in crate::act) now: Timestamp,
+    pub(in crate::act) cluster: Option<&'a ClusterId>,
+    pub(in crate::act) needs: Needs,
+}
+
+/// Identifies the pod by live reads: nothing is cached, the first request goes out at once.
+///
+/// A failure is never an answer: 403 or an outage must not look like "gone".
+pub(in crate::act) async fn verify(
+    api: &Api,
+    identify: Identify<'_>,
+) -> Result<Verification, Failure> {
+    let claim = identify.claim;
+    let kind = match &claim.source {
+        ClaimSource::Host | ClaimSource::None => return Ok(Verification::NoTarget),
+        ClaimSource::Audit { resource } if resource.as_deref() != Some("pods") => {
+            return Ok(Verification::NoTarget);
+        }
+        ClaimSource::Audit { .. } if claim.namespace.is_none() || claim.pod.is_none() => {
+            return Ok(Verification::Refused(
+                "the audit event names no namespace or no pod".into(),
+            ));
+        }
+        ClaimSource::Audit { .. } => Kind::Audit,
+        ClaimSource::Container => Kind::Container {
+            uid: claim.pod_uid.as_deref(),
+            container: claim.container_id.as_deref(),
+            sandbox: identify.sandbox,
+            host: claim.node.as_deref().map(|name| Host { name, is_node: None }),
+        },
+    };
+    let evidence = Evidence { kind, time: identify.time, now: identify.now };
+    if let Kind::Container { uid: None, container: None, .. } = evidence.kind {
+        // Before any request: a bare name proves nothing, whatever the API server says about it.
+        return Ok(Verification::Refused(
+            "the event carries neither container.id nor k8s.pod.uid: let Falco append them".into(),
+        ));
+    }
+    Ok(match find(api, claim, &evidence).await? {
+        Found::Pod(pod) => {
+            let facts = match facts::gather(api, &pod, identify.needs).await {
+                Err(error) if *error.class() == Class::NotFound => {
+                    return Err(Failure::transient(format!(
+                        "the pod's namespace is being deleted: {error}"
+                    )));
+                }
+                facts => facts?,
+            };
+            match Verified::new(identify.cluster.cloned(), *pod, facts) {
+                Some(verified) => Verification::Target(Arc::new(verified)),
+                None => Verification::Refused("the API server returned a pod without a uid".into()),
+            }
+        }
+        Found::Gone(why) => Verification::Gone(Gone { object: claimed_object(claim), why }),
+        Found::NotYet(why) => return Err(Failure::transient(why)),
+        Found::Refused(why) => Verification::Refused(why),
+    })
+}
+
+fn claimed_object(claim: &Claim) -> Option<ObjectRef> {
+    claim.pod.as_ref().map(|name| ObjectRef {
+        kind: "Pod",
+        namespace: claim.namespace.clone(),
+        name: name.clone(),
+    })
+}

@@ -1,0 +1,22 @@
+//! The playbook format: from text or a Kubernetes object to a [`Playbook`] whose parts are all understood.
+//!
+//! `document` is the shape as it is written, `playbook` what it means. An action's configuration is kept as
+//! it is: only the action knows it, and reports faults through [`Playbook::error_at`].
+
+mod actions;
+mod document;
+mod duration;
+mod limits;
+mod playbook;
+mod priorities;
+mod read;
+
+pub use document::schema;
+pub use limits::{Budget, BudgetScope, Limits};
+pub use playbook::{
+    Approval, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Source, Step,
+};
+pub use priorities::Priorities;
+pub use read::{read_path, read_paths, read_text};
+
+pub(super) use document::{MatchDoc, OneOrMany, Scalar};

@@ -1,0 +1,81 @@
+//! From bytes to an event that some playbook wants: the synchronous part of the way.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use playbooks::{
+    act::Occurrence,
+    decide::{Candidate, Claim, Event, EventError, Matcher},
+};
+
+use crate::config::Cluster;
+
+/// What a message turned out to be.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// Not a Falco event. It belongs to the dead letters.
+    Malformed(EventError),
+    /// An event that nobody answers.
+    PassedOver(PassedOver),
+    /// An event that playbooks want.
+    Wanted(Wanted),
+}
+
+/// Why an event is answered by nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PassedOver {
+    /// Falco's word about itself.
+    Internal,
+    /// About another cluster.
+    ForeignCluster,
+    /// No playbook matches.
+    Unmatched,
+}
+
+impl PassedOver {
+    /// The label.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::ForeignCluster => "foreign-cluster",
+            Self::Unmatched => "unmatched",
+        }
+    }
+}
+
+/// An event, owned, and the playbooks that want it.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The event.
+    pub(super) occurrence: Arc<Occurrence>,
+    /// What it says it is about.
+    pub(super) claim: Claim,
+    /// Who wants it, in order of name.
+    pub(super) candidates: Vec<Candidate>,
+}
+
+/// Reads a message.
+pub(super) fn read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Read {
+    try_read(payload, matcher, cluster).unwrap_or_else(Read::Malformed)
+}
+
+fn try_read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Result<Read, EventError> {
+    let event = Event::decode(payload)?;
+    if event.is_internal() {
+        return Ok(Read::PassedOver(PassedOver::Internal));
+    }
+    let candidates = matcher.candidates(&event)?;
+    if candidates.is_empty() {
+        return Ok(Read::PassedOver(PassedOver::Unmatched));
+    }
+    let theirs = event.cluster(&cluster.field)?.map(|name| name.into_owned());
+    if let (Some(theirs), Some(ours)) = (&theirs, &cluster.name)
+        && theirs != ours
+    {
+        return Ok(Read::PassedOver(PassedOver::ForeignCluster));
+    }
+    let id = event.id(theirs.as_deref())?;
+    let claim = event.claim()?;
+    let occurrence = Arc::new(Occurrence::new(&event, id, theirs, payload.clone())?);
+    Ok(Read::Wanted(Wanted { occurrence, claim, candidates }))
+}
