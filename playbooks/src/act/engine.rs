@@ -151,6 +151,7 @@ impl Engine {
                     return Advance::Lost;
                 }
             };
+            response.clock(&outcome);
             let Some(failure) = waits_for(response, &mut todo, &outcome) else {
                 response.conclude(todo, outcome);
                 continue;
@@ -181,7 +182,7 @@ impl Engine {
         let budget = payable
             .then(|| self.0.guardrails.judge_budget(playbook, mode, occurrence, standing))
             .flatten();
-        response.set_start(Start { at, clock: Instant::now(), mode, scope, budget });
+        response.set_start(Start { at, mode, scope, budget });
     }
 
     /// `None` where the delivery was lost before the action began.
@@ -332,7 +333,7 @@ fn retryable(failure: Failure) -> Failure {
 /// and the playbook's time.
 fn waits_for(response: &Response, todo: &mut Todo, outcome: &Outcome) -> Option<Failure> {
     let limits = &response.plan().playbook.limits;
-    let in_time = response.start().is_some_and(|start| start.clock.elapsed() < limits.timeout);
+    let in_time = response.spent() < limits.timeout;
     match outcome {
         Outcome::Pending(why) => in_time.then(|| Failure::transient(why.clone())),
         Outcome::Failed(failure) => match failure.kind {

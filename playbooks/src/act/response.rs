@@ -1,6 +1,6 @@
 //! One playbook's answer on one target: what is still to do, and what each step came to.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Serialize, ser::SerializeMap as _};
@@ -90,6 +90,10 @@ pub struct Response {
     done: Vec<(Position, StepReport)>,
     start: Option<Start>,
     told: Vec<String>,
+    began: Instant,
+    /// Time spent in outages that are over, and since when one goes on.
+    away: Duration,
+    away_since: Option<Instant>,
 }
 
 /// Where a step stands in the playbook, a fallback's steps behind the step that they answer.
@@ -111,7 +115,6 @@ pub(super) struct Todo {
 #[derive(Debug, Clone)]
 pub(super) struct Start {
     pub(super) at: Timestamp,
-    pub(super) clock: Instant,
     pub(super) mode: Mode,
     pub(super) scope: Option<Refusal>,
     pub(super) budget: Option<Refusal>,
@@ -128,6 +131,9 @@ impl Response {
             done: Vec::new(),
             start: None,
             told: Vec::new(),
+            began: Instant::now(),
+            away: Duration::ZERO,
+            away_since: None,
         };
         let plan = Arc::clone(&response.plan);
         response.todo = todos(&plan.steps, &[]).collect();
@@ -168,6 +174,24 @@ impl Response {
             self.record(&todo, outcome);
         }
         self.report()
+    }
+
+    /// Time that counts against the playbook's limit: all but what outages took.
+    pub(super) fn spent(&self) -> Duration {
+        self.began.elapsed().saturating_sub(self.away)
+    }
+
+    /// Takes note of an outage's beginning or end.
+    pub(super) fn clock(&mut self, outcome: &Outcome) {
+        let away = matches!(outcome, Outcome::Failed(failure) if matches!(failure.kind, FailureKind::Unavailable(_)));
+        match (away, self.away_since) {
+            (true, None) => self.away_since = Some(Instant::now()),
+            (false, Some(since)) => {
+                self.away += since.elapsed();
+                self.away_since = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
     }
 
     pub(super) fn start(&self) -> Option<&Start> {
