@@ -47,7 +47,8 @@ impl Explain {
         let event = Event::decode(&payload)?;
         let config = self.config.load()?;
         let (registry, audit) = (Registry::standard(), Audit::to(std::io::sink()));
-        let worker = assemble::worker(&config, &registry, Mode::Observe, audit).await?;
+        let cluster = assemble::cluster(&config).await;
+        let worker = assemble::worker(&config, &registry, cluster, Mode::Observe, audit)?;
         println!("{} · {} · {}", event.rule, event.priority, event.time);
         let cluster = event.cluster(&config.cluster.field)?.map(|name| name.into_owned());
         let id = event.id(cluster.as_deref())?;

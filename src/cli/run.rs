@@ -65,7 +65,8 @@ impl Run {
     pub(super) async fn run(self) -> Ended {
         let config = self.config.load()?;
         let mode = self.mode.into();
-        let worker = assemble::worker(&config, &Registry::standard(), mode, Audit::stdout()).await?;
+        let cluster = assemble::cluster(&config).await;
+        let worker = assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
         let stop = CancellationToken::new();
         watch_signals(stop.clone())?;
         serve(&config, worker, stop).await?;

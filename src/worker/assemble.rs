@@ -96,20 +96,27 @@ pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
     Guardrails::new(options).map_err(|error| Error::Setting { key: "protect", error })
 }
 
-/// The worker that the configuration describes, with the actions of `registry`.
+/// Connects to the cluster as kubectl would.
+pub async fn cluster(config: &Config) -> Result<Api, ConnectError> {
+    Api::connect(None, config.limits.action_timeout.0).await
+}
+
+/// The worker that the configuration describes, with the actions of `registry`. Without a cluster it can run playbooks
+/// that only tell.
 ///
 /// # Errors
 /// What can't work is refused, with the fix.
-pub async fn worker(
+pub fn worker(
     config: &Config,
     registry: &Registry,
+    cluster: Result<Api, ConnectError>,
     mode_cap: Mode,
     audit: Audit,
 ) -> Result<Arc<Worker>, Error> {
     let resources = resources(config)?;
     let rules = rules(config, registry, &resources)?;
     let needs_cluster = rules.plans().iter().find(|plan| plan.needs_target());
-    let api = match (Api::connect(None, config.limits.action_timeout.0).await, needs_cluster) {
+    let api = match (cluster, needs_cluster) {
         (Ok(api), _) => Some(api),
         (Err(_), None) => None,
         (Err(source), Some(plan)) => {
