@@ -12,13 +12,23 @@
 //!                └ skip ──────────────────────────────────────────────────────────────▶ Ledger
 //! ```
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
+#[cfg(feature = "journal")]
+pub mod journal;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod lease;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
 pub mod message;
 pub mod pool;
 pub mod pump;
+pub mod secret;
+pub mod size;
 
 pub use contract::{AckStrength, Attempts, Capabilities, Demand, Error, Ledger, Receiver, Settled};
 pub use dead_letter::{DeadLetter, DeadLetterError};
@@ -26,3 +36,5 @@ pub use delivery::Delivery;
 pub use lease::Lease;
 pub use message::{Attempt, Borrowed, Message, MessageId};
 pub use pool::{Permit, Pool};
+pub use secret::{Secret, SecretError};
+pub use size::ByteSize;

@@ -4,3 +4,12 @@
 //! worker against. Nothing here is used by a worker that runs for real.
 
 pub mod kubernetes;
+
+/// Show the whole way of an event.
+#[derive(Debug, clap::Args)]
+pub struct Options {}
+
+/// Not told yet.
+pub async fn run(_: Options) -> crate::cli::Ended {
+    Err(crate::cli::Refused("the demo has not landed".into()))
+}

@@ -3,24 +3,25 @@
 //! Composition only. What a broker or an action is, which playbook matches and which guardrail says no is decided in the
 //! crates; here is the order in which they are asked, what is tried again, and when an event is settled.
 
+pub mod assemble;
 pub mod audit;
 pub mod bursts;
 mod handle;
 pub mod lanes;
 pub mod outage;
 pub mod persevere;
+pub mod publish;
 mod read;
 pub mod readiness;
-mod respond;
-mod settle;
+pub mod respond;
+pub mod rules;
+pub mod settle;
+pub mod subscription;
 pub mod verdict;
 
 use std::sync::Arc;
 
-use playbooks::{
-    act::{Engine, EventKey, Plan, Uid},
-    decide::Matcher,
-};
+use playbooks::act::{Engine, Uid};
 
 use crate::{config::Cluster, metrics::Metrics};
 
@@ -31,7 +32,7 @@ pub struct Worker {
     /// The cluster it acts in.
     pub cluster: Cluster,
     /// What is answered, and how.
-    pub rules: Rules,
+    pub rules: rules::Rules,
     /// Verifies, guards and acts.
     pub engine: Engine,
     /// What is away.
@@ -45,5 +46,5 @@ pub struct Worker {
     /// One response at a time for each target.
     pub lanes: lanes::Lanes<Uid>,
     /// Responses that are shared.
-    pub bursts: bursts::Bursts<(usize, EventKey), Arc<verdict::Answer>>,
+    pub bursts: bursts::Bursts<(usize, respond::Concern), Arc<verdict::Answer>>,
 }

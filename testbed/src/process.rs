@@ -9,7 +9,7 @@ use std::{
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::{error::Error, tool::last_lines};
 
@@ -77,9 +77,15 @@ impl Process {
         self.child.id()
     }
 
-    /// Stops the server in its tracks: it keeps its connections and answers nothing.
+    /// Stops the server in its tracks: it keeps its connections and answers nothing. It stands
+    /// still once this returns, which the signal's delivery alone doesn't say.
     pub(crate) fn pause(&self) -> Result<(), Error> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        // An end counts too, or this would wait for ever; it is left for `check` to find.
+        let stood = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), stood)
+            .map(drop)
+            .map_err(|error| Error::io(format!("can't watch {}", self.name))(error.into()))
     }
 
     /// Lets it go on.
@@ -98,5 +104,41 @@ impl Drop for Process {
         // It may have ended already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::test_kill_process;
+
+    use super::*;
+
+    #[test]
+    fn a_dropped_process_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let process = Process::spawn("sleep", Path::new("sleep"), ["600"], &log).unwrap();
+        let id = Pid::from_child(&process.child);
+        assert!(test_kill_process(id).is_ok());
+        drop(process);
+        assert!(test_kill_process(id).is_err());
+    }
+
+    #[test]
+    fn one_that_ends_by_itself_is_reported_with_its_last_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = ["-c", "echo no such port >&2; exit 3"];
+        let log = dir.path().join("log");
+        let mut process = Process::spawn("server", Path::new("sh"), script, &log).unwrap();
+        let error = loop {
+            if let Err(error) = process.check() {
+                break error.to_string();
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(
+            error,
+            "server ended by itself (exit status: 3), its log ends with:\nno such port"
+        );
     }
 }

@@ -113,7 +113,7 @@ async fn budget(bench: &Bench, app: &str, allowed: i32) {
     wanted["spec"]["maxUnavailable"] = allowed.into();
     let _: PodDisruptionBudget = bench.create(wanted).await;
     let budgets = bench.api::<PodDisruptionBudget>();
-    eventually("the budget is known", || async {
+    eventually("the budget is known", async || {
         let status = budgets.get(app).await.expect("the budget").status?;
         (status.observed_generation >= Some(1)
             && status.expected_pods > 0

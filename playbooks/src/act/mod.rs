@@ -26,6 +26,7 @@ mod registry;
 mod report;
 mod response;
 mod target;
+mod testimony;
 mod text;
 
 pub use action::{Action, Context, Marks, Subject};
@@ -40,4 +41,5 @@ pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal,
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
+pub use testimony::Scene;
 pub use target::{Gone, Needs, Verification, Verified};

@@ -158,7 +158,7 @@ impl Response {
     /// Ends it where it stands, since the worker gives up: everything left is failed or held.
     ///
     /// For failures outside of any step, such as a verification that used up its attempts.
-    pub fn abandon(mut self, failure: Failure) -> Report {
+    pub fn abandon(&mut self, failure: Failure) -> Report {
         while let Some(todo) = self.todo.pop_front() {
             let failed =
                 self.done.iter().any(|(_, report)| matches!(report.outcome, Outcome::Failed(_)));

@@ -2,13 +2,14 @@
 // scheduled to it, run, and end through their grace period, but no container exists.
 //
 // It differs from kubemark's own command in that it listens nowhere (kubemark's kubelet serves on
-// 0.0.0.0) and keeps its socket in its own folder, so that many clusters run side by side.
+// 0.0.0.0) and keeps its state in a folder of its own, so that many clusters run side by side.
 package main
 
 import (
 	"context"
 	"flag"
 	"os"
+	"path/filepath"
 	"time"
 
 	"go.opentelemetry.io/otel/trace/noop"
@@ -37,12 +38,18 @@ func main() {
 }
 
 func run(ctx context.Context, name, kubeconfig, dir string) error {
-	// GetHollowKubeletConfig makes its root folder where temporary files go.
-	if err := os.Setenv("TMPDIR", dir); err != nil {
-		return err
-	}
 	flags, config := kubemark.GetHollowKubeletConfig(&kubemark.HollowKubeletOptions{NodeName: name, MaxPods: 110})
 	config.EnableServer = false
+	// The folder that it made is in /tmp, where nobody would remove it.
+	if err := os.RemoveAll(flags.RootDirectory); err != nil {
+		return err
+	}
+	flags.RootDirectory = filepath.Join(dir, "kubelet")
+	config.StaticPodPath = filepath.Join(dir, "static-pods")
+	config.PodLogsDir = filepath.Join(dir, "pod-logs")
+	if err := os.MkdirAll(config.StaticPodPath, 0o700); err != nil {
+		return err
+	}
 
 	clientConfig, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -60,7 +67,7 @@ func run(ctx context.Context, name, kubeconfig, dir string) error {
 		return err
 	}
 
-	endpoint := "unix://" + dir + "/cri.sock"
+	endpoint := "unix://" + filepath.Join(dir, "cri.sock")
 	fake := fakeremote.NewFakeRemoteRuntime()
 	if err := fake.Start(endpoint); err != nil {
 		return err

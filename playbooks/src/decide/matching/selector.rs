@@ -112,4 +112,13 @@ impl Playbook {
     pub fn selects(&self, facts: &Facts) -> bool {
         self.selector.object.holds(facts)
     }
+
+    /// Whether an object that can't be read any more, once of this namespace, could have been selected.
+    ///
+    /// Nothing may be changed on the strength of it: the namespace is only what the event claims.
+    pub fn could_select_in(&self, namespace: Option<&str>) -> bool {
+        let Some(namespace) = namespace else { return true };
+        let facts = Facts { namespace: Some(namespace.to_owned()), ..Facts::default() };
+        self.selector.object.in_namespaces(&facts) && self.selector.object.outside_namespaces(&facts)
+    }
 }

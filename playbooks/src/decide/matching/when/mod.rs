@@ -1,15 +1,19 @@
 //! `when`: a CEL expression over the event.
 //!
-//! `compile` refuses what could hurt the process, `cost` is how it knows, `variables` is what an expression sees.
+//! `compile` refuses what could hurt the process, `cost` is how it knows, `patterns` prepares regular
+//! expressions, `variables` is what an expression sees.
 
 mod compile;
 mod cost;
+mod functions;
+mod patterns;
 mod variables;
 
 use crate::decide::{Event, Fields};
 use cel::common::types::CelBool;
 use cel::parser::Expression;
 use cel::{Context, Env, Value};
+use regex::Regex;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 use variables::Variables;
@@ -18,6 +22,7 @@ use variables::Variables;
 pub(super) struct When {
     written: String,
     expression: Expression,
+    patterns: Vec<Regex>,
     uses: Vec<&'static str>,
 }
 
@@ -31,6 +36,13 @@ pub(super) struct Refused {
 impl Refused {
     fn new(message: impl Into<String>, help: impl Into<String>) -> Refused {
         Refused { message: message.into(), help: help.into() }
+    }
+
+    fn too_deep() -> Refused {
+        Refused::new(
+            "nested too deeply",
+            "split it over two playbooks, or use `fields`, `rules` and `tags`",
+        )
     }
 }
 
@@ -54,7 +66,7 @@ impl When {
     ///
     /// Why it can't be told: a type that doesn't fit, a result that is no boolean, an event that is too large.
     pub(super) fn holds(&self, event: &Event<'_>, fields: &Fields<'_>) -> Result<bool, String> {
-        let variables = Variables::new(event, fields);
+        let variables = Variables::new(event, fields, &self.patterns);
         variables.check(&self.uses)?;
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.set_variable_resolver(&variables);

@@ -1,0 +1,4 @@
+//! The journal on storage that the tests hold in their hands.
+
+mod conformance;
+mod disk;

@@ -1,0 +1,4 @@
+//! The Kafka broker against a real Kafka.
+
+mod bench;
+mod conformance;

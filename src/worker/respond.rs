@@ -1,0 +1,203 @@
+//! One response, in a task of its own: lane, engine, record, end.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use playbooks::{
+    act::{Advance, Failure, Occurrence, Outcome, Plan, Report, Response, Standing, Uid},
+    decide::EventId,
+};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Worker,
+    bursts::Lead,
+    persevere::{Patience, Stopped, Tries},
+    verdict::{Answer, End},
+};
+
+/// The engine counts attempts and time per step; here only the lease and outages say when to stop.
+const FOREVER: Patience =
+    Patience { attempts: u32::MAX, timeout: Duration::from_secs(10 * 365 * 24 * 3600) };
+
+/// How long a notifier that fails, rather than being away, may keep a response from ending.
+const TELLING: Patience = Patience { attempts: 5, timeout: Duration::from_secs(60) };
+
+/// What a response is about, for joining events to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Concern {
+    /// A verified pod.
+    Target(Uid),
+    /// This event alone.
+    Event(EventId),
+}
+
+/// What a playbook is asked to do about an event.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    /// Answer it.
+    Respond(Standing),
+    /// Record that it can't be answered, after so many attempts to find out how.
+    Abandon(Failure, u32),
+}
+
+impl Ask {
+    pub(super) fn concern(&self, occurrence: &Occurrence) -> Concern {
+        match self {
+            Self::Respond(Standing::Target(target)) => Concern::Target(target.uid().clone()),
+            Self::Respond(_) | Self::Abandon(..) => Concern::Event(occurrence.id),
+        }
+    }
+}
+
+/// A line of the audit log.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    time: Timestamp,
+    worker: &'a str,
+    attempts: u32,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+impl Worker {
+    /// Starts a response. It ends when it is recorded, or when every event that waits for it has left.
+    pub(super) fn respond(
+        self: Arc<Self>,
+        lead: Lead<(usize, Concern), Arc<Answer>>,
+        plan: Arc<Plan>,
+        ask: Ask,
+        occurrence: Arc<Occurrence>,
+    ) {
+        tokio::spawn(async move {
+            let cooldown = plan.playbook.limits.cooldown;
+            let answer = self.run_response(lead.all_left(), plan, ask, occurrence).await;
+            if let Some(answer) = answer {
+                let ended = answer.ended;
+                lead.end(Arc::new(answer), ended, cooldown);
+            }
+        });
+    }
+
+    async fn run_response(
+        &self,
+        lost: &CancellationToken,
+        plan: Arc<Plan>,
+        ask: Ask,
+        occurrence: Arc<Occurrence>,
+    ) -> Option<Answer> {
+        let began = Timestamp::now();
+        let (standing, given_up) = match ask {
+            Ask::Respond(standing) => (standing, None),
+            Ask::Abandon(failure, attempts) => {
+                (Standing::Unidentified(failure.why.clone()), Some((failure, attempts)))
+            }
+        };
+        let _lane = match standing.target() {
+            Some(target) => Some(tokio::select! {
+                biased;
+                () = lost.cancelled() => return None,
+                lane = self.lanes.enter(target.uid().clone()) => lane,
+            }),
+            None => None,
+        };
+        let mut response = Response::new(plan, standing, occurrence.clone());
+        let (report, attempts) = match given_up {
+            Some((failure, attempts)) => (response.abandon(failure), attempts),
+            None => self.advance(&mut response, lost).await?,
+        };
+        self.tell(&report, &response, lost).await?;
+        self.record(&report, attempts, lost).await?;
+        self.count(&report, &occurrence);
+        Some(answer(&report, attempts, began))
+    }
+
+    async fn advance(
+        &self,
+        response: &mut Response,
+        lost: &CancellationToken,
+    ) -> Option<(Report, u32)> {
+        let mut tries = Tries::new(&self.outages, FOREVER, lost);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let failure = match self.engine.advance(response, lost).await {
+                Advance::Finished(report) => return Some((*report, attempts)),
+                Advance::Lost => return None,
+                Advance::Retry(failure) => failure,
+            };
+            self.metrics.retries.with_label_values(&[failure.kind.as_str()]).inc();
+            match tries.after(failure).await {
+                Ok(()) => {}
+                Err(Stopped::GaveUp { failure, .. }) => {
+                    return Some((response.abandon(failure), attempts));
+                }
+                Err(Stopped::Lost) => return None,
+            }
+        }
+    }
+
+    /// Tells the default notifiers of a containment that did not happen.
+    async fn tell(&self, report: &Report, response: &Response, lost: &CancellationToken) -> Option<()> {
+        let mut tries = Tries::new(&self.outages, TELLING, lost);
+        while let Err(failure) = self.engine.report(report, response).await {
+            match tries.after(failure).await {
+                Ok(()) => {}
+                Err(Stopped::GaveUp { failure, .. }) => {
+                    let playbook = &report.playbook;
+                    tracing::error!(%playbook, why = %failure, "the default notifiers could not be told");
+                    return Some(());
+                }
+                Err(Stopped::Lost) => return None,
+            }
+        }
+        Some(())
+    }
+
+    /// Writes the audit line; until it is through, nothing is settled.
+    async fn record(&self, report: &Report, attempts: u32, lost: &CancellationToken) -> Option<()> {
+        let line = Line { time: Timestamp::now(), worker: &self.name, attempts, report };
+        let mut tries = Tries::new(&self.outages, FOREVER, lost);
+        while let Err(error) = self.audit.write(&line).await {
+            tracing::error!(%error, "the audit line can't be written: the event stays unacknowledged");
+            tries.after(Failure::transient(error.to_string())).await.ok()?;
+        }
+        Some(())
+    }
+
+    fn count(&self, report: &Report, occurrence: &Occurrence) {
+        let metrics = &self.metrics;
+        let labels = [report.playbook.as_str(), report.mode.as_str(), report.overall.as_str()];
+        metrics.responses.with_label_values(&labels).inc();
+        for step in &report.steps {
+            metrics.actions.with_label_values(&[step.action, step.outcome.as_str()]).inc();
+            if let Outcome::Refused(refusal) = &step.outcome {
+                metrics.refusals.with_label_values(&[refusal.guardrail.as_str()]).inc();
+            }
+        }
+        let applied = |outcome: &Outcome| matches!(outcome, Outcome::Applied(_));
+        if report.steps.iter().any(|step| step.contains && applied(&step.outcome)) {
+            let seconds = Timestamp::now().duration_since(occurrence.time).as_secs_f64();
+            metrics.time_to_effect.observe(seconds);
+        }
+    }
+}
+
+fn answer(report: &Report, attempts: u32, began: Timestamp) -> Answer {
+    let end = match &report.overall {
+        Outcome::Failed(_) => End::Failed,
+        Outcome::Refused(refusal) if refusal.redo() => End::Redo,
+        Outcome::Refused(_) => End::Refused,
+        _ => End::Well,
+    };
+    Answer {
+        playbook: report.playbook.as_str().into(),
+        end,
+        why: report.overall.to_string(),
+        attempts,
+        began,
+        ended: Timestamp::now(),
+    }
+}

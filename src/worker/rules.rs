@@ -1,0 +1,76 @@
+//! What is answered, and how: the playbooks in force.
+
+use std::{path::PathBuf, sync::Arc};
+
+use playbooks::{
+    act::{Permission, Plan, Registry, Resources},
+    decide::{Approval, Candidate, Matcher, Playbook, PlaybookErrors, yaml},
+};
+
+/// The playbooks in force, indexed for matching, with their actions configured.
+pub struct Rules {
+    /// Finds the playbooks that want an event.
+    pub matcher: Matcher,
+    plans: Vec<Arc<Plan>>,
+}
+
+impl Rules {
+    /// Reads the playbooks of `paths`, files and folders.
+    ///
+    /// # Errors
+    /// Every fault of every file, each with its place and the fix.
+    pub fn read(
+        paths: &[PathBuf],
+        registry: &Registry,
+        resources: &Resources,
+    ) -> Result<Self, PlaybookErrors> {
+        Self::of(playbooks::decide::read_paths(paths)?, registry, resources)
+    }
+
+    /// Takes playbooks that were read already.
+    ///
+    /// # Errors
+    /// An action that is not known, or a fault of its configuration.
+    pub fn of(
+        playbooks: Vec<Arc<Playbook>>,
+        registry: &Registry,
+        resources: &Resources,
+    ) -> Result<Self, PlaybookErrors> {
+        for playbook in &playbooks {
+            if playbook.approval == Approval::Required {
+                let at = yaml::Path::root().key("spec").key("approval");
+                let fix = "take it away, or use `mode: observe`: approvals are not in this version";
+                return Err(playbook.error_at(&at, "nobody could be asked", fix).into());
+            }
+        }
+        let matcher = Matcher::new(playbooks);
+        let plans = matcher
+            .playbooks()
+            .iter()
+            .map(|playbook| registry.bind(playbook, resources).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { matcher, plans })
+    }
+
+    /// The plan of a playbook that wants an event.
+    pub fn plan(&self, candidate: &Candidate) -> &Arc<Plan> {
+        match self.plans.get(candidate.position) {
+            Some(plan) => plan,
+            // Positions are those of the matcher that the plans were made from.
+            None => unreachable!("every playbook in force has a plan"),
+        }
+    }
+
+    /// The plans, in order of name.
+    pub fn plans(&self) -> &[Arc<Plan>] {
+        &self.plans
+    }
+
+    /// The rights that the playbooks take on the API server.
+    pub fn permissions(&self) -> Vec<Permission> {
+        let mut all: Vec<_> = self.plans.iter().flat_map(|plan| plan.permissions()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}

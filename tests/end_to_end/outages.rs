@@ -1,0 +1,99 @@
+//! What stoop depends on goes away, and comes back: nothing is lost, and no attempt is used up.
+
+use kube::ResourceExt;
+use testbed::{
+    cluster::{Cluster, Size},
+    kafka::Kafka,
+};
+
+use crate::{
+    promise::{DELETE, RULE},
+    sink::Sink,
+    topic::Topic,
+    worker::{Desk, Worker},
+};
+
+async fn unready(worker: &Worker, because: &str) {
+    worker
+        .wait("the worker says what is away", async || match worker.get("/readyz").await {
+            Ok((503, body)) if body.contains(because) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    assert_eq!(worker.get("/healthz").await.unwrap().0, 200, "a restart would not end an outage");
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_is_waited_for() {
+    let kafka = Kafka::shared().await.unwrap();
+    let mut cluster = Cluster::start(Size::ApiServer).await.unwrap();
+    let namespace = cluster.create_namespace("away").await.unwrap();
+    let container = format!("containerd://{}", "c".repeat(64));
+    let pod = cluster.create_pod_with_status(&namespace, "web", &[&container]).await.unwrap();
+    let topic = Topic::new(kafka.bootstrap(), "api-away");
+    let desk = Desk::new(cluster.kubeconfig(), &topic.subscription(), &[DELETE]);
+    desk.must(&["setup"]).await;
+    let target = format!("{namespace}/web");
+    let event = desk.must(&["event", "--rule", RULE, "--pod", &target]).await;
+    let worker = desk.run().await;
+
+    cluster.kill_api_server();
+    topic.publish(event.as_bytes()).await;
+    unready(&worker, "kubernetes").await;
+    assert_eq!(topic.progress().await, (1, 0));
+    cluster.restart_api_server().await.unwrap();
+
+    worker.ready().await;
+    cluster.pod_gone(&namespace, "web", &pod.uid().unwrap()).await.unwrap();
+    topic.all_committed(&worker).await;
+    assert!(topic.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_broker_that_restarts_is_waited_for() {
+    let mut kafka = Kafka::start().await.unwrap();
+    let cluster = Cluster::shared().await.unwrap();
+    let namespace = cluster.create_namespace("broker").await.unwrap();
+    let pods = cluster.create_deployment(&namespace, "web", 1).await.unwrap();
+    let topic = Topic::new(kafka.bootstrap(), "broker-away");
+    let desk = Desk::new(cluster.kubeconfig(), &topic.subscription(), &[DELETE]);
+    desk.must(&["setup"]).await;
+    let worker = desk.run().await;
+
+    kafka.kill();
+    kafka.restart().await.unwrap();
+    let (name, uid) = (pods[0].name_any(), pods[0].uid().unwrap());
+    let target = format!("{namespace}/{name}");
+    desk.must(&["event", "--rule", RULE, "--pod", &target, "--to", "falco"]).await;
+    cluster.pod_gone(&namespace, &name, &uid).await.unwrap();
+    topic.all_committed(&worker).await;
+}
+
+#[tokio::test]
+async fn a_sink_that_is_away_holds_intake_and_repeats_no_containment() {
+    let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
+    let namespace = cluster.create_namespace("sink").await.unwrap();
+    let pod = cluster.create_deployment(&namespace, "web", 1).await.unwrap().remove(0);
+    let sink = Sink::start().await;
+    sink.turn_away();
+    let topic = Topic::new(kafka.bootstrap(), "sink-away");
+    let playbook = DELETE.replace("ReplicaSet, Standalone]}", "ReplicaSet]}\n    - notify: {to: [hook]}");
+    let config = format!("{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n", topic.subscription(), sink.url());
+    let desk = Desk::new(cluster.kubeconfig(), &config, &[&playbook]);
+    desk.must(&["setup"]).await;
+    let worker = desk.run().await;
+
+    let target = format!("{namespace}/{}", pod.name_any());
+    desk.must(&["event", "--rule", RULE, "--pod", &target, "--to", "falco"]).await;
+    unready(&worker, "hook").await;
+    // More tries than the playbook's five attempts.
+    worker.wait("the sink was asked again and again", async || sink.asked(7)).await;
+    assert_eq!(topic.progress().await, (1, 0));
+    sink.release();
+    topic.all_committed(&worker).await;
+
+    assert_eq!(sink.received().len(), 1);
+    let audit = worker.audit();
+    assert_eq!(audit[0]["steps"][0]["outcome"], "applied", "{audit:?}");
+    assert_eq!(audit[0]["steps"][1]["outcome"], "applied", "{audit:?}");
+}

@@ -1,0 +1,135 @@
+//! A Kafka topic of one's own, seen from outside the worker.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    message::{Headers, Message},
+    producer::{FutureProducer, FutureRecord},
+};
+
+use crate::worker::Worker;
+
+/// The names of a topic, its group and its dead letters, and the broker they are on.
+pub struct Topic {
+    bootstrap: String,
+    name: String,
+}
+
+/// A dead letter as it lies on its topic.
+#[derive(Debug)]
+pub struct DeadLetter {
+    pub payload: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Topic {
+    /// Names that no other test uses.
+    pub fn new(bootstrap: &str, test: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{test}-{}-{number}", std::process::id());
+        Self { bootstrap: bootstrap.to_owned(), name }
+    }
+
+    /// The `subscriptions` of a worker that reads it.
+    pub fn subscription(&self) -> String {
+        let Self { bootstrap, name } = self;
+        format!(
+            "subscriptions: {{falco: {{kafka: {{brokers: [\"{bootstrap}\"], topic: {name}, group: {name}, deadLetters: {name}.dead}}}}}}\n"
+        )
+    }
+
+    pub async fn publish(&self, payload: &[u8]) {
+        let producer: FutureProducer = self.client().set("acks", "all").create().unwrap();
+        let record = FutureRecord::<(), [u8]>::to(&self.name).payload(payload);
+        producer.send(record, Duration::from_secs(30)).await.unwrap();
+    }
+
+    /// Messages published so far, and how many of them the group has committed.
+    pub async fn progress(&self) -> (i64, i64) {
+        let (client, name) = (self.client(), self.name.clone());
+        tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = client.create().unwrap();
+            let patience = Duration::from_secs(10);
+            let metadata = consumer.fetch_metadata(Some(&name), patience).unwrap();
+            let partitions = metadata.topics()[0].partitions().len();
+            let mut list = TopicPartitionList::new();
+            let mut published = 0;
+            for partition in 0..i32::try_from(partitions).unwrap() {
+                list.add_partition(&name, partition);
+                published += consumer.fetch_watermarks(&name, partition, patience).unwrap().1;
+            }
+            let committed = consumer.committed_offsets(list, patience).unwrap();
+            let committed = committed.elements().iter().map(|e| match e.offset() {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            });
+            (published, committed.sum())
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Waits until the group has committed everything that was published.
+    pub async fn all_committed(&self, worker: &Worker) {
+        worker
+            .wait("everything is committed", async || match self.progress().await {
+                (published, committed) if published == committed => Ok(()),
+                (published, committed) => Err(format!("{committed} of {published} committed")),
+            })
+            .await;
+    }
+
+    /// The dead letters so far.
+    pub async fn dead_letters(&self) -> Vec<DeadLetter> {
+        let (client, name) = (self.client(), format!("{}.dead", self.name));
+        tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = client.create().unwrap();
+            let patience = Duration::from_secs(10);
+            let metadata = consumer.fetch_metadata(Some(&name), patience).unwrap();
+            let mut list = TopicPartitionList::new();
+            let mut left = 0;
+            for partition in metadata.topics()[0].partitions() {
+                list.add_partition_offset(&name, partition.id(), Offset::Beginning).unwrap();
+                left += consumer.fetch_watermarks(&name, partition.id(), patience).unwrap().1;
+            }
+            consumer.assign(&list).unwrap();
+            let mut letters = Vec::new();
+            while left > 0 {
+                let message = consumer.poll(patience).expect("a dead letter").unwrap();
+                left -= 1;
+                let headers = message.headers().into_iter().flat_map(|headers| {
+                    headers.iter().map(|header| {
+                        let value = header.value.unwrap_or_default();
+                        (header.key.to_owned(), String::from_utf8_lossy(value).into_owned())
+                    })
+                });
+                letters.push(DeadLetter {
+                    payload: message.payload().unwrap_or_default().to_vec(),
+                    headers: headers.collect(),
+                });
+            }
+            letters
+        })
+        .await
+        .unwrap()
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config.set("group.id", &self.name);
+        config
+    }
+}
+
+impl DeadLetter {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
