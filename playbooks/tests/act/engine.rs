@@ -331,7 +331,7 @@ async fn those_who_are_told_by_default_are_told_once_of_what_was_not_done() {
 async fn a_response_that_is_given_up_says_so_for_every_step() {
     let act = Scripted::containing("act", []);
     let bench = bench(&[&act], &Inbox::default());
-    let response = bench.begin("mode: enforce\nactions: [act, delete]", &event()).await;
+    let mut response = bench.begin("mode: enforce\nactions: [act, delete]", &event()).await;
     let report = response.abandon(Failure::transient("attempts used up"));
     assert_eq!(words(&report), ["act failed (transient)", "delete skipped (stopped)"]);
     assert!(report.wants_redrive());
