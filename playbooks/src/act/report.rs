@@ -35,7 +35,7 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// What it comes to as a whole.
     pub overall: Outcome,
-    /// The notifiers that the playbook itself has told.
+    /// The notifiers that the playbook itself has told, after what was not done if anything was not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<String>,
 }

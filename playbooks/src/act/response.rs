@@ -89,6 +89,7 @@ pub struct Response {
     /// By position in the playbook, since a step that waits is overtaken.
     done: Vec<(Position, StepReport)>,
     start: Option<Start>,
+    /// Who was told since the last containment that did not happen.
     told: Vec<String>,
     began: Instant,
     /// Time spent in outages that are over, and since when one goes on.
@@ -245,6 +246,10 @@ impl Response {
                 self.hold_back(&todo.position, &format!("{action} was refused"));
             }
             _ => {}
+        }
+        if todo.step.action.changes_cluster() && !outcome.ended_well() {
+            // Whoever was told before this doesn't know of it.
+            self.told.clear();
         }
         self.told.extend(todo.marks.all());
         self.record(&todo, outcome);

@@ -89,17 +89,7 @@ impl Notifiers {
             };
             notifiers = notifiers.with(name, sink.map_err(|error| error.at(name))?)?;
         }
-        if let Some(unknown) = default.iter().find(|name| !notifiers.has(name)) {
-            return Err(ConfigError::new(format!(
-                "defaultNotifiers: there is no notifier `{unknown}`"
-            ))
-            .help(format!(
-                "configured are: {}",
-                notifiers.names().collect::<Vec<_>>().join(", ")
-            )));
-        }
-        notifiers.default = default.to_vec();
-        Ok(notifiers)
+        notifiers.with_defaults(default)
     }
 
     /// Adds a notifier of another kind.
@@ -113,6 +103,23 @@ impl Notifiers {
                 .help("choose another name"));
         }
         self.sinks.insert(name.to_owned(), sink);
+        Ok(self)
+    }
+
+    /// Names those who are told of a containment that did not happen.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is no notifier.
+    pub fn with_defaults(mut self, names: &[String]) -> Result<Notifiers, ConfigError> {
+        if let Some(unknown) = names.iter().find(|name| !self.has(name)) {
+            let known: Vec<_> = self.names().collect();
+            return Err(ConfigError::new(format!(
+                "defaultNotifiers: there is no notifier `{unknown}`"
+            ))
+            .help(format!("configured are: {}", known.join(", "))));
+        }
+        self.default = names.to_vec();
         Ok(self)
     }
 

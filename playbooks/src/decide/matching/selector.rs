@@ -119,6 +119,7 @@ impl Playbook {
     pub fn could_select_in(&self, namespace: Option<&str>) -> bool {
         let Some(namespace) = namespace else { return true };
         let facts = Facts { namespace: Some(namespace.to_owned()), ..Facts::default() };
-        self.selector.object.in_namespaces(&facts) && self.selector.object.outside_namespaces(&facts)
+        self.selector.object.in_namespaces(&facts)
+            && self.selector.object.outside_namespaces(&facts)
     }
 }
