@@ -15,6 +15,7 @@ use brokers::{
     kafka::{Config, Timing},
 };
 use bytes::Bytes;
+use futures::executor::block_on;
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     admin::{
@@ -25,7 +26,6 @@ use rdkafka::{
     message::{BorrowedMessage, Header, Headers as _, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
-use futures::executor::block_on;
 use testbed::kafka::Kafka;
 
 type Admin = AdminClient<DefaultClientContext>;
@@ -43,7 +43,12 @@ impl Bench {
         Timing { drain: Duration::from_secs(2), session: Duration::from_secs(6) };
 
     pub(crate) async fn with_partitions(partitions: i32) -> Self {
-        drop(tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).with_test_writer().try_init());
+        drop(
+            tracing_subscriber::fmt()
+                .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+                .with_test_writer()
+                .try_init(),
+        );
         let start = || tokio::runtime::Handle::current().block_on(Kafka::shared());
         let kafka = tokio::task::spawn_blocking(start).await.unwrap();
         let kafka = kafka.unwrap_or_else(|error| panic!("no Kafka: {error}"));
