@@ -45,8 +45,11 @@ impl Context {
             self.assignments.end(&partitions);
             return;
         }
-        if self.paused.load(Ordering::Acquire) {
-            pause(consumer, list);
+        // A partition that was paused when it was asked back is still paused when it comes again.
+        let paused = self.paused.load(Ordering::Acquire);
+        let told = if paused { consumer.pause(list) } else { consumer.resume(list) };
+        if let Err(error) = told {
+            tracing::warn!(%error, ?partitions, paused, "pausing or resuming new partitions failed");
         }
         self.monitor.connected();
         tracing::info!(topic = &*self.topic, ?partitions, "partitions assigned");

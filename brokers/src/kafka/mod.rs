@@ -21,6 +21,7 @@ mod producer;
 mod rebalance;
 mod receiver;
 mod settings;
+mod setup;
 mod statistics;
 mod tracker;
 
@@ -38,6 +39,7 @@ pub use self::{
     ledger::Ledger,
     producer::Publisher,
     receiver::{Receiver, Record},
+    setup::{Change, Plan},
     statistics::Lag,
 };
 

@@ -15,6 +15,7 @@ use brokers::{
     kafka::{Config, Timing},
 };
 use bytes::Bytes;
+use futures::executor::block_on;
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     admin::{
@@ -25,7 +26,6 @@ use rdkafka::{
     message::{BorrowedMessage, Header, Headers as _, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
-use futures::executor::block_on;
 use testbed::kafka::Kafka;
 
 type Admin = AdminClient<DefaultClientContext>;
@@ -43,6 +43,12 @@ impl Bench {
         Timing { drain: Duration::from_secs(2), session: Duration::from_secs(6) };
 
     pub(crate) async fn with_partitions(partitions: i32) -> Self {
+        drop(
+            tracing_subscriber::fmt()
+                .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+                .with_test_writer()
+                .try_init(),
+        );
         let start = || tokio::runtime::Handle::current().block_on(Kafka::shared());
         let kafka = tokio::task::spawn_blocking(start).await.unwrap();
         let kafka = kafka.unwrap_or_else(|error| panic!("no Kafka: {error}"));
@@ -171,9 +177,17 @@ impl Bench {
         tokio::task::spawn_blocking(read).await.unwrap()
     }
 
-    /// With more replicas demanded than there are brokers nothing can be written to the dead letters.
-    pub(crate) async fn demand_replicas_of_dead_letters(&self, replicas: u32) {
-        self.configure_dead_letters("min.insync.replicas", &replicas.to_string()).await;
+    /// Deletes the dead letters' topic, or makes it anew.
+    pub(crate) async fn set_dead_letters_exist(&self, exist: bool) {
+        let topic = self.config.dead_letters.clone().unwrap();
+        if exist {
+            return self.create(topic, 1).await;
+        }
+        self.administer(move |admin| {
+            let gone = block_on(admin.delete_topics(&[&topic], &AdminOptions::new())).unwrap();
+            assert_eq!(gone, [Ok(topic.clone())]);
+        })
+        .await;
     }
 
     pub(crate) async fn configure_dead_letters(&self, key: &'static str, value: &str) {
@@ -192,6 +206,7 @@ impl Bench {
         client
             .set("group.id", &self.config.group)
             .set("enable.auto.commit", "false")
+            .set("session.timeout.ms", "6000")
             .set("partition.assignment.strategy", "cooperative-sticky");
         let topic = self.config.topic.clone();
         let stop = Arc::new(AtomicBool::new(false));

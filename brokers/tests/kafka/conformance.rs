@@ -38,7 +38,7 @@ impl Harness for Bench {
     }
 
     async fn set_dead_letters_down(&self, down: bool) {
-        self.demand_replicas_of_dead_letters(if down { 2 } else { 1 }).await;
+        self.set_dead_letters_exist(!down).await;
     }
 
     async fn revoke(&self) -> Box<dyn Any + Send> {
