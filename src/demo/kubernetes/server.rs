@@ -80,6 +80,11 @@ impl Server {
         Ok(created)
     }
 
+    /// The pods of a namespace as they are now; not recorded as a request.
+    pub fn pods(&self, namespace: &str) -> Vec<Value> {
+        self.shared.world().store.pods(namespace, |_| true)
+    }
+
     /// Decides from now on who may do what; at first, who impersonates nobody may do everything, others nothing.
     pub fn authorize(&self, rule: impl Fn(&Access) -> bool + Send + 'static) {
         self.shared.world().rule = Box::new(rule);
