@@ -22,6 +22,7 @@ mod notify;
 mod object;
 mod occurrence;
 mod outcome;
+mod progress;
 mod registry;
 mod report;
 mod response;
@@ -41,5 +42,5 @@ pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal,
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
-pub use testimony::Scene;
 pub use target::{Gone, Needs, Verification, Verified};
+pub use testimony::Scene;

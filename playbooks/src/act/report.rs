@@ -74,9 +74,7 @@ impl Report {
 
     /// True where a containment that was meant for real did not happen: `defaultNotifiers` are told.
     pub fn is_alarming(&self) -> bool {
-        let undone =
-            |step: &StepReport| matches!(step.outcome, Outcome::Refused(_) | Outcome::Failed(_));
-        self.mode == Mode::Enforce && self.steps.iter().any(|step| step.contains && undone(step))
+        self.mode == Mode::Enforce && self.steps.iter().any(StepReport::is_undone)
     }
 
     /// True where the event belongs among the dead letters: it failed for good, or would be right tomorrow.

@@ -1,9 +1,16 @@
 //! The order of things: what runs after what, what is repeated, and what never is.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use playbooks::act::{
-    Advance, Dependency, Failure, FailureKind, Notifiers, Outcome, Response, Standing,
+    Action, Advance, Context, Dependency, Failure, FailureKind, Notifiers, Outcome, Response,
+    Standing, Subject,
 };
 use playbooks::decide::Mode;
 use serde_json::json;
@@ -105,45 +112,80 @@ async fn the_playbooks_time_ends_what_is_tried_again() {
     let spec = "mode: enforce\nactions: [act]\nlimits: {timeout: 10s, attempts: 100}";
     let mut response = bench.begin(spec, &event()).await;
     assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
-    tokio::time::advance(std::time::Duration::from_secs(10)).await;
+    tokio::time::advance(Duration::from_secs(10)).await;
     assert!(matches!(bench.advance(&mut response).await, Advance::Finished(_)));
     assert_eq!(act.calls(), 2);
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_action_that_hangs_is_cut_off() {
-    struct Hangs;
-    #[async_trait::async_trait]
-    impl playbooks::act::Action for Hangs {
-        fn name(&self) -> &'static str {
-            "hangs"
-        }
-        fn describe(&self) -> String {
-            "hang".into()
-        }
-        fn needs_target(&self) -> bool {
-            false
-        }
-        fn changes_cluster(&self) -> bool {
-            true
-        }
-        async fn apply(
-            &self,
-            _: &playbooks::act::Context<'_>,
-            _: playbooks::act::Subject<'_>,
-        ) -> Outcome {
-            std::future::pending().await
+/// An action that never ends the first time.
+#[derive(Clone, Default)]
+struct Hangs(Arc<AtomicUsize>);
+
+#[async_trait::async_trait]
+impl Action for Hangs {
+    fn name(&self) -> &'static str {
+        "hangs"
+    }
+
+    fn describe(&self) -> String {
+        "hang".into()
+    }
+
+    fn needs_target(&self) -> bool {
+        false
+    }
+
+    fn changes_cluster(&self) -> bool {
+        true
+    }
+
+    async fn apply(&self, _: &Context<'_>, _: Subject<'_>) -> Outcome {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => std::future::pending().await,
+            _ => Outcome::AlreadyDone("found it done".into()),
         }
     }
+}
+
+fn hanging() -> Bench {
     let (api, _) = server(pod());
     let mut setup = Setup::new(api);
-    setup.registry = setup.registry.with("hangs", |_, _| Ok(Arc::new(Hangs)));
-    let bench = setup.build();
+    setup.registry = setup.registry.with("hangs", |_, _| Ok(Arc::new(Hangs::default())));
+    setup.build()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_that_hangs_is_cut_off() {
+    let bench = hanging();
     let mut response = bench.begin("mode: enforce\nactions: [hangs]", &event()).await;
     let Advance::Retry(failure) = bench.advance(&mut response).await else {
         panic!("not to be retried")
     };
     assert_eq!(failure.kind, FailureKind::Transient);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_is_dropped_forgets_no_step() {
+    let bench = hanging();
+    let mut response =
+        bench.begin("mode: enforce\nactions: [hangs, notify: {to: [log]}]", &event()).await;
+    let dropped = tokio::time::timeout(Duration::from_secs(1), bench.advance(&mut response)).await;
+    assert!(dropped.is_err());
+    let Advance::Finished(report) = bench.advance(&mut response).await else {
+        panic!("not finished")
+    };
+    assert_eq!(words(&report), ["hangs already-done", "notify applied"]);
+}
+
+#[tokio::test]
+async fn a_containment_that_a_failed_notification_stopped_is_alarming() {
+    let act = Scripted::containing("act", []);
+    let inbox = Inbox::failing([Failure::permanent("no such channel")]);
+    let bench = bench(&[&act], &inbox);
+    let spec = "mode: enforce\nactions: [{notify: {to: [inbox]}, onFailure: stop}, act]";
+    let report = bench.run(spec, &event()).await;
+    assert_eq!(words(&report), ["notify failed (permanent)", "act skipped (stopped)"]);
+    assert!(report.is_alarming() && report.wants_redrive());
 }
 
 #[tokio::test]

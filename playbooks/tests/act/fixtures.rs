@@ -1,6 +1,6 @@
 //! A pod, an event about it, a playbook, and an engine to bring them together.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
@@ -14,7 +14,7 @@ use playbooks::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::wire::{Answer, Request, Wire, not_found};
+use crate::wire::{Answer, DEADLINE, Request, Wire, not_found};
 
 pub(crate) const UID: &str = "0b6f1d3c-7e58-4c0e-9a41-3d2f7c1b5a90";
 pub(crate) const OTHER_UID: &str = "ffffffff-7e58-4c0e-9a41-3d2f7c1b5a90";
@@ -110,7 +110,8 @@ impl Setup {
             guardrails: Guardrails::new(self.guardrails).expect("guardrails"),
             notifiers: Arc::clone(&notifiers),
             mode_cap: self.cap,
-            action_timeout: Duration::from_secs(30),
+            // As the worker has it: the calls' deadline is the action's.
+            action_timeout: DEADLINE,
         });
         Bench { engine, registry: self.registry, resources: Resources { notifiers } }
     }

@@ -207,6 +207,37 @@ async fn of_several_only_those_that_failed_are_tried_again() {
     assert_eq!(report.told, ["first", "second"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_hangs_is_an_outage_and_keeps_no_other_waiting() {
+    struct Hangs;
+    #[async_trait::async_trait]
+    impl playbooks::act::Sink for Hangs {
+        async fn send(
+            &self,
+            _: &playbooks::act::Notification<'_>,
+        ) -> Result<(), playbooks::act::Failure> {
+            std::future::pending().await
+        }
+    }
+    let inbox = Inbox::default();
+    let (api, _) = server(pod());
+    let mut setup = Setup::new(api);
+    setup.notifiers = Notifiers::default()
+        .with("hangs", Arc::new(Hangs))
+        .and_then(|notifiers| notifiers.with("inbox", Arc::new(inbox.clone())))
+        .expect("free names");
+    let bench = setup.build();
+    let mut response =
+        bench.begin("mode: enforce\nactions: [notify: {to: [hangs, inbox]}]", &event()).await;
+    for _ in 0..3 {
+        let Advance::Retry(failure) = bench.advance(&mut response).await else {
+            panic!("not to be retried")
+        };
+        assert_eq!(failure.kind, FailureKind::Unavailable(Dependency::Sink("hangs".into())));
+    }
+    assert_eq!(inbox.messages().len(), 1);
+}
+
 #[test]
 fn what_cannot_work_is_refused_at_the_start_without_showing_secrets() {
     let table = [
