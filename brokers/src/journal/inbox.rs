@@ -24,6 +24,9 @@ const LAZY: Duration = Duration::from_millis(100);
 /// How long at most a transaction waits for publishers who were just answered.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// For how many transactions none waits after one has waited in vain.
+const DISCOURAGED: u32 = 32;
+
 /// Why events were not taken in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotTaken {
@@ -57,15 +60,40 @@ struct Waiting {
     stored: Totals,
     /// Events that wait here or are in a running transaction.
     coming: Load,
-    last: Last,
+    gathering: Gathering,
     asleep: Option<Until>,
 }
 
-/// What the transaction before this one was like.
+/// Whether to wait for publishers who were just answered: they come back at once as a rule, and a transaction for the
+/// first of them is one that all the others have to wait out. It pays where the disk is slower than they are.
 #[derive(Clone, Copy, Debug, Default)]
-struct Last {
-    publishers: usize,
+struct Gathering {
+    /// How many publishers the last transaction answered, and how long it took.
+    answered: usize,
     took: Duration,
+    /// How many are expected for the next one: those, and who was waiting already.
+    expected: usize,
+    /// For so many transactions more it is not tried.
+    discouraged: u32,
+}
+
+impl Gathering {
+    /// How much longer to wait when `come` have come, and `since` has passed since the last transaction.
+    fn patience(&self, come: usize, since: Duration) -> Duration {
+        match self.discouraged == 0 && come < self.expected {
+            true => (self.took / 2).min(GATHER).saturating_sub(since),
+            false => Duration::ZERO,
+        }
+    }
+
+    /// A transaction begins for the publishers that have come.
+    fn begin(&mut self, come: usize) {
+        self.discouraged = match self.discouraged {
+            0 if come < self.expected => DISCOURAGED,
+            discouraged => discouraged.saturating_sub(1),
+        };
+        self.answered = come;
+    }
 }
 
 /// What the writer sleeps for.
@@ -87,8 +115,6 @@ enum Next {
 }
 
 impl Waiting {
-    /// Publishers who were just answered come back at once as a rule: waiting a little for them beats a transaction for
-    /// the first of them that the others have to wait out.
     fn next(&self, since_last: Duration) -> Next {
         let awaited = self.batch.is_awaited() || self.wanted;
         if self.ended.is_some() {
@@ -96,11 +122,9 @@ impl Waiting {
             return if left { Next::Take } else { Next::End };
         }
         if awaited {
-            let patience = (self.last.took / 2).min(GATHER).saturating_sub(since_last);
-            let gathered = self.batch.appended.len() >= self.last.publishers;
-            return match gathered || patience.is_zero() {
-                true => Next::Take,
-                false => Next::Sleep(Until::Publishers(self.last.publishers), Some(patience)),
+            return match self.gathering.patience(self.batch.appended.len(), since_last) {
+                Duration::ZERO => Next::Take,
+                left => Next::Sleep(Until::Publishers(self.gathering.expected), Some(left)),
             };
         }
         match self.skipped.map(|since| LAZY.saturating_sub(since.elapsed())) {
@@ -131,7 +155,7 @@ impl Inbox {
             ended: None,
             stored,
             coming: Load::default(),
-            last: Last::default(),
+            gathering: Gathering::default(),
             asleep: None,
         };
         Self { waiting: Mutex::new(waiting), wake: Condvar::new(), capacity }
@@ -234,20 +258,22 @@ impl Inbox {
         let mut waiting = self.lock();
         waiting.stored = totals;
         waiting.coming = waiting.coming.minus(arrived);
-        waiting.last.took = took;
+        waiting.gathering.took = took;
     }
 
     /// Waits for something to do and takes all of it; none when the journal has ended and all is done. For the writer.
     pub(super) fn take(&self) -> Option<Batch> {
         let last = Instant::now();
         let mut waiting = self.lock();
+        waiting.gathering.expected = waiting.gathering.answered + waiting.batch.appended.len();
         loop {
             match waiting.next(last.elapsed()) {
                 Next::End => return None,
                 Next::Take => {
                     waiting.wanted = false;
                     waiting.skipped = None;
-                    waiting.last.publishers = waiting.batch.appended.len();
+                    let come = waiting.batch.appended.len();
+                    waiting.gathering.begin(come);
                     return Some(mem::take(&mut waiting.batch));
                 }
                 Next::Sleep(until, limit) => {

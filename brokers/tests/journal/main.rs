@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
 
 mod intake;
+mod kill;
 mod queue;
 mod support;
 mod tls;
