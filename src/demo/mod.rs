@@ -12,9 +12,11 @@ mod stage;
 mod story;
 mod worker;
 
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Ended, Refused};
 use narrator::Narrator;
@@ -36,65 +38,70 @@ pub struct Options {
     serve: bool,
 }
 
+/// Whoever is interrupted ends with this, by the custom of shells.
+const INTERRUPTED: u8 = 130;
+
 /// Plays the story.
 ///
 /// # Errors
 /// The stage could not be set.
 pub async fn run(options: Options) -> Ended {
+    // Taken, not left to end the process: the worker is to end with the demo.
+    let mut leave = pin!(asked_to_leave());
     let mut narrator = Narrator::stdout();
-    let mut stage = Stage::set().await.map_err(|error| Refused(chain(&*error)))?;
-    narrator.title("stoop demo: a real worker, on a journal, against a Kubernetes API in memory");
-    narrator.says("cluster", &format!("{}, with shop and kube-system", stage.cluster.url()));
-    narrator.says(
-        "stoop",
-        &format!("process {}, taking events at {}", stage.worker.pid(), stage.intake()),
-    );
-    narrator.says("playbook", &format!("{RULE:?}: delete the pod, then tell the pager"));
-
-    if let Err(error) = story::play(&mut stage, &mut narrator).await {
-        narrator.promise("the story goes on", false, chain(&error));
-        narrator.quote(stage.worker.log().lines());
-    }
-    let kept = narrator.end();
+    let (stage, kept) = tokio::select! {
+        played = play(&mut narrator) => played?,
+        asked = &mut leave => return Ok(asked.map(|()| ExitCode::from(INTERRUPTED))?),
+    };
     if options.serve {
-        serve(&stage, &mut narrator).await?;
+        tokio::select! {
+            () = serve(&stage, &mut narrator) => {}
+            asked = leave => asked?,
+        }
     }
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn serve(stage: &Stage, narrator: &mut Narrator) -> std::io::Result<()> {
-    let kubeconfig = stage.kubeconfig();
-    narrator.title("\nEverything is left running, until ctrl-c. Try:");
-    for line in [
-        format!("curl {}/api/v1/namespaces/shop/pods", stage.cluster.url()),
-        format!(
-            "KUBECONFIG={} stoop event --rule '{RULE}' --pod shop/POD | curl -d @- {}",
-            kubeconfig.display(),
-            stage.intake()
-        ),
-        format!("curl http://{}/metrics", stage.worker.health),
-    ] {
-        narrator.quote([line.as_str()]);
+async fn play(narrator: &mut Narrator) -> Result<(Stage, bool), stage::Error> {
+    narrator.title("stoop demo: a real worker on a journal, and a Kubernetes API in memory");
+    let mut stage = Stage::set().await?;
+    narrator.says("cluster", &stage.cluster.url());
+    let (pid, intake) = (stage.worker.pid(), stage.intake());
+    narrator.says("stoop", &format!("process {pid}, takes events at {intake}"));
+    narrator.says("playbook", &format!("{RULE:?}: delete the pod, then call the pager"));
+
+    if let Err(error) = story::play(&mut stage, narrator).await {
+        narrator.promise("the story comes to its end", false, Refused::from(error).0);
+        narrator.quote(stage.worker.log().lines());
     }
-    let mut heard = stage.pager.calls();
-    loop {
-        tokio::select! {
-            ended = tokio::signal::ctrl_c() => return ended,
-            call = stage.pager.called(heard, pager::Call::answered) => {
-                heard += 1;
-                narrator.says("pager", &story::read_out(&call.message));
-            }
-        }
+    let kept = narrator.end();
+    Ok((stage, kept))
+}
+
+/// Says how to look around, and then what the pager hears.
+async fn serve(stage: &Stage, narrator: &mut Narrator) {
+    let (api, intake, health) = (stage.cluster.url(), stage.intake(), stage.worker.health);
+    let kubeconfig = stage.kubeconfig().display().to_string();
+    narrator.title("\nEverything goes on until ctrl-c. Try:");
+    narrator.quote([
+        format!("curl {api}/api/v1/namespaces/shop/pods").as_str(),
+        format!("curl http://{health}/metrics").as_str(),
+        format!("export KUBECONFIG={kubeconfig}").as_str(),
+        format!("stoop event --rule '{RULE}' --pod shop/POD | curl -d @- {intake}").as_str(),
+    ]);
+    for heard in stage.pager.calls().. {
+        let call = stage.pager.called(heard, pager::Call::answered).await;
+        narrator.says("pager", &story::read_out(&call.message));
     }
 }
 
-/// An error with all of its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
+/// Waits for SIGINT or SIGTERM.
+async fn asked_to_leave() -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
-    text
+    Ok(())
 }

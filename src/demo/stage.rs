@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use playbooks::act::{Api, Scene};
+use playbooks::act::{Api, ConnectError, Scene};
 use playbooks::decide::Priority;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -44,13 +44,21 @@ pub(super) struct Stage {
     folder: TempDir,
 }
 
-/// Why the story can't go on.
+/// Why the stage can't be set, or the story can't go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
+    #[error("a port or a temporary folder can't be had")]
+    Io(#[from] std::io::Error),
+    #[error("the cluster can't be filled")]
+    Cluster(#[source] Box<kube::core::Status>),
+    #[error("the cluster can't be reached")]
+    Connect(#[from] ConnectError),
     #[error("waited {PATIENCE:?} in vain until {0}")]
     Waited(&'static str),
     #[error("there is no pod that begins with {0}")]
     NoPod(String),
+    #[error("the intake answered {status}: {why}")]
+    NotTaken { status: StatusCode, why: String },
     #[error("the event can't be made")]
     Event(#[from] playbooks::act::Failure),
     #[error("the worker can't be asked")]
@@ -60,10 +68,10 @@ pub(super) enum Error {
 }
 
 impl Stage {
-    pub(super) async fn set() -> Result<Stage, Box<dyn std::error::Error>> {
+    pub(super) async fn set() -> Result<Stage, Error> {
         let cluster = Server::start().await?;
         for object in objects() {
-            cluster.create(object)?;
+            cluster.create(object).map_err(Error::Cluster)?;
         }
         let pager = Pager::start().await?;
         let folder = tempfile::Builder::new().prefix("stoop-demo-").tempdir()?;
@@ -166,9 +174,13 @@ impl Pod {
 
 impl std::fmt::Display for Pod {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let uid = self.uid.split('-').next().unwrap_or_default();
-        write!(f, "{}/{} (uid {uid}…)", self.namespace, self.name)
+        write!(f, "{}/{} (uid {})", self.namespace, self.name, short(&self.uid))
     }
+}
+
+/// As much of a uid as tells it from others on one screen.
+pub(super) fn short(uid: &str) -> String {
+    format!("{}…", uid.split('-').next().unwrap_or_default())
 }
 
 /// Waits, but not for ever.

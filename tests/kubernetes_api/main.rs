@@ -8,7 +8,7 @@ mod bench;
 mod controllers;
 mod deletion;
 mod eviction;
-mod listing;
+mod reading;
 mod writing;
 
 use bench::Bench;
@@ -75,12 +75,13 @@ contract! {
         an_eviction_of_another_name_is_a_bad_request,
         kubes_own_evict_loses_the_preconditions,
     }
-    listing {
+    reading {
         pods_are_found_by_node,
         pods_are_found_by_name_in_every_namespace,
         pods_are_found_by_labels,
         a_list_comes_in_pages,
         an_unknown_field_is_a_bad_request,
+        the_metadata_alone_can_be_read,
     }
     writing {
         creating_gives_an_identity_that_the_client_cannot_choose,

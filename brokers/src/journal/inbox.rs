@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
+    batch::{Ack, Answer, Batch, Burial, Ended, List, Reply},
     record::{Event, Record, Sequence},
     store::{Load, Totals},
 };
@@ -20,16 +21,11 @@ use crate::dead_letter::DeadLetter;
 /// How long a skipped event waits for a transaction that is made for something else.
 const LAZY: Duration = Duration::from_millis(100);
 
-/// The journal takes nothing more.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Ended {
-    /// It was closed.
-    #[error("the journal is closed")]
-    Closed,
-    /// Its file failed.
-    #[error("{0}")]
-    Failed(String),
-}
+/// How long at most a transaction waits for publishers who were just answered.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// For how many transactions none waits after one has waited in vain.
+const DISCOURAGED: u32 = 32;
 
 /// Why events were not taken in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,52 +41,6 @@ pub(super) enum NotTaken {
     Ended(#[from] Ended),
 }
 
-/// The answer when it is durable.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, Ended>>;
-/// Where the answer comes.
-pub(super) type Answer<T> = oneshot::Receiver<Result<T, Ended>>;
-
-/// What the writer does in one transaction.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) events: Vec<Event>,
-    /// Of those who brought the events.
-    pub(super) appended: Vec<Reply<()>>,
-    /// To be settled; the answer says whether it was there.
-    pub(super) acks: Vec<(Sequence, u32, Reply<bool>)>,
-    pub(super) skips: Vec<(Sequence, u32)>,
-    pub(super) burials: Vec<Burial>,
-    pub(super) lists: Vec<List>,
-}
-
-/// An event to be moved to the dead letters.
-#[derive(Debug)]
-pub(super) struct Burial {
-    pub(super) sequence: Sequence,
-    pub(super) attempt: u32,
-    /// The reason, as JSON.
-    pub(super) letter: Vec<u8>,
-    pub(super) reply: Reply<bool>,
-}
-
-/// A look at the dead letters.
-#[derive(Debug)]
-pub(super) struct List {
-    pub(super) after: Sequence,
-    pub(super) limit: usize,
-    pub(super) reply: Reply<Vec<(Record, DeadLetter)>>,
-}
-
-impl Batch {
-    /// Whether nobody waits for this one.
-    fn can_wait(&self) -> bool {
-        self.appended.is_empty()
-            && self.acks.is_empty()
-            && self.burials.is_empty()
-            && self.lists.is_empty()
-    }
-}
-
 /// The place where it all waits.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -102,29 +52,113 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 struct Waiting {
     batch: Batch,
-    /// Events that wait here or are in a running transaction.
-    coming: Load,
-    stored: Totals,
     /// The receiver wants more to lend.
     wanted: bool,
+    /// When the first of the skips came.
+    skipped: Option<Instant>,
     ended: Option<Ended>,
-    writer_sleeps: bool,
+    stored: Totals,
+    /// Events that wait here or are in a running transaction.
+    coming: Load,
+    gathering: Gathering,
+    asleep: Option<Until>,
+}
+
+/// Whether to wait for publishers who were just answered: they come back at once as a rule, and a transaction for the
+/// first of them is one that all the others have to wait out. It pays where the disk is slower than they are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gathering {
+    /// How many publishers the last transaction answered, and how long it took.
+    answered: usize,
+    took: Duration,
+    /// How many are expected for the next one: those, and who was waiting already.
+    expected: usize,
+    /// For so many transactions more it is not tried.
+    discouraged: u32,
+}
+
+impl Gathering {
+    /// How much longer to wait when `come` have come, and `since` has passed since the last transaction.
+    fn patience(&self, come: usize, since: Duration) -> Duration {
+        match self.discouraged == 0 && come < self.expected {
+            true => (self.took / 2).min(GATHER).saturating_sub(since),
+            false => Duration::ZERO,
+        }
+    }
+
+    /// A transaction begins for the publishers that have come.
+    fn begin(&mut self, come: usize) {
+        self.discouraged = match self.discouraged {
+            0 if come < self.expected => DISCOURAGED,
+            discouraged => discouraged.saturating_sub(1),
+        };
+        self.answered = come;
+    }
+}
+
+/// What the writer sleeps for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    /// Anything at all.
+    Anything,
+    /// What somebody waits for.
+    Awaited,
+    /// So many publishers.
+    Publishers(usize),
+}
+
+/// What the writer does next.
+enum Next {
+    Take,
+    Sleep(Until, Option<Duration>),
+    End,
+}
+
+impl Waiting {
+    fn next(&self, since_last: Duration) -> Next {
+        let awaited = self.batch.is_awaited() || self.wanted;
+        if self.ended.is_some() {
+            let left = awaited || self.skipped.is_some();
+            return if left { Next::Take } else { Next::End };
+        }
+        if awaited {
+            return match self.gathering.patience(self.batch.appended.len(), since_last) {
+                Duration::ZERO => Next::Take,
+                left => Next::Sleep(Until::Publishers(self.gathering.expected), Some(left)),
+            };
+        }
+        match self.skipped.map(|since| LAZY.saturating_sub(since.elapsed())) {
+            None => Next::Sleep(Until::Anything, None),
+            Some(Duration::ZERO) => Next::Take,
+            Some(left) => Next::Sleep(Until::Awaited, Some(left)),
+        }
+    }
+
+    /// Whether the writer has to be woken.
+    fn rouses(&self) -> bool {
+        match self.asleep {
+            None => false,
+            Some(_) if self.ended.is_some() => true,
+            Some(Until::Anything) => true,
+            Some(Until::Awaited) => self.batch.is_awaited() || self.wanted,
+            Some(Until::Publishers(n)) => self.batch.appended.len() >= n,
+        }
+    }
 }
 
 impl Inbox {
     pub(super) fn new(capacity: Load, stored: Totals) -> Self {
-        Self {
-            waiting: Mutex::new(Waiting {
-                batch: Batch::default(),
-                coming: Load::default(),
-                stored,
-                wanted: false,
-                ended: None,
-                writer_sleeps: false,
-            }),
-            wake: Condvar::new(),
-            capacity,
-        }
+        let waiting = Waiting {
+            batch: Batch::default(),
+            wanted: false,
+            skipped: None,
+            ended: None,
+            stored,
+            coming: Load::default(),
+            gathering: Gathering::default(),
+            asleep: None,
+        };
+        Self { waiting: Mutex::new(waiting), wake: Condvar::new(), capacity }
     }
 
     /// Leaves events to be made durable together. They are within the capacity, or not taken at all.
@@ -148,22 +182,7 @@ impl Inbox {
     }
 
     pub(super) fn ack(&self, sequence: Sequence, attempt: u32) -> Result<Answer<bool>, Ended> {
-        let (reply, answer) = oneshot::channel();
-        let mut waiting = self.open()?;
-        waiting.batch.acks.push((sequence, attempt, reply));
-        self.rouse(waiting);
-        Ok(answer)
-    }
-
-    /// Settles an event in some later transaction. Nobody waits for it: if the journal ends before, the event comes again
-    /// and is skipped again.
-    pub(super) fn skip(&self, sequence: Sequence, attempt: u32) {
-        if let Ok(mut waiting) = self.open() {
-            waiting.batch.skips.push((sequence, attempt));
-            if waiting.batch.skips.len() == 1 {
-                self.rouse(waiting);
-            }
-        }
+        self.leave(|batch, reply| batch.acks.push(Ack { sequence, attempt, reply }))
     }
 
     pub(super) fn bury(
@@ -172,11 +191,7 @@ impl Inbox {
         attempt: u32,
         letter: Vec<u8>,
     ) -> Result<Answer<bool>, Ended> {
-        let (reply, answer) = oneshot::channel();
-        let mut waiting = self.open()?;
-        waiting.batch.burials.push(Burial { sequence, attempt, letter, reply });
-        self.rouse(waiting);
-        Ok(answer)
+        self.leave(|batch, reply| batch.burials.push(Burial { sequence, attempt, letter, reply }))
     }
 
     pub(super) fn list(
@@ -184,11 +199,27 @@ impl Inbox {
         after: Sequence,
         limit: usize,
     ) -> Result<Answer<Vec<(Record, DeadLetter)>>, Ended> {
+        self.leave(|batch, reply| batch.lists.push(List { after, limit, reply }))
+    }
+
+    fn leave<T>(&self, put: impl FnOnce(&mut Batch, Reply<T>)) -> Result<Answer<T>, Ended> {
         let (reply, answer) = oneshot::channel();
         let mut waiting = self.open()?;
-        waiting.batch.lists.push(List { after, limit, reply });
+        put(&mut waiting.batch, reply);
         self.rouse(waiting);
         Ok(answer)
+    }
+
+    /// Settles an event in some later transaction. Nobody waits for it: if the journal ends before, the event comes
+    /// again and is skipped again.
+    pub(super) fn skip(&self, sequence: Sequence, attempt: u32) {
+        if let Ok(mut waiting) = self.open() {
+            waiting.batch.skips.push((sequence, attempt));
+            if waiting.skipped.is_none() {
+                waiting.skipped = Some(Instant::now());
+                self.rouse(waiting);
+            }
+        }
     }
 
     /// Asks for a transaction that counts and reads more events to lend.
@@ -222,44 +253,54 @@ impl Inbox {
         (waiting.stored, waiting.coming)
     }
 
-    /// Notes what the file holds after a transaction that took in `arrived`.
-    pub(super) fn stored(&self, totals: Totals, arrived: Load) {
+    /// Notes what the file holds after a transaction that took in `arrived`, and how long that took. For the writer.
+    pub(super) fn stored(&self, totals: Totals, arrived: Load, took: Duration) {
         let mut waiting = self.lock();
         waiting.stored = totals;
         waiting.coming = waiting.coming.minus(arrived);
+        waiting.gathering.took = took;
     }
 
-    /// Waits for something to do and takes all of it; none when the journal was closed and all is done. For the writer.
+    /// Waits for something to do and takes all of it; none when the journal has ended and all is done. For the writer.
     pub(super) fn take(&self) -> Option<Batch> {
+        let last = Instant::now();
         let mut waiting = self.lock();
-        let mut lazy_until: Option<Instant> = None;
+        waiting.gathering.expected = waiting.gathering.answered + waiting.batch.appended.len();
         loop {
-            let due = lazy_until.is_some_and(|until| until <= Instant::now());
-            let ended = waiting.ended.is_some();
-            let lazy = !waiting.batch.skips.is_empty();
-            if !waiting.batch.can_wait() || waiting.wanted || (lazy && (due || ended)) {
-                waiting.wanted = false;
-                return Some(mem::take(&mut waiting.batch));
+            match waiting.next(last.elapsed()) {
+                Next::End => return None,
+                Next::Take => {
+                    waiting.wanted = false;
+                    waiting.skipped = None;
+                    let come = waiting.batch.appended.len();
+                    waiting.gathering.begin(come);
+                    return Some(mem::take(&mut waiting.batch));
+                }
+                Next::Sleep(until, limit) => {
+                    waiting.asleep = Some(until);
+                    waiting = self.sleep(waiting, limit);
+                    waiting.asleep = None;
+                }
             }
-            if ended {
-                return None;
+        }
+    }
+
+    fn sleep<'a>(
+        &self,
+        waiting: MutexGuard<'a, Waiting>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, Waiting> {
+        match limit {
+            Some(limit) => {
+                self.wake.wait_timeout(waiting, limit).unwrap_or_else(PoisonError::into_inner).0
             }
-            waiting.writer_sleeps = true;
-            waiting = if lazy {
-                let until = *lazy_until.get_or_insert_with(|| Instant::now() + LAZY);
-                let left = until.saturating_duration_since(Instant::now());
-                let (guard, _) =
-                    self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner);
-                guard
-            } else {
-                self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner)
-            };
-            waiting.writer_sleeps = false;
+            None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
         }
     }
 
     fn rouse(&self, mut waiting: MutexGuard<'_, Waiting>) {
-        if mem::take(&mut waiting.writer_sleeps) {
+        if waiting.rouses() {
+            waiting.asleep = None;
             drop(waiting);
             self.wake.notify_one();
         }

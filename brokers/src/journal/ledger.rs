@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Keeper,
-    inbox::{Answer, Ended},
+    batch::{Answer, Ended},
     receiver::Key,
 };
 use crate::{

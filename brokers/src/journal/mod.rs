@@ -23,6 +23,7 @@
 //! When the disk is full or fails, everything stops: no request is answered with 200 any more, the receiver ends with
 //! an error, and what was not confirmed comes again after a restart.
 
+mod batch;
 mod config;
 mod inbox;
 mod intake;
@@ -42,6 +43,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    batch::Ended,
+    inbox::Inbox,
+    intake::Door,
+    monitor::Counters,
+    shelf::Shelf,
+    store::{Recovered, Store},
+};
 pub use self::{
     config::{Capacity, Config, Tls},
     intake::{Intake, Rejection, Validate},
@@ -50,13 +59,6 @@ pub use self::{
     receiver::{Key, Receiver},
     record::{Lent, Sequence},
     store::Load,
-};
-use self::{
-    inbox::{Ended, Inbox},
-    intake::Door,
-    monitor::Counters,
-    shelf::Shelf,
-    store::{Recovered, Store},
 };
 use crate::{
     contract::{Demand, Error},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Keeper,
-    inbox::Ended,
+    batch::Ended,
     record::{Lent, Sequence},
 };
 use crate::{

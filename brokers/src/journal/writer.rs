@@ -3,11 +3,11 @@
 //! After the first error it stops for good: what a failed flush has left on the disk can't be known, and a second one
 //! that succeeds proves nothing about it.
 
-use std::{error::Error as StdError, io, mem, sync::Arc, thread};
+use std::{error::Error as StdError, io, mem, sync::Arc, thread, time::Instant};
 
 use super::{
     Shared,
-    inbox::{Batch, Ended},
+    batch::{Batch, Ended},
     record::{Event, Record, Sequence},
     shelf::Plan,
     store::{Fault, Load, Store},
@@ -60,7 +60,7 @@ impl Writer<'_> {
     fn run(mut self) -> Result<(), Fault> {
         while let Some(mut batch) = self.shared.inbox.take() {
             if let Err(fault) = self.cycle(&mut batch) {
-                batch.refuse(&Ended::Failed(with_causes(&fault)));
+                mem::take(&mut batch).refuse(&Ended::Failed(with_causes(&fault)));
                 return Err(fault);
             }
         }
@@ -82,6 +82,7 @@ impl Writer<'_> {
 
     /// One transaction, from what was left in the inbox to the answers.
     fn transact(&mut self, batch: &mut Batch) -> Result<(), Fault> {
+        let begun = Instant::now();
         let Plan { again, block } = self.shared.shelf().plan();
         let mut tx = self.store.begin()?;
         let again = tx.lend_again(&again)?;
@@ -92,8 +93,7 @@ impl Writer<'_> {
         let appended = place(mem::take(&mut batch.events), &mut self.last);
         tx.append(&appended)?;
         tx.remove(batch.skips.iter().copied())?;
-        let acked =
-            tx.remove(batch.acks.iter().map(|(sequence, attempt, _)| (*sequence, *attempt)))?;
+        let acked = tx.remove(batch.acks.iter().map(|ack| (ack.sequence, ack.attempt)))?;
         let mut buried = Vec::with_capacity(batch.burials.len());
         for burial in &batch.burials {
             buried.push(tx.bury(burial.sequence, burial.attempt, &burial.letter)?);
@@ -105,13 +105,13 @@ impl Writer<'_> {
         appended.iter().for_each(|record| arrived.add(record.event.size()));
         self.shared.shelf().arrived(again, block, appended, mark);
         self.shared.ready.notify_one();
-        self.shared.inbox.stored(totals, arrived);
+        self.shared.inbox.stored(totals, arrived, begun.elapsed());
         // An answer that nobody waits for any more is no loss: what it says is true all the same.
         for reply in batch.appended.drain(..) {
             let _ = reply.send(Ok(()));
         }
-        for ((_, _, reply), found) in batch.acks.drain(..).zip(acked) {
-            let _ = reply.send(Ok(found));
+        for (ack, found) in batch.acks.drain(..).zip(acked) {
+            let _ = ack.reply.send(Ok(found));
         }
         for (burial, found) in batch.burials.drain(..).zip(buried) {
             let _ = burial.reply.send(Ok(found));
@@ -135,24 +135,6 @@ fn place(events: Vec<Event>, last: &mut Sequence) -> Vec<Record> {
         Record { sequence: *last, event }
     };
     events.into_iter().map(place).collect()
-}
-
-impl Batch {
-    /// Tells all who wait that it was not done, or that nobody knows.
-    fn refuse(self, reason: &Ended) {
-        for reply in self.appended {
-            let _ = reply.send(Err(reason.clone()));
-        }
-        for (_, _, reply) in self.acks {
-            let _ = reply.send(Err(reason.clone()));
-        }
-        for burial in self.burials {
-            let _ = burial.reply.send(Err(reason.clone()));
-        }
-        for list in self.lists {
-            let _ = list.reply.send(Err(reason.clone()));
-        }
-    }
 }
 
 /// An error with its causes in a line: it is shown to several who wait, and none can own it.

@@ -28,7 +28,7 @@ impl<'a> Chunks<'a> {
         &self.set
     }
 
-    fn count(&self) -> usize {
+    fn pieces(&self) -> usize {
         self.message.payload.len().div_ceil(self.size).max(1)
     }
 
@@ -44,7 +44,7 @@ impl<'a> Chunks<'a> {
         };
         add("set", self.set.clone());
         add("index", index.to_string());
-        add("count", self.count().to_string());
+        add("count", self.pieces().to_string());
         add("bytes", self.message.payload.len().to_string());
         headers
     }
@@ -55,7 +55,7 @@ impl<'a> Iterator for Chunks<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.next;
-        if index >= self.count() {
+        if index >= self.pieces() {
             return None;
         }
         self.next += 1;

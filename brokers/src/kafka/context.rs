@@ -9,14 +9,14 @@ use rdkafka::{
     ClientContext, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer},
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult},
     types::RDKafkaRespErr,
 };
 use tokio::sync::mpsc;
 
 use super::{
     assignments::{Assignments, Partition},
-    health::Monitor,
+    health::{Monitor, Outage},
     statistics::Statistics,
 };
 
@@ -115,16 +115,16 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
-        if let Some(what) = outage(&error, &self.topic) {
-            self.monitor.unavailable(what);
+        if let Some(outage) = Outage::of(&error, &self.topic) {
+            self.monitor.away(outage);
         }
     }
 
     fn stats_raw(&self, json: &[u8]) {
         match serde_json::from_slice::<Statistics<'_>>(json) {
             Ok(statistics) => {
-                if statistics.any_broker_up() && self.monitor.only_unreachable() {
-                    self.monitor.connected();
+                if statistics.any_broker_up() {
+                    self.monitor.reached();
                 }
                 for (partition, end) in statistics.log_ends(&self.topic) {
                     self.assignments.set_log_end(partition, end);
@@ -133,35 +133,6 @@ impl ClientContext for Context {
             Err(error) => tracing::debug!(%error, "librdkafka's statistics can't be read"),
         }
     }
-}
-
-/// What a client's error means for the subscription, and what to do; `None` for what passes by itself.
-pub(super) fn outage(error: &KafkaError, topic: &str) -> Option<String> {
-    use RDKafkaErrorCode as Code;
-    Some(match error.rdkafka_error_code()? {
-        Code::AllBrokersDown => super::health::UNREACHABLE.to_owned(),
-        Code::UnknownTopicOrPartition | Code::UnknownTopic => {
-            format!("the topic {topic} doesn't exist: create it with `stoop setup`")
-        }
-        Code::TopicAuthorizationFailed => {
-            format!(
-                "the broker doesn't let us read the topic {topic}: allow READ and DESCRIBE on it"
-            )
-        }
-        Code::GroupAuthorizationFailed => {
-            "the broker doesn't let us join the consumer group: allow READ on it".to_owned()
-        }
-        Code::InconsistentGroupProtocol => "the consumer group has members that don't speak \
-            cooperative-sticky: stop them, or use a group of stoop's own"
-            .to_owned(),
-        Code::Authentication | Code::SaslAuthenticationFailed => {
-            "the broker refuses our credentials: check sasl and tls".to_owned()
-        }
-        Code::SSL => {
-            "TLS with the broker fails: check tls, and that brokers names its TLS port".to_owned()
-        }
-        _ => return None,
-    })
 }
 
 /// librdkafka's log. Failing connections are said by the monitor, once, and not at every attempt.

@@ -1,17 +1,15 @@
 //! Whether the subscription can be served now, for whoever watches.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
 
 /// How often an outage that goes on is said again.
 const REMIND: Duration = Duration::from_secs(30);
-
-/// The outage that a broker's answer ends.
-pub(super) const UNREACHABLE: &str = "no Kafka broker can be reached";
 
 /// Whether the brokers answer, and the topic can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,10 +23,68 @@ pub enum Health {
     Unavailable(String),
 }
 
+/// What is away, by what ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outage {
+    /// No broker can be reached; one that answers ends it.
+    Unreachable,
+    /// The brokers refuse us; one that doesn't ends it.
+    Refused(String),
+    /// The brokers answer, but the topic or the group can't be had; partitions assigned end it.
+    Subscription(String),
+}
+
+impl Outage {
+    /// What a client's error means for a topic; `None` for what passes by itself.
+    pub(super) fn of(error: &KafkaError, topic: &str) -> Option<Self> {
+        use RDKafkaErrorCode as Code;
+        let subscription = |what: String| Some(Self::Subscription(what));
+        match error.rdkafka_error_code()? {
+            Code::AllBrokersDown => Some(Self::Unreachable),
+            Code::Authentication | Code::SaslAuthenticationFailed => Some(Self::Refused(
+                "the Kafka broker refuses our credentials: check sasl and tls".to_owned(),
+            )),
+            Code::SSL => Some(Self::Refused(
+                "TLS with the Kafka broker fails: check tls, and that brokers names its TLS port"
+                    .to_owned(),
+            )),
+            Code::UnknownTopicOrPartition | Code::UnknownTopic => subscription(format!(
+                "the topic {topic} doesn't exist: create it with `stoop setup`"
+            )),
+            Code::TopicAuthorizationFailed => subscription(format!(
+                "the Kafka broker denies us the topic {topic}: allow READ and DESCRIBE, and WRITE to publish"
+            )),
+            Code::GroupAuthorizationFailed => subscription(
+                "the Kafka broker denies us the consumer group: allow READ on it".to_owned(),
+            ),
+            Code::InconsistentGroupProtocol => subscription(
+                "the consumer group has members that don't speak cooperative-sticky: \
+                 stop them, or use a group of stoop's own"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    pub(super) fn what(&self) -> &str {
+        match self {
+            Self::Unreachable => "no Kafka broker can be reached",
+            Self::Refused(what) | Self::Subscription(what) => what,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
     health: watch::Sender<Health>,
-    warned: Mutex<Option<Instant>>,
+    outage: Mutex<Option<Said>>,
+}
+
+/// An outage that goes on, and when it was said last.
+#[derive(Debug)]
+struct Said {
+    outage: Outage,
+    at: Instant,
 }
 
 impl Monitor {
@@ -36,30 +92,77 @@ impl Monitor {
         self.health.subscribe()
     }
 
-    /// Whether all that is wrong is that no broker answered.
-    pub(super) fn only_unreachable(&self) -> bool {
-        matches!(&*self.health.borrow(), Health::Unavailable(what) if what == UNREACHABLE)
+    /// Partitions were assigned: all is well.
+    pub(super) fn connected(&self) {
+        let ended = self.outage().take();
+        self.well(ended);
     }
 
-    pub(super) fn connected(&self) {
-        let before = self.health.send_replace(Health::Connected);
-        if let Health::Unavailable(what) = before {
-            tracing::info!(was = what, "Kafka is back");
+    /// A broker answers.
+    pub(super) fn reached(&self) {
+        let ended = self.outage().take_if(|said| !matches!(said.outage, Outage::Subscription(_)));
+        if ended.is_some() {
+            self.well(ended);
+        }
+    }
+
+    fn well(&self, ended: Option<Said>) {
+        self.health.send_replace(Health::Connected);
+        if let Some(said) = ended {
+            tracing::info!(was = said.outage.what(), "Kafka is back");
         }
     }
 
     /// Something is away. Said once when it begins, and then now and again.
-    pub(super) fn unavailable(&self, what: String) {
-        let news = self.health.send_if_modified(|health| {
-            let now = Health::Unavailable(what.clone());
-            let news = *health != now;
-            *health = now;
-            news
-        });
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if news || warned.is_none_or(|at| at.elapsed() >= REMIND) {
-            *warned = Some(Instant::now());
-            tracing::warn!("{what}; waiting for it");
+    pub(super) fn away(&self, outage: Outage) {
+        let mut current = self.outage();
+        if let Some(said) = &*current {
+            // Brokers that refuse us are reported as down as well, which says less.
+            let less = outage == Outage::Unreachable && matches!(said.outage, Outage::Refused(_));
+            if less || (said.outage == outage && said.at.elapsed() < REMIND) {
+                return;
+            }
         }
+        tracing::warn!("{}; waiting for it", outage.what());
+        self.health.send_replace(Health::Unavailable(outage.what().to_owned()));
+        *current = Some(Said { outage, at: Instant::now() });
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Option<Said>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> Outage {
+        Outage::Refused("no".into())
+    }
+
+    fn is(monitor: &Monitor, what: &str) -> bool {
+        *monitor.watch().borrow() == Health::Unavailable(what.into())
+    }
+
+    #[test]
+    fn brokers_that_refuse_us_are_not_called_unreachable() {
+        let monitor = Monitor::default();
+        monitor.away(Outage::Unreachable);
+        monitor.away(refused());
+        monitor.away(Outage::Unreachable);
+        assert!(is(&monitor, "no"));
+        monitor.reached();
+        assert_eq!(*monitor.watch().borrow(), Health::Connected);
+    }
+
+    #[test]
+    fn a_broker_that_answers_does_not_make_the_topic_exist() {
+        let monitor = Monitor::default();
+        monitor.away(Outage::Subscription("no topic".into()));
+        monitor.reached();
+        assert!(is(&monitor, "no topic"));
+        monitor.connected();
+        assert_eq!(*monitor.watch().borrow(), Health::Connected);
     }
 }

@@ -17,7 +17,7 @@ use rdkafka::{
 
 use crate::contract::Error;
 
-use super::{config::Config, context::log, settings};
+use super::{config::Config, context::log, health::Outage, settings};
 
 /// Publishes to a topic. `Ok` means that all in-sync replicas have the record.
 pub struct Publisher {
@@ -46,8 +46,8 @@ impl Publisher {
         headers: &[(String, Bytes)],
     ) -> Result<(), Error> {
         let sent = self.producer.send(&self.topic, key, payload, headers).await;
-        sent.map_err(|error| match super::context::outage(&error, &self.topic) {
-            Some(what) => Error::client(what, error),
+        sent.map_err(|error| match Outage::of(&error, &self.topic) {
+            Some(outage) => Error::client(outage.what().to_owned(), error),
             None => Error::client(format!("publishing to {} failed", self.topic), error),
         })
     }

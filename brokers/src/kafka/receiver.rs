@@ -19,7 +19,8 @@ use crate::{
 
 use super::{
     assignments::{Assignments, Held, Key, Partition},
-    context::{Consumer, outage},
+    context::Consumer,
+    health::Outage,
     tracker::Span,
 };
 
@@ -176,8 +177,8 @@ impl super::context::Context {
         if let KafkaError::MessageConsumptionFatal(_) = error {
             return Err(Error::client("Kafka's client has given up", error));
         }
-        match outage(&error, &self.topic) {
-            Some(what) => self.monitor.unavailable(what),
+        match Outage::of(&error, &self.topic) {
+            Some(outage) => self.monitor.away(outage),
             None => tracing::debug!(%error, "receiving failed; the client goes on"),
         }
         Ok(())

@@ -1,5 +1,8 @@
 //! The journal as its users see it: over HTTP on one side, through the contract on the other.
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
 
+mod intake;
+mod kill;
 mod queue;
 mod support;
+mod tls;

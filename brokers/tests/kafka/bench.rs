@@ -43,16 +43,12 @@ impl Bench {
         Timing { drain: Duration::from_secs(2), session: Duration::from_secs(6) };
 
     pub(crate) async fn with_partitions(partitions: i32) -> Self {
-        drop(
-            tracing_subscriber::fmt()
-                .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
-                .with_test_writer()
-                .try_init(),
-        );
-        let start = || tokio::runtime::Handle::current().block_on(Kafka::shared());
-        let kafka = tokio::task::spawn_blocking(start).await.unwrap();
-        let kafka = kafka.unwrap_or_else(|error| panic!("no Kafka: {error}"));
-        Self::on(kafka.bootstrap(), partitions).await
+        Self::on(shared().await, partitions).await
+    }
+
+    /// Names on the shared Kafka, without topics.
+    pub(crate) async fn unmade_on_shared(partitions: i32) -> Self {
+        Self::unmade(shared().await, partitions)
     }
 
     pub(crate) async fn on(bootstrap: &str, partitions: i32) -> Self {
@@ -63,8 +59,7 @@ impl Bench {
         bench
     }
 
-    /// Names without topics.
-    pub(crate) fn unmade(bootstrap: &str, partitions: i32) -> Self {
+    fn unmade(bootstrap: &str, partitions: i32) -> Self {
         let name = format!("test-{:016x}", fastrand::u64(..));
         let config = Config {
             brokers: vec![bootstrap.to_owned()],
@@ -78,7 +73,7 @@ impl Bench {
         Self { config, partitions, producer }
     }
 
-    fn client(&self) -> ClientConfig {
+    pub(crate) fn client(&self) -> ClientConfig {
         client(&self.config.brokers[0])
     }
 
@@ -235,6 +230,13 @@ impl Drop for Rival {
             thread.join().unwrap();
         }
     }
+}
+
+/// The shared Kafka's address. Starting it can't move between threads.
+async fn shared() -> &'static str {
+    let start = || tokio::runtime::Handle::current().block_on(Kafka::shared());
+    let kafka = tokio::task::spawn_blocking(start).await.unwrap();
+    kafka.unwrap_or_else(|error| panic!("no Kafka: {error}")).bootstrap()
 }
 
 fn client(bootstrap: &str) -> ClientConfig {

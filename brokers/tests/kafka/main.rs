@@ -2,3 +2,10 @@
 
 mod bench;
 mod conformance;
+mod dead_letters;
+mod flow;
+mod group;
+mod outages;
+mod records;
+mod setup;
+mod staff;

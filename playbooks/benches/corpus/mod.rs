@@ -37,17 +37,22 @@ pub fn playbooks(count: usize) -> String {
     text
 }
 
-/// A rule that the playbook of this number asks for; each rule has about eight playbooks to itself.
-fn rule(number: usize) -> String {
-    let name = RULES[number % RULES.len()];
-    match number / (RULES.len() * 8) {
+/// The rule that the playbooks of this block of eight ask for.
+fn rule(block: usize) -> String {
+    let name = RULES[block % RULES.len()];
+    match block / RULES.len() {
         0 => name.to_owned(),
         family => format!("{name} {family}"),
     }
 }
 
+/// The rule that those playbooks of a block ask for that also ask for fields.
+fn narrowed_rule(block: usize) -> String {
+    format!("Suspicious {}", rule(block))
+}
+
 fn matching(number: usize) -> String {
-    let rule = rule(number);
+    let (rule, narrowed) = (rule(number / 8), narrowed_rule(number / 8));
     match number % 8 {
         0 => format!(
             "{{rules: [\"{rule}\"], priority: \">= Notice\", namespaces: {{exclude: [ci-*]}}}}"
@@ -62,13 +67,13 @@ fn matching(number: usize) -> String {
             "{{subjects: [\"falco.*.tenant_{number}_*\"], priority: [Warning, Error, Critical]}}"
         ),
         2 => format!(
-            "{{rules: [\"{rule}\"], fields: {{\"proc.name\": [tool-{number}, sh], \"user.name\": [root, \"svc-*\"]}}}}"
+            "{{rules: [\"{narrowed}\"], fields: {{\"proc.name\": [tool-{number}, sh], \"user.name\": [root, \"svc-*\"]}}}}"
         ),
         6 => {
             format!("{{sources: [k8s_audit], fields: {{\"ka.target.resource\": [kind-{number}]}}}}")
         }
         3 => format!(
-            "{{rules: [\"{rule}\"], when: 'fields[\"proc.name\"] == \"tool-{number}\" && fields[\"proc.tty\"] != 0'}}"
+            "{{rules: [\"{narrowed}\"], when: 'fields[\"proc.name\"] == \"bash\" && fields[\"proc.tty\"] != 0'}}"
         ),
         _ => format!(
             "{{priority: Emergency, when: 'fields[\"k8s.ns.name\"].startsWith(\"tenant-{number}\")'}}"
@@ -85,14 +90,17 @@ pub fn unwanted(number: usize) -> String {
 /// An event that a filter has to keep, since playbooks ask for its rule, and whose fields then please none.
 #[must_use]
 pub fn kept(number: usize) -> String {
-    // The third and fourth of every eight ask for fields besides the rule; this rule has no others at 100.
-    event(number, RULES[[3, 7, 11][number % 3]], "node", "nginx")
+    event(number, &narrowed_rule(number % 12), "node", "nginx")
 }
 
-/// An event that at least one playbook wants.
+/// An event that one or two playbooks want: for its rule, for its fields, or by CEL.
 #[must_use]
 pub fn wanted(number: usize) -> String {
-    event(number, RULES[[0, 4, 8][number % 3]], "root", "sh")
+    match number % 4 {
+        0 | 1 => event(number, &rule(number % 12), "root", "sh"),
+        2 => event(number, &narrowed_rule(number % 12), "root", "sh"),
+        _ => event(number, &narrowed_rule(number % 12), "root", "bash"),
+    }
 }
 
 fn event(number: usize, rule: &str, user: &str, process: &str) -> String {

@@ -51,8 +51,8 @@ fn objects(store: &mut Store, on: &Resource, call: &Call) -> Result<Answer, Fail
         }
         (&Method::GET, None, _) => Ok((200, list(store, on, &call.parameters)?)),
         (&Method::GET, Some(name), None | Some(Subresource::Status)) => {
-            let object = store.get(&key(name)).cloned();
-            Ok((200, object.ok_or_else(|| not_found(on.kind, name))?))
+            let object = store.get(&key(name)).ok_or_else(|| not_found(on.kind, name))?;
+            Ok((200, if call.metadata_only { metadata_of(object) } else { object.clone() }))
         }
         (&Method::POST, None, _) if homed => {
             let dry_run = call.is_dry_run()?;
@@ -73,6 +73,14 @@ fn objects(store: &mut Store, on: &Resource, call: &Call) -> Result<Answer, Fail
         }
         _ => Err(not_allowed()),
     }
+}
+
+fn metadata_of(object: &Value) -> Value {
+    json!({
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "PartialObjectMetadata",
+        "metadata": object["metadata"],
+    })
 }
 
 /// The release whose behaviour the contract suite holds this API to.

@@ -30,13 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{auth::Guard, rejection::Refusal};
 pub use self::{rejection::Rejection, split::Validate};
-use super::{
-    Keeper,
-    config::Config,
-    inbox::{Ended, NotTaken},
-    ledger::wait,
-    record::Event,
-};
+use super::{Keeper, batch::Ended, config::Config, inbox::NotTaken, ledger::wait, record::Event};
 use crate::{contract::Error, pool::Pool, size::ByteSize};
 
 /// How many requests are read and written to disk at once, and how many bytes of them.

@@ -3,41 +3,65 @@
 use std::{
     fs::File,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    ops::Bound,
+    path::Path,
+    sync::{Arc, Mutex},
 };
 
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 
-/// Whether the disk takes anything more.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Full(Arc<AtomicBool>);
+/// What a disk still does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Health {
+    #[default]
+    Good,
+    /// Nothing can be written.
+    Full,
+    /// Everything can be written, and nothing flushed.
+    FlushFails,
+}
 
-impl Full {
-    pub(super) fn set(&self, full: bool) {
-        self.0.store(full, Ordering::SeqCst);
+/// The health of a disk, to be changed while it is in use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Doctor(Arc<Mutex<Health>>);
+
+impl Doctor {
+    pub(super) fn set(&self, health: Health) {
+        *self.0.lock().unwrap() = health;
     }
 
-    fn check(&self) -> io::Result<()> {
-        match self.0.load(Ordering::SeqCst) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => Ok(()),
+    fn get(&self) -> Health {
+        *self.0.lock().unwrap()
+    }
+
+    fn write(&self) -> io::Result<()> {
+        match self.get() {
+            Health::Full => Err(io::ErrorKind::StorageFull.into()),
+            Health::Good | Health::FlushFails => Ok(()),
+        }
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        match self.get() {
+            Health::Good => Ok(()),
+            Health::Full | Health::FlushFails => Err(io::Error::other("the disk is gone")),
         }
     }
 }
 
-/// A file on a disk that can be full.
+/// A file on a disk that can fail.
 #[derive(Debug)]
 pub(super) struct Disk {
     file: FileBackend,
-    full: Full,
+    doctor: Doctor,
 }
 
 impl Disk {
-    pub(super) fn new(file: File, full: Full) -> Self {
-        Self { file: FileBackend::new(file).unwrap(), full }
+    pub(super) fn open(folder: &Path, doctor: &Doctor) -> Self {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(folder.join("journal")).unwrap();
+        Self { file: FileBackend::new(file).unwrap(), doctor: doctor.clone() }
     }
 }
 
@@ -51,17 +75,17 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.full.check()?;
+        self.doctor.write()?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.full.check()?;
+        self.doctor.flush()?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.full.check()?;
+        self.doctor.write()?;
         self.file.write(offset, data)
     }
 
@@ -69,19 +93,11 @@ impl StorageBackend for Disk {
         self.file.close()
     }
 
-    fn try_lock_range(
-        &self,
-        start: std::ops::Bound<u64>,
-        end: std::ops::Bound<u64>,
-    ) -> Result<bool, BackendError> {
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.file.try_lock_range(start, end)
     }
 
-    fn unlock_range(
-        &self,
-        start: std::ops::Bound<u64>,
-        end: std::ops::Bound<u64>,
-    ) -> Result<(), BackendError> {
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
         self.file.unlock_range(start, end)
     }
 }

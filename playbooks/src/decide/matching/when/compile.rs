@@ -1,6 +1,6 @@
 //! From text to a tree that is safe to keep, evaluate and drop.
 
-use super::{ENV, Refused, When, cost, patterns};
+use super::{ENV, Refused, When, cost, needs, patterns};
 use std::thread;
 
 /// The longest expression: far beyond what a person writes, and short enough for what follows.
@@ -78,5 +78,11 @@ fn parse(source: &str) -> Result<When, Refused> {
     let uses = cost::check(&expression)?;
     let mut patterns = Vec::new();
     patterns::take(&mut expression, &mut patterns)?;
-    Ok(When { written: source.to_owned(), expression, patterns, uses })
+    Ok(When {
+        written: source.to_owned(),
+        needs: needs::of(&expression),
+        expression,
+        patterns,
+        uses,
+    })
 }

@@ -1,14 +1,16 @@
 //! `when`: a CEL expression over the event.
 //!
-//! `compile` refuses what could hurt the process, `cost` is how it knows, `patterns` prepares regular
-//! expressions, `variables` is what an expression sees.
+//! `compile` refuses what could hurt the process, `cost` is how it knows, `needs` is what spares
+//! evaluating it, `patterns` prepares regular expressions, `variables` is what an expression sees.
 
 mod compile;
 mod cost;
 mod functions;
+mod needs;
 mod patterns;
 mod variables;
 
+use super::selector::FieldMatch;
 use crate::decide::{Event, Fields};
 use cel::common::types::CelBool;
 use cel::parser::Expression;
@@ -24,6 +26,7 @@ pub(super) struct When {
     expression: Expression,
     patterns: Vec<Regex>,
     uses: Vec<&'static str>,
+    needs: Vec<FieldMatch>,
 }
 
 /// Why an expression is refused, and the fix.
@@ -60,12 +63,20 @@ impl When {
         compile::compile(source)
     }
 
+    /// The fields that must have one of some texts for it to be true.
+    pub(super) fn needs(&self) -> &[FieldMatch] {
+        &self.needs
+    }
+
     /// Whether it is true of an event.
     ///
     /// # Errors
     ///
     /// Why it can't be told: a type that doesn't fit, a result that is no boolean, an event that is too large.
     pub(super) fn holds(&self, event: &Event<'_>, fields: &Fields<'_>) -> Result<bool, String> {
+        if !self.needs.iter().all(|need| need.holds(fields)) {
+            return Ok(false);
+        }
         let variables = Variables::new(event, fields, &self.patterns);
         variables.check(&self.uses)?;
         let mut context = Context::with_env(Arc::clone(&ENV));
