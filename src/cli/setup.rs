@@ -48,7 +48,18 @@ impl Setup {
     }
 
     async fn kafka(&self, name: &str, config: &kafka::Config) -> Result<(), Refused> {
-        let _ = (name, config);
-        Err(Refused("not yet".into()))
+        let plan = kafka::Plan::of(config).await?;
+        if plan.changes().is_empty() {
+            println!("{name}: all is there");
+            return Ok(());
+        }
+        let verb = if self.dry_run { "would " } else { "" };
+        for change in plan.changes() {
+            println!("{name}: {verb}{change}");
+        }
+        if !self.dry_run {
+            plan.apply().await?;
+        }
+        Ok(())
     }
 }

@@ -242,3 +242,98 @@ impl Live {
         Some(Committable { partition, epoch: self.held.epoch, offset })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Receives `offset` as the receiver does.
+    fn receive(assignments: &Assignments, partition: Partition, offset: i64) -> Key {
+        let held = assignments.held()[usize::try_from(partition).unwrap()].clone().unwrap();
+        let span = Span::after(held.end.load(Ordering::Relaxed), offset).unwrap();
+        held.end.store(span.end(), Ordering::Release);
+        Key { partition, epoch: held.epoch, span }
+    }
+
+    fn offsets(committable: &[Committable]) -> Vec<(Partition, i64)> {
+        committable.iter().map(|c| (c.partition, c.offset)).collect()
+    }
+
+    #[test]
+    fn what_was_received_under_an_older_epoch_settles_nothing_under_a_newer_one() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0]);
+        let old = receive(&assignments, 0, 5);
+        assignments.end(&[0]);
+        assert!(!assignments.complete(old), "the partition is gone");
+        assignments.assign(&[0]);
+        let new = receive(&assignments, 0, 5);
+        assert!(!assignments.complete(old) && !assignments.is_live(old));
+        assert_eq!(assignments.committable(), []);
+        assert!(assignments.complete(new));
+        assert_eq!(offsets(&assignments.committable()), [(0, 6)]);
+    }
+
+    #[test]
+    fn a_commit_of_an_older_epoch_counts_for_nothing() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0]);
+        assignments.complete(receive(&assignments, 0, 99));
+        let old = assignments.committable();
+        assignments.assign(&[0]);
+        assignments.complete(receive(&assignments, 0, 5));
+        assignments.committed(&old);
+        assert_eq!(offsets(&assignments.committable()), [(0, 6)]);
+    }
+
+    #[test]
+    fn ending_tells_how_far_a_partition_has_come_and_fences_the_rest() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0, 3]);
+        let lease = assignments.held()[3].clone().unwrap().lease;
+        let (first, second) = (receive(&assignments, 3, 0), receive(&assignments, 3, 1));
+        assignments.complete(first);
+        assert_eq!(offsets(&assignments.end(&[3])), [(3, 1)]);
+        assert!(lease.is_lost() && !assignments.complete(second));
+        assert_eq!(assignments.open(), [0]);
+    }
+
+    #[test]
+    fn a_partition_asked_back_can_be_settled_until_it_is_idle() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0, 1]);
+        let (done, released) = (receive(&assignments, 0, 0), receive(&assignments, 0, 7));
+        let _other = receive(&assignments, 1, 0);
+        let lease = assignments.held()[0].clone().unwrap().lease;
+        assignments.close(&[0]);
+        assert!(lease.is_closing() && !lease.is_lost());
+        assert_eq!(assignments.open(), [1]);
+        assert!(!assignments.are_idle(&[0]));
+        assert!(assignments.complete(done));
+        assert!(!assignments.are_idle(&[0]));
+        assignments.release(released);
+        assert!(assignments.are_idle(&[0]) && !assignments.are_idle(&[0, 1]));
+    }
+
+    #[test]
+    fn a_refused_commit_is_tried_again() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0]);
+        assignments.complete(receive(&assignments, 0, 0));
+        assignments.committed(&assignments.committable());
+        assert_eq!(assignments.committable(), []);
+        assignments.uncommitted(0);
+        assert_eq!(offsets(&assignments.committable()), [(0, 1)]);
+    }
+
+    #[test]
+    fn the_receiver_sees_every_change() {
+        let assignments = Assignments::default();
+        let mut version = assignments.version();
+        let mut changed = || std::mem::replace(&mut version, assignments.version()) != version;
+        assignments.assign(&[0]);
+        assert!(changed());
+        assignments.end(&[0]);
+        assert!(changed() && !changed());
+    }
+}

@@ -78,18 +78,33 @@ impl Bench {
     }
 
     pub(crate) async fn create(&self, name: String, partitions: i32) {
-        self.administer(move |admin| {
+        assert!(self.try_create(name.clone(), partitions).await, "{name} can't be created");
+    }
+
+    /// Whether the topic could be made: its namesake may still be on its way out.
+    pub(crate) async fn try_create(&self, name: String, partitions: i32) -> bool {
+        let made = self.administer(move |admin| {
             let topic = [NewTopic::new(&name, partitions, TopicReplication::Fixed(1))];
-            let made = block_on(admin.create_topics(&topic, &AdminOptions::new())).unwrap();
-            assert_eq!(made, [Ok(name.clone())]);
+            block_on(admin.create_topics(&topic, &AdminOptions::new())).unwrap()
+        });
+        made.await.iter().all(Result::is_ok)
+    }
+
+    pub(crate) async fn delete(&self, name: String) {
+        self.administer(move |admin| {
+            let gone = block_on(admin.delete_topics(&[&name], &AdminOptions::new())).unwrap();
+            assert_eq!(gone, [Ok(name.clone())]);
         })
         .await;
     }
 
     /// The admin client's futures borrow too much to be sent between threads.
-    async fn administer(&self, task: impl FnOnce(Admin) + Send + 'static) {
+    async fn administer<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(Admin) -> T + Send + 'static,
+    ) -> T {
         let admin = self.client().create().unwrap();
-        tokio::task::spawn_blocking(move || task(admin)).await.unwrap();
+        tokio::task::spawn_blocking(move || task(admin)).await.unwrap()
     }
 
     /// Publishes to the partitions in turn.
@@ -175,14 +190,10 @@ impl Bench {
     /// Deletes the dead letters' topic, or makes it anew.
     pub(crate) async fn set_dead_letters_exist(&self, exist: bool) {
         let topic = self.config.dead_letters.clone().unwrap();
-        if exist {
-            return self.create(topic, 1).await;
+        match exist {
+            true => self.create(topic, 1).await,
+            false => self.delete(topic).await,
         }
-        self.administer(move |admin| {
-            let gone = block_on(admin.delete_topics(&[&topic], &AdminOptions::new())).unwrap();
-            assert_eq!(gone, [Ok(topic.clone())]);
-        })
-        .await;
     }
 
     pub(crate) async fn configure_dead_letters(&self, key: &'static str, value: &str) {

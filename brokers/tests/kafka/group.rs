@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use brokers::conformance::{Record, Worker, until};
+use brokers::{
+    Settled,
+    conformance::{Record, Worker, until},
+};
 
 use crate::{
     bench::Bench,
@@ -80,4 +83,66 @@ async fn a_member_that_stops_leaves_at_once() {
     let limit = Bench::TIMING.session / 2;
     assert!(tokio::time::timeout(limit, log.has(2)).await.is_ok());
     second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_finishes_while_a_partition_is_asked_back_is_committed_before_it_goes() {
+    let bench = Bench::with_partitions(2).await;
+    bench.publish_in_turn(records(0..16)).await;
+    let mut worker = Worker::start(&bench).await;
+    let held = worker.take(16).await;
+    let _rival = bench.rival();
+    let closing = held.iter().map(|delivery| Box::pin(delivery.lease().closing().cancelled()));
+    futures::future::select_all(closing).await;
+    let (closing, kept): (Vec<_>, Vec<_>) =
+        held.into_iter().partition(|delivery| delivery.lease().is_closing());
+    let partition = usize::try_from(closing[0].message().id.partition().unwrap()).unwrap();
+    let lease = closing[0].lease().clone();
+    for delivery in closing {
+        delivery.ack().await;
+    }
+    lease.lost().cancelled().await;
+    until("its last commit", async || bench.committed().await[partition] == 8).await;
+    worker.crash(kept).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_of_an_older_assignment_settles_nothing_in_a_newer_one() {
+    let bench = Bench::with_partitions(2).await;
+    bench.publish_in_turn(records(0..2)).await;
+    let mut worker = Worker::start(&bench).await;
+    let held = worker.take(2).await;
+    let rival = bench.rival();
+    let lost = held.iter().map(|delivery| Box::pin(delivery.lease().lost().cancelled()));
+    futures::future::select_all(lost).await;
+    drop(rival);
+    let again = worker.next().await;
+    for delivery in held {
+        let older = delivery.message().id == again.message().id;
+        assert_eq!(delivery.ack().await == Settled::Fenced, older);
+    }
+    until("the other to be committed", async || bench.uncommitted().await == 1).await;
+    again.ack().await;
+    worker.stop().await.unwrap();
+    assert_eq!(bench.uncommitted().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_made_anew_is_read_from_its_beginning() {
+    let bench = Bench::with_partitions(1).await;
+    bench.publish_in_turn(records(0..5)).await;
+    let mut worker = Worker::start(&bench).await;
+    let held = worker.take(5).await;
+    bench.delete(bench.config.topic.clone()).await;
+    until("the topic to be made", async || bench.try_create(bench.config.topic.clone(), 1).await)
+        .await;
+    bench.publish_in_turn(vec![Record::new("new")]).await;
+    let new = worker.next().await;
+    assert_eq!(new.message().payload, "new");
+    for delivery in held {
+        assert_eq!(delivery.ack().await, Settled::Fenced);
+    }
+    new.ack().await;
+    until("it to be committed", async || bench.committed().await == [1]).await;
+    worker.stop().await.unwrap();
 }

@@ -1,5 +1,7 @@
 //! The Kafka broker against a real Kafka.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
 mod bench;
 mod conformance;
 mod dead_letters;
