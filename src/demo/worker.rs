@@ -1,14 +1,13 @@
 //! The worker of the demo: `stoop run` as a process of its own, so that it can really be killed.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Stdio;
+use std::{collections::VecDeque, net::SocketAddr, path::Path, process::Stdio};
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+};
 
 use super::http::Http;
 
@@ -18,7 +17,7 @@ pub(super) const INTAKE: &str = "intake";
 /// How many lines of its log are kept, to be shown if something goes wrong.
 const LOG_LINES: usize = 20;
 
-/// What could lead requests on loopback astray, or the worker away from its configuration.
+/// What could lead the worker's requests away from loopback.
 const PROXIES: [&str; 6] =
     ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
