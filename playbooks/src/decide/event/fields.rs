@@ -108,7 +108,7 @@ impl<'a> FieldValue<'a> {
             b'n' => FieldValue::Null,
             b't' => FieldValue::Bool(true),
             b'f' => FieldValue::Bool(false),
-            b'"' => FieldValue::Text(string(json)?),
+            b'"' => FieldValue::Text(unescaped(json)?),
             b'{' => FieldValue::Object(json),
             b'[' => {
                 let values: Vec<&'a RawValue> = serde_json::from_str(json).ok()?;
@@ -140,13 +140,13 @@ fn entries(json: &str) -> Option<Vec<(Cow<'_, str>, FieldValue<'_>)>> {
         return Some(entries);
     }
     loop {
-        let Quoted { range, escaped } = at.string()?;
-        let key = match escaped {
-            false => Cow::Borrowed(json.get(range)?),
-            true => string(json.get(range.start - 1..range.end + 1)?)?,
-        };
+        let key = text(json, at.string()?)?;
         at.expect(b':')?;
-        entries.push((key, FieldValue::read(json.get(at.value()?)?)?));
+        let value = match at.peek()? {
+            b'"' => FieldValue::Text(text(json, at.string()?)?),
+            _ => FieldValue::read(json.get(at.value()?)?)?,
+        };
+        entries.push((key, value));
         match at.next()? {
             b',' => {}
             b'}' => return Some(entries),
@@ -155,13 +155,18 @@ fn entries(json: &str) -> Option<Vec<(Cow<'_, str>, FieldValue<'_>)>> {
     }
 }
 
-/// A JSON string in its quotes, with its escapes undone.
-fn string(json: &str) -> Option<Cow<'_, str>> {
-    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    match memchr::memchr(b'\\', inner.as_bytes()) {
-        None => Some(Cow::Borrowed(inner)),
-        Some(_) => serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0),
+/// A string of `json`, with its escapes undone.
+fn text(json: &str, quoted: Quoted) -> Option<Cow<'_, str>> {
+    let Quoted { range, escaped } = quoted;
+    match escaped {
+        false => json.get(range).map(Cow::Borrowed),
+        true => unescaped(json.get(range.start - 1..range.end + 1)?),
     }
+}
+
+/// A string in its quotes, with its escapes undone.
+fn unescaped(json: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
 }
 
 fn present(text: &str) -> Option<&str> {
