@@ -86,7 +86,7 @@ impl Anchors {
         }
         for known in self.fields.iter().filter(|known| known.priorities & bit != 0) {
             if let Some(value) = event.fields()?.get(&known.key) {
-                known.look_up(value, &mut add);
+                known.look_up(&value, &mut add);
             }
         }
         Ok(())
