@@ -87,13 +87,13 @@ pub fn connect(config: &Config, timing: Timing) -> Result<(Receiver, Arc<Ledger>
     };
     tokio::spawn(survey.run());
 
-    let producer = settings::producer(config)?;
+    let (producer, group) = (Producer::new(settings::producer(config)?), config.group.clone());
     let dead_letters = config.dead_letters.clone();
     let ledger = Ledger {
         assignments: assignments.clone(),
         committer,
         consumer: Arc::downgrade(&consumer),
-        dead_letters: dead_letters.map(|name| DeadLetters::new(name, Producer::new(producer))),
+        dead_letters: dead_letters.map(|name| DeadLetters::new(name, group, producer)),
         monitor,
     };
     Ok((Receiver::new(consumer, topic, assignments), Arc::new(ledger)))
