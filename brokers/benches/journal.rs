@@ -33,8 +33,8 @@ use tokio_util::sync::CancellationToken;
 
 const PUBLISHERS: usize = 64;
 const EVENT: usize = 750;
-const EVENTS: usize = 30_000;
-const PAIRS: usize = 5;
+const EVENTS: usize = 10_000;
+const PAIRS: usize = 11;
 const GOAL: f64 = 0.5;
 
 fn main() {

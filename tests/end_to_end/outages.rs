@@ -39,7 +39,7 @@ async fn an_api_server_that_is_away_is_waited_for() {
 
     cluster.kill_api_server();
     topic.publish(event.as_bytes()).await;
-    unready(&worker, "kubernetes").await;
+    unready(&worker, "Kubernetes").await;
     assert_eq!(topic.progress().await, (1, 0));
     cluster.restart_api_server().await.unwrap();
 

@@ -180,3 +180,151 @@ impl Shelf {
         (self.mark, again.into_iter().map(|(record, lend)| (record.sequence, lend)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::journal::record::Event;
+
+    fn record(sequence: u64, size: usize) -> Record {
+        let (received, payload) = (Timestamp::UNIX_EPOCH, Bytes::from(vec![0; size]));
+        let event = Event { received, traceparent: None, content_type: None, payload };
+        Record { sequence: Sequence::new(sequence), event }
+    }
+
+    /// The table and its counts, as the writer keeps them for the shelf.
+    #[derive(Default)]
+    struct Table {
+        events: BTreeMap<u64, usize>,
+        last: u64,
+        mark: Sequence,
+        lends: BTreeMap<u64, u32>,
+    }
+
+    impl Table {
+        fn transact(&mut self, shelf: &mut Shelf, sizes: &[usize]) {
+            let Plan { again, block } = shelf.plan();
+            let again = again
+                .into_iter()
+                .map(|sequence| {
+                    let n = sequence.get();
+                    let lend = self.lends.entry(n).or_insert(1);
+                    *lend += 1;
+                    (record(n, self.events[&n]), *lend)
+                })
+                .collect();
+            let mut read = Vec::new();
+            if let Some(Block { after, messages, bytes }) = block {
+                let mut size = 0;
+                for (n, s) in self.events.range(after.next().get()..).take(messages) {
+                    read.push(record(*n, *s));
+                    size += s;
+                    if size >= bytes {
+                        break;
+                    }
+                }
+            }
+            let mut appended = Vec::new();
+            for size in sizes {
+                self.last += 1;
+                self.events.insert(self.last, *size);
+                appended.push(record(self.last, *size));
+            }
+            let mark = shelf.mark_with(&read, &appended);
+            assert!(mark >= self.mark, "a count was taken back");
+            self.mark = mark;
+            shelf.arrived(again, read, appended, mark);
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append(Vec<usize>),
+        Take(usize),
+        GiveBack,
+        Settle,
+        Demand(bool),
+        Transact,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let size = prop_oneof![9 => 0..1000_usize, 1 => Just(3 << 20)];
+        prop_oneof![
+            4 => prop::collection::vec(size, 1..400).prop_map(Step::Append),
+            4 => (1..400_usize).prop_map(Step::Take),
+            1 => Just(Step::GiveBack),
+            1 => Just(Step::Settle),
+            1 => any::<bool>().prop_map(Step::Demand),
+            3 => Just(Step::Transact),
+        ]
+    }
+
+    /// Takes one, checked against what is known: counted, right count, fresh ones in order.
+    fn take(shelf: &mut Shelf, table: &Table, fresh: &mut u64, out: &mut BTreeSet<u64>) -> bool {
+        let Some((record, lend)) = shelf.take() else { return false };
+        let n = record.sequence.get();
+        assert!(record.sequence <= table.mark, "lent before it was counted");
+        match table.lends.get(&n) {
+            Some(lends) => assert_eq!(lend, *lends),
+            None => {
+                assert_eq!((n, lend), (*fresh + 1, 1), "out of order, or one is missing");
+                *fresh = n;
+            }
+        }
+        assert!(out.insert(n), "lent twice at once");
+        true
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn every_event_is_lent_in_order_and_counted(steps in prop::collection::vec(step(), 1..60)) {
+            let mut shelf = Shelf::new(Sequence::default(), Sequence::default(), Vec::new());
+            let mut table = Table::default();
+            let (mut fresh, mut out) = (0, BTreeSet::new());
+            for step in steps {
+                match step {
+                    Step::Append(sizes) => table.transact(&mut shelf, &sizes),
+                    Step::Transact => table.transact(&mut shelf, &[]),
+                    Step::Take(n) => {
+                        for _ in 0..n {
+                            take(&mut shelf, &table, &mut fresh, &mut out);
+                        }
+                    }
+                    Step::GiveBack => {
+                        if let Some(n) = out.pop_last() {
+                            shelf.give_back(Sequence::new(n));
+                        }
+                    }
+                    Step::Settle => {
+                        if let Some(n) = out.pop_first() {
+                            table.events.remove(&n);
+                        }
+                    }
+                    Step::Demand(flow) => {
+                        shelf.demand(if flow { Demand::Flow } else { Demand::Pause });
+                    }
+                }
+                prop_assert!(shelf.fresh.len() <= ROOM + AHEAD + BLOCK);
+            }
+            // Whatever came before: all of it is lent in the end, and the writer is asked for it where need be.
+            shelf.demand(Demand::Flow);
+            loop {
+                while take(&mut shelf, &table, &mut fresh, &mut out) {}
+                if !shelf.wants_writer() {
+                    break;
+                }
+                table.transact(&mut shelf, &[]);
+            }
+            prop_assert_eq!(fresh, table.last);
+            prop_assert!(table.events.keys().copied().eq(out));
+        }
+    }
+}

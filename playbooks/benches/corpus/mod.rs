@@ -1,8 +1,8 @@
 //! Playbooks and events to measure with: shared by every benchmark that decides.
 //!
 //! A quarter of the playbooks name rules, a quarter globs, a quarter fields and a quarter CEL. Those without a
-//! rule are held to a source or a priority, as a fleet's would be: one that is open to every event would leave
-//! no event that a filter may skip.
+//! rule are held to a priority, as a fleet's would be: one that is open to every event would leave no event
+//! that a filter may skip.
 
 use std::fmt::Write;
 

@@ -227,21 +227,31 @@ async fn min_healthy_counts_what_is_left_and_ready() {
 
 #[tokio::test]
 async fn min_healthy_that_cannot_be_counted_deletes_nothing() {
-    let spec = "mode: enforce\nactions: [delete: {minHealthy: 1, owners: [ReplicaSet, Job]}]";
-    // A kind that wants no number of pods; an owner that is gone; one that was replaced.
-    let job = owned_by(owner("batch/v1", "Job"));
-    let (api, wire) = server(job);
-    assert_eq!(
-        words(&Setup::new(api).build().run(spec, &event()).await),
-        ["delete refused (min-healthy)"]
-    );
-    assert!(wire.writes().is_empty());
+    let spec = "mode: enforce\nactions: [delete: {minHealthy: 1}]";
+    // The owner is gone.
     let (api, wire) = server(pod());
     assert_eq!(
         words(&Setup::new(api).build().run(spec, &event()).await),
         ["delete refused (min-healthy)"]
     );
     assert!(wire.writes().is_empty());
+    // Another of the owner's name wants its own number of pods.
+    let mut answer = with_pod(pod());
+    let (api, wire) = Wire::new(move |request| match request.path.as_str() {
+        POD => answer(request),
+        _ => Answer::Json(
+            200,
+            json!({
+                "metadata": {"name": "web-5d", "uid": "another"}, "spec": {"replicas": 0, "selector": {}}
+            }),
+        ),
+    });
+    assert_eq!(
+        words(&Setup::new(api).build().run(spec, &event()).await),
+        ["delete refused (min-healthy)"]
+    );
+    assert!(wire.writes().is_empty());
+    // The API server is away.
     let mut answer = with_pod(pod());
     let (api, wire) = Wire::new(move |request| match request.path.as_str() {
         POD => answer(request),

@@ -150,8 +150,15 @@ impl Bench {
 
     /// Verifies, and begins a response.
     pub(crate) async fn begin(&self, spec: &str, event: &Value) -> Response {
-        let standing = Standing::of(self.verify(event).await).expect("our cluster's event");
-        Response::new(self.plan(spec), standing, Arc::new(occurrence(event).1))
+        self.try_begin(spec, event).await.expect("a verification")
+    }
+
+    /// As `begin`; `None` where verification has to be tried again.
+    pub(crate) async fn try_begin(&self, spec: &str, event: &Value) -> Option<Response> {
+        let (claim, occurrence) = occurrence(event);
+        let verified = self.engine.verify(&claim, &occurrence, Needs::default()).await.ok()?;
+        let standing = Standing::of(verified).expect("our cluster's event");
+        Some(Response::new(self.plan(spec), standing, Arc::new(occurrence)))
     }
 
     pub(crate) async fn advance(&self, response: &mut Response) -> Advance {

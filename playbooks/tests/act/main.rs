@@ -10,6 +10,7 @@ mod fixtures;
 mod guards;
 mod notify;
 mod outside;
+mod promises;
 mod receiver;
 #[cfg(feature = "servers")]
 mod servers;

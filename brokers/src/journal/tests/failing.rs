@@ -9,10 +9,11 @@ use super::{
     super::{Key, Receiver, intake::Rejection},
     bench::Bench,
     disk::Health,
+    letter,
 };
 use crate::{
     contract::{Ledger as _, Receiver as _, Settled},
-    dead_letter::{DeadLetter, DeadLetterError},
+    dead_letter::DeadLetterError,
     lease::Lease,
     message::{Borrowed, Message},
 };
@@ -21,18 +22,6 @@ async fn next(receiver: &mut Receiver) -> (Message, Key, Lease) {
     let next = timeout(Duration::from_secs(20), receiver.next()).await.unwrap();
     let (lent, key, lease) = next.unwrap();
     (lent.detach(), key, lease)
-}
-
-fn letter() -> DeadLetter {
-    DeadLetter {
-        reason: "failed".to_owned(),
-        error: String::new(),
-        attempts: 1,
-        first_failed: jiff::Timestamp::UNIX_EPOCH,
-        last_failed: jiff::Timestamp::UNIX_EPOCH,
-        failed: Vec::new(),
-        worker: "w".to_owned(),
-    }
 }
 
 /// Everything stops, and stays so: a later flush that succeeds proves nothing about the one that failed.
@@ -84,4 +73,22 @@ async fn a_full_disk_stops_the_journal_for_good() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_flush_stops_the_journal_for_good() {
     stops_for_good(Health::FlushFails).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_disk_does_not_take_is_not_settled() {
+    for bury in [false, true] {
+        let bench = Bench::new();
+        let (mut receiver, ledger) = bench.reopen().await;
+        assert_eq!(bench.post(Bytes::from("event")).await, 200);
+        let (message, key, _) = next(&mut receiver).await;
+        bench.disk.set(Health::FlushFails);
+        match bury {
+            false => assert!(matches!(ledger.ack(&key).await, Settled::Unknown(_))),
+            true => assert!(matches!(
+                ledger.dead_letter(&key, &message, &letter()).await,
+                Err(DeadLetterError::Unavailable(_))
+            )),
+        }
+    }
 }

@@ -5,3 +5,19 @@ mod conformance;
 mod disk;
 mod failing;
 mod power_cut;
+
+use jiff::Timestamp;
+
+use crate::dead_letter::DeadLetter;
+
+fn letter() -> DeadLetter {
+    DeadLetter {
+        reason: "failed".to_owned(),
+        error: "it would not".to_owned(),
+        attempts: 1,
+        first_failed: Timestamp::UNIX_EPOCH,
+        last_failed: Timestamp::UNIX_EPOCH,
+        failed: Vec::new(),
+        worker: "w".to_owned(),
+    }
+}

@@ -119,11 +119,10 @@ impl<'a> FieldValue<'a> {
                         .collect::<Option<_>>()?,
                 )
             }
-            _ => match (json.parse(), json.parse()) {
-                (Ok(number), _) => FieldValue::Int(number),
-                (_, Ok(number)) => FieldValue::UInt(number),
-                _ => FieldValue::Number(json),
-            },
+            _ => {
+                let large = || json.parse().map_or(FieldValue::Number(json), FieldValue::UInt);
+                json.parse().map_or_else(|_| large(), FieldValue::Int)
+            }
         })
     }
 }
