@@ -88,7 +88,7 @@ impl Waiting {
         if awaited {
             return match self.gathering.patience(self.batch.appended.len(), since_last) {
                 Duration::ZERO => Next::Take,
-                left => Next::Sleep(Until::Publishers(self.gathering.expected()), Some(left)),
+                left => Next::Sleep(Until::Publishers(self.gathering.target()), Some(left)),
             };
         }
         match self.skipped.map(|since| LAZY.saturating_sub(since.elapsed())) {
