@@ -14,8 +14,8 @@ use std::{
 
 use async_trait::async_trait;
 use brokers::{
-    AckStrength, Attempt, Attempts, Borrowed, Capabilities, DeadLetter, DeadLetterError, Demand, Error, Lease, Ledger,
-    Message, MessageId, Pool, Receiver, Settled,
+    AckStrength, Attempt, Attempts, Borrowed, Capabilities, DeadLetter, DeadLetterError, Demand,
+    Error, Lease, Ledger, Message, MessageId, Pool, Receiver, Settled,
     pump::{self, Intake, Passed},
 };
 use bytes::Bytes;
@@ -62,9 +62,17 @@ struct Files {
 
 impl Files {
     fn of(spool: &Spool) -> io::Result<Self> {
-        let mut left: Vec<_> = fs::read_dir(&spool.new)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
+        let mut left: Vec<_> = fs::read_dir(&spool.new)?
+            .map(|entry| entry.map(|e| e.path()))
+            .collect::<Result<_, _>>()?;
         left.sort();
-        Ok(Self { stream: "spool".into(), left: left.into(), sequence: 0, lease: Lease::new(), flowing: true })
+        Ok(Self {
+            stream: "spool".into(),
+            left: left.into(),
+            sequence: 0,
+            lease: Lease::new(),
+            flowing: true,
+        })
     }
 }
 
@@ -77,8 +85,9 @@ impl Receiver for Files {
             Some(path) if self.flowing => path.clone(),
             _ => std::future::pending().await,
         };
-        let payload =
-            tokio::fs::read(&path).await.map_err(|error| Error::client(format!("reading {}", path.display()), error))?;
+        let payload = tokio::fs::read(&path)
+            .await
+            .map_err(|error| Error::client(format!("reading {}", path.display()), error))?;
         // Taken out only after the last await: a call that is given up loses nothing.
         self.left.pop_front();
         self.sequence += 1;
@@ -120,7 +129,8 @@ impl Ledger<PathBuf> for Spool {
         message: &Message,
         letter: &DeadLetter,
     ) -> Result<Settled, DeadLetterError> {
-        bury(&self.dead, path, message, letter).map_err(|error| DeadLetterError::Unavailable(error.into()))?;
+        bury(&self.dead, path, message, letter)
+            .map_err(|error| DeadLetterError::Unavailable(error.into()))?;
         Ok(self.ack(path).await)
     }
 
@@ -152,7 +162,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let spool = Spool { new: folder.path().join("new"), dead: folder.path().join("dead") };
     fs::create_dir(&spool.new)?;
     fs::create_dir(&spool.dead)?;
-    for (name, body) in [("1.json", "good"), ("2.json", "unwanted"), ("3.json", "bad"), ("4.json", "good")] {
+    for (name, body) in
+        [("1.json", "good"), ("2.json", "unwanted"), ("3.json", "bad"), ("4.json", "good")]
+    {
         fs::write(spool.new.join(name), body)?;
     }
 

@@ -1,2 +1,11 @@
-//! stoop: the response fleet for Falco.
+//! The worker of stoop: from a broker's delivery to a settled event, and the commands around it.
+//!
+//! Composition only: brokers live in `brokers`, matching and acting in `playbooks`.
+
+pub mod cli;
+pub mod config;
 pub mod demo;
+pub mod health;
+pub mod metrics;
+pub mod telemetry;
+pub mod worker;

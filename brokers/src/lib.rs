@@ -19,6 +19,8 @@ pub mod dead_letter;
 pub mod delivery;
 #[cfg(feature = "journal")]
 pub mod journal;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod lease;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;

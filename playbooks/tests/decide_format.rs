@@ -4,31 +4,7 @@ use playbooks::decide::{BudgetScope, Mode, OnFailure, Playbook, Priority, read_t
 use std::sync::Arc;
 use std::time::Duration;
 
-const FULL: &str = r#"
-apiVersion: stoop.dev/v1alpha1
-kind: Playbook
-metadata:
-  name: shell-in-container
-spec:
-  mode: enforce
-  match:
-    rules: ["Terminal shell in container"]
-    priority: ">= Notice"
-    sources: [syscall]
-    tags: [shell]
-    namespaces: {exclude: [ci-*]}
-    fields: {"proc.name": [bash, sh]}
-    when: 'fields["user.name"] == "root"'
-  actions:
-    - capture: {snapshot: {}}
-    - isolate: {expireAfter: 1h, accept: [Partial]}
-    - delete: {gracePeriod: 5s, minHealthy: 50%}
-      onFailure: continue
-    - notify: {to: [security-slack]}
-    - delete
-  approval: none
-  limits: {maxEventAge: 5m, budget: 10 per 5m per namespace, cooldown: 1m, attempts: 5, timeout: 10m}
-"#;
+const FULL: &str = include_str!("data/playbook.yaml");
 
 fn one(text: &str) -> Arc<Playbook> {
     let playbooks = read_text("shell.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));

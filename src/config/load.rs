@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use brokers::ByteSize;
 use playbooks::decide::yaml::{self, Located};
 
 use super::{Config, env};
@@ -93,8 +94,12 @@ fn read(located: &Located) -> Result<Config, yaml::Error> {
     let root = yaml::Path::root();
     for (name, subscription) in &config.subscriptions {
         let at = root.key("subscriptions").key(name);
-        if let Err(why) = subscription.broker() {
-            return Err(located.error_at(&at, why, "name exactly one of kafka, journal"));
+        let broker = match subscription.broker() {
+            Ok(broker) => broker,
+            Err(why) => return Err(located.error_at(&at, why, "name exactly one of kafka, journal")),
+        };
+        if let Err(error) = broker.check() {
+            return Err(located.error_at(&at.key(broker.as_str()), error.to_string(), ""));
         }
         if subscription.concurrency == 0 {
             let at = at.key("concurrency");
@@ -114,7 +119,7 @@ fn read(located: &Located) -> Result<Config, yaml::Error> {
         let at = limits.key("concurrency");
         return Err(located.error_at(&at, "nothing would ever run", "at least 1"));
     }
-    if config.limits.memory.as_u64() < 1 << 20 {
+    if config.limits.memory < ByteSize::mib(1) {
         return Err(located.error_at(&limits.key("memory"), "too little for one event", "at least 1MiB"));
     }
     Ok(config)

@@ -14,8 +14,8 @@ use std::{
     path::PathBuf,
 };
 
-use bytesize::ByteSize;
-use playbooks::act::notify;
+use brokers::ByteSize;
+use playbooks::act::NotifierConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -32,9 +32,11 @@ pub struct Config {
     /// Playbook files, and folders of them.
     pub playbooks: Vec<PathBuf>,
     /// Streams of events, by name. Without any, the worker runs on a journal.
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub subscriptions: BTreeMap<String, Subscription>,
     /// Where notifications go, by name.
-    pub notifiers: BTreeMap<String, notify::Config>,
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub notifiers: BTreeMap<String, NotifierConfig>,
     /// The notifiers that are told of every refused, failed or dead-lettered containment.
     pub default_notifiers: Vec<String>,
     /// The probes and metrics.
@@ -62,6 +64,19 @@ impl Default for Config {
             kill_switch: KillSwitch::default(),
             limits: Limits::default(),
             protect: Protect::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The subscriptions by name: those that are configured, or else a journal called `intake`.
+    pub fn streams(&self) -> BTreeMap<String, Subscription> {
+        match self.subscriptions.is_empty() {
+            true => {
+                let journal = Subscription::of_journal(brokers::journal::Config::default());
+                BTreeMap::from([("intake".to_owned(), journal)])
+            }
+            false => self.subscriptions.clone(),
         }
     }
 }

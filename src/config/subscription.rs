@@ -1,11 +1,10 @@
 //! One subscription: which broker, and how many events of it at once.
 
 use brokers::{journal, kafka};
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// One configured stream of events. Exactly one broker is named.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subscription {
     /// Events of it worked on at once; the limit over all subscriptions holds as well.
@@ -31,6 +30,17 @@ pub enum Broker<'a> {
 }
 
 impl Broker<'_> {
+    /// Whether its settings can work at all.
+    ///
+    /// # Errors
+    /// They can't; the text says what to change.
+    pub fn check(self) -> Result<(), brokers::Error> {
+        match self {
+            Self::Kafka(config) => config.check(),
+            Self::Journal(config) => config.check(),
+        }
+    }
+
     /// The key that names it in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use brokers::Delivery;
 use playbooks::{
     act::{Failure, Needs, Standing, Verification},
-    decide::{Candidate, Claim, Facts},
+    decide::{Candidate, Claim},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Worker,
     bursts::Entry,
-    persevere::{Patience, Persevered, persevere},
+    persevere::{Patience, Stopped, Tries},
     read::{PassedOver, Read, Wanted, read},
-    respond::{Ask, Concern},
+    respond::Ask,
     settle::Stream,
     verdict::{Answer, End, Verdict, judge},
 };
@@ -115,15 +115,20 @@ impl Worker {
         // Verification itself says when waiting longer can't help, so only time bounds it.
         let timeout = plans().map(|plan| plan.playbook.limits.timeout).max()?;
         let patience = Patience { attempts: u32::MAX, timeout };
-        let verified = persevere(&self.outages, patience, lost, async || {
-            self.engine.verify(&wanted.claim, &wanted.occurrence, needs).await
-        });
-        Some(match verified.await {
-            Persevered::Done(Verification::ForeignCluster) => Err(PassedOver::ForeignCluster),
-            Persevered::Done(found) => Ok(Identity::Known(Standing::of(found)?)),
-            Persevered::GaveUp { failure, attempts } => Ok(Identity::Unknown(failure, attempts)),
-            Persevered::Lost => return None,
-        })
+        let mut tries = Tries::new(&self.outages, patience, lost);
+        loop {
+            let failure = match self.engine.verify(&wanted.claim, &wanted.occurrence, needs).await {
+                Ok(found) => return Some(identity(found)),
+                Err(failure) => failure,
+            };
+            match tries.after(failure).await {
+                Ok(()) => {}
+                Err(Stopped::GaveUp { failure, attempts }) => {
+                    return Some(Ok(Identity::Unknown(failure, attempts)));
+                }
+                Err(Stopped::Lost) => return None,
+            }
+        }
     }
 
     /// What a playbook is asked, or `None` where the verified object is none of its.
@@ -176,6 +181,13 @@ impl Worker {
     }
 }
 
+fn identity(found: Verification) -> Result<Identity, PassedOver> {
+    match Standing::of(found) {
+        Some(standing) => Ok(Identity::Known(standing)),
+        None => Err(PassedOver::ForeignCluster),
+    }
+}
+
 /// Whether the object is the playbook's.
 fn selected(candidate: &Candidate, claim: &Claim, standing: &Standing) -> bool {
     let playbook = &candidate.playbook;
@@ -185,7 +197,7 @@ fn selected(candidate: &Candidate, claim: &Claim, standing: &Standing) -> bool {
     match standing {
         Standing::Target(target) => playbook.selects(target.facts()),
         // Nothing can be hurt any more. The claimed namespace only keeps other namespaces' playbooks from telling of it.
-        Standing::Gone(_) => playbook.may_select_namespace(claim.namespace.as_deref()),
+        Standing::Gone(_) => playbook.could_select_in(claim.namespace.as_deref()),
         Standing::NoTarget => false,
         // It can't be ruled out, so the refusal is on record.
         Standing::Unidentified(_) => true,

@@ -3,17 +3,20 @@
 //! Composition only. What a broker or an action is, which playbook matches and which guardrail says no is decided in the
 //! crates; here is the order in which they are asked, what is tried again, and when an event is settled.
 
+pub mod assemble;
 pub mod audit;
 pub mod bursts;
 mod handle;
 pub mod lanes;
 pub mod outage;
 pub mod persevere;
+pub mod publish;
 mod read;
 pub mod readiness;
 pub mod respond;
 pub mod rules;
 pub mod settle;
+pub mod subscription;
 pub mod verdict;
 
 use std::sync::Arc;

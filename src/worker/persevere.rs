@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use playbooks::act::{Failure, FailureKind};
+use playbooks::act::{Dependency, Failure, FailureKind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,19 +17,17 @@ pub struct Patience {
     pub timeout: Duration,
 }
 
-/// How trying ended.
+/// Why there is no further try.
 #[derive(Debug)]
-pub enum Persevered<T> {
-    /// It worked, or failed in a way that the work itself speaks for.
-    Done(T),
-    /// No further try is due.
+pub enum Stopped {
+    /// It can't help, or patience is at its end.
     GaveUp {
         /// The last failure.
         failure: Failure,
         /// Tries made, outages aside.
         attempts: u32,
     },
-    /// The lease was lost, or everybody left. Nothing was begun after that.
+    /// The lease was lost, or everybody left.
     Lost,
 }
 
@@ -40,54 +38,64 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The longest wait in an outage: its end should be noticed soon.
 const LONGEST_IN_OUTAGE: Duration = Duration::from_secs(5);
 
-/// Calls `work` until it succeeds, fails for good, or patience ends. Cancel safe where `work` is.
-pub async fn persevere<T>(
-    outages: &Arc<Outages>,
+/// The tries of one piece of work: after each failure it waits, or says that this was the last.
+#[derive(Debug)]
+pub struct Tries<'a> {
+    outages: &'a Arc<Outages>,
     patience: Patience,
-    lost: &CancellationToken,
-    mut work: impl AsyncFnMut() -> Result<T, Failure>,
-) -> Persevered<T> {
-    let mut deadline = Instant::now() + patience.timeout;
-    let (mut attempts, mut in_outage) = (0, 0);
-    // Kept over the next try: the outage ends with that try's success, not with the wait before it.
-    let mut outage: Option<(Waiter, Instant)> = None;
-    loop {
-        if lost.is_cancelled() {
-            return Persevered::Lost;
-        }
-        let failure = match work().await {
-            Ok(done) => return Persevered::Done(done),
-            Err(failure) => failure,
-        };
+    lost: &'a CancellationToken,
+    deadline: Instant,
+    attempts: u32,
+    in_outage: u32,
+    /// Kept over the next try: the outage ends with that try's success, not with the wait before it.
+    outage: Option<(Waiter, Instant)>,
+}
+
+impl<'a> Tries<'a> {
+    /// Patience begins to run now.
+    pub fn new(outages: &'a Arc<Outages>, patience: Patience, lost: &'a CancellationToken) -> Self {
+        let deadline = Instant::now() + patience.timeout;
+        Self { outages, patience, lost, deadline, attempts: 0, in_outage: 0, outage: None }
+    }
+
+    /// Waits until the next try is due.
+    ///
+    /// # Errors
+    /// None is due any more.
+    pub async fn after(&mut self, failure: Failure) -> Result<(), Stopped> {
         let wait = match &failure.kind {
             FailureKind::Permanent => {
-                return Persevered::GaveUp { failure, attempts: attempts + 1 };
+                return Err(Stopped::GaveUp { failure, attempts: self.attempts + 1 });
             }
             FailureKind::Unavailable(dependency) => {
-                if outage.as_ref().is_none_or(|(waiter, _)| waiter.dependency() != dependency) {
-                    let since = outage.as_ref().map_or_else(Instant::now, |(_, since)| *since);
-                    outage = Some((outages.enter(dependency.clone(), &failure.why), since));
-                }
-                in_outage += 1;
-                failure.retry_after.unwrap_or_else(|| backoff(in_outage, LONGEST_IN_OUTAGE))
+                self.enter(dependency, &failure.why);
+                failure.retry_after.unwrap_or_else(|| backoff(self.in_outage, LONGEST_IN_OUTAGE))
             }
             FailureKind::Transient => {
-                if let Some((_, since)) = outage.take() {
-                    deadline += since.elapsed();
+                if let Some((_, since)) = self.outage.take() {
+                    self.deadline += since.elapsed();
                 }
-                in_outage = 0;
-                attempts += 1;
-                let wait = failure.retry_after.unwrap_or_else(|| backoff(attempts, LONGEST));
-                if attempts >= patience.attempts || Instant::now() + wait > deadline {
-                    return Persevered::GaveUp { failure, attempts };
+                self.in_outage = 0;
+                self.attempts += 1;
+                let wait = failure.retry_after.unwrap_or_else(|| backoff(self.attempts, LONGEST));
+                if self.attempts >= self.patience.attempts || Instant::now() + wait > self.deadline {
+                    return Err(Stopped::GaveUp { failure, attempts: self.attempts });
                 }
                 wait
             }
         };
         tokio::select! {
             biased;
-            () = lost.cancelled() => return Persevered::Lost,
-            () = tokio::time::sleep(wait) => {}
+            () = self.lost.cancelled() => Err(Stopped::Lost),
+            () = tokio::time::sleep(wait) => Ok(()),
+        }
+    }
+
+    fn enter(&mut self, dependency: &Dependency, why: &str) {
+        self.in_outage += 1;
+        if self.outage.as_ref().is_none_or(|(waiter, _)| waiter.dependency() != dependency) {
+            let since = self.outage.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+            self.outage = Some((self.outages.enter(dependency.clone(), why), since));
         }
     }
 }
@@ -100,41 +108,38 @@ fn backoff(tries: u32, longest: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use playbooks::act::Dependency;
-
     use super::*;
 
     const PATIENCE: Patience = Patience { attempts: 3, timeout: Duration::from_secs(600) };
 
-    async fn run(
-        patience: Patience,
-        lost: &CancellationToken,
-        mut failures: Vec<Failure>,
-    ) -> (Persevered<()>, usize, Arc<Outages>) {
-        failures.reverse();
-        let outages = Outages::new();
-        let mut tries = 0;
-        let ended = persevere(&outages, patience, lost, async || {
-            tries += 1;
-            failures.pop().map_or(Ok(()), Err)
-        })
-        .await;
-        (ended, tries, outages)
+    /// Fails as told, then succeeds.
+    async fn run(patience: Patience, failures: Vec<Failure>) -> (Result<(), Stopped>, usize, Arc<Outages>) {
+        let (outages, lost) = (Outages::new(), CancellationToken::new());
+        let mut tries = Tries::new(&outages, patience, &lost);
+        let mut count = 1;
+        let mut ended = Ok(());
+        for failure in failures {
+            ended = tries.after(failure).await;
+            if ended.is_err() {
+                break;
+            }
+            count += 1;
+        }
+        drop(tries);
+        (ended, count, outages)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_transient_failure_is_tried_again_until_the_attempts_are_used_up() {
-        let failures = vec![Failure::transient("conflict"); 5];
-        let (ended, tries, _) = run(PATIENCE, &CancellationToken::new(), failures).await;
-        assert!(matches!(ended, Persevered::GaveUp { attempts: 3, .. }), "{ended:?}");
+        let (ended, tries, _) = run(PATIENCE, vec![Failure::transient("conflict"); 5]).await;
+        assert!(matches!(ended, Err(Stopped::GaveUp { attempts: 3, .. })), "{ended:?}");
         assert_eq!(tries, 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_permanent_failure_is_not_tried_again() {
-        let failures = vec![Failure::permanent("forbidden"); 5];
-        let (ended, tries, _) = run(PATIENCE, &CancellationToken::new(), failures).await;
-        assert!(matches!(ended, Persevered::GaveUp { attempts: 1, .. }), "{ended:?}");
+        let (ended, tries, _) = run(PATIENCE, vec![Failure::permanent("forbidden"); 5]).await;
+        assert!(matches!(ended, Err(Stopped::GaveUp { attempts: 1, .. })), "{ended:?}");
         assert_eq!(tries, 1);
     }
 
@@ -143,8 +148,8 @@ mod tests {
         let away = Failure::unavailable(Dependency::KubernetesApi, "connection refused");
         let mut failures = vec![away; 1000];
         failures.extend(vec![Failure::transient("conflict"); 2]);
-        let (ended, tries, outages) = run(PATIENCE, &CancellationToken::new(), failures).await;
-        assert!(matches!(ended, Persevered::Done(())), "{ended:?}");
+        let (ended, tries, outages) = run(PATIENCE, failures).await;
+        assert!(ended.is_ok(), "{ended:?}");
         assert_eq!(tries, 1003);
         assert!(outages.current().is_empty(), "the outage outlived its waiter");
     }
@@ -152,32 +157,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn time_ends_it_before_the_attempts_do() {
         let patience = Patience { attempts: u32::MAX, timeout: Duration::from_secs(60) };
-        let failures = vec![Failure::transient("conflict"); 1000];
-        let (ended, ..) = run(patience, &CancellationToken::new(), failures).await;
-        assert!(matches!(ended, Persevered::GaveUp { .. }), "{ended:?}");
+        let (ended, ..) = run(patience, vec![Failure::transient("conflict"); 1000]).await;
+        assert!(matches!(ended, Err(Stopped::GaveUp { .. })), "{ended:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_tried_once_the_lease_is_lost() {
-        let lost = CancellationToken::new();
+    async fn a_lost_lease_ends_the_waiting() {
+        let (outages, lost) = (Outages::new(), CancellationToken::new());
         lost.cancel();
-        let (ended, tries, _) = run(PATIENCE, &lost, Vec::new()).await;
-        assert!(matches!(ended, Persevered::Lost));
-        assert_eq!(tries, 0);
+        let mut tries = Tries::new(&outages, PATIENCE, &lost);
+        let ended = tries.after(Failure::transient("conflict")).await;
+        assert!(matches!(ended, Err(Stopped::Lost)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn intake_is_held_while_the_next_try_of_an_outage_runs() {
-        let outages = Outages::new();
+        let (outages, lost) = (Outages::new(), CancellationToken::new());
         let hold = outages.hold();
-        let mut tries = 0;
-        let away = || Failure::unavailable(Dependency::KubernetesApi, "connection refused");
-        persevere(&outages, PATIENCE, &CancellationToken::new(), async || {
-            tries += 1;
-            assert_eq!(*hold.borrow(), tries > 1, "at try {tries}");
-            if tries < 4 { Err(away()) } else { Ok(()) }
-        })
-        .await;
-        assert_eq!(tries, 4);
+        let mut tries = Tries::new(&outages, PATIENCE, &lost);
+        let away = Failure::unavailable(Dependency::KubernetesApi, "connection refused");
+        tries.after(away).await.unwrap();
+        assert!(*hold.borrow());
+        drop(tries);
+        assert!(!*hold.borrow());
     }
 }

@@ -12,7 +12,7 @@ use crate::config::Cluster;
 
 /// What a message turned out to be.
 #[derive(Debug)]
-pub enum Read {
+pub(super) enum Read {
     /// Not a Falco event. It belongs to the dead letters.
     Malformed(EventError),
     /// An event that nobody answers.
@@ -23,7 +23,7 @@ pub enum Read {
 
 /// Why an event is answered by nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PassedOver {
+pub(super) enum PassedOver {
     /// Falco's word about itself.
     Internal,
     /// About another cluster.
@@ -34,7 +34,7 @@ pub enum PassedOver {
 
 impl PassedOver {
     /// The label.
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Internal => "internal",
             Self::ForeignCluster => "foreign-cluster",
@@ -45,17 +45,17 @@ impl PassedOver {
 
 /// An event, owned, and the playbooks that want it.
 #[derive(Debug)]
-pub struct Wanted {
+pub(super) struct Wanted {
     /// The event.
-    pub occurrence: Arc<Occurrence>,
+    pub(super) occurrence: Arc<Occurrence>,
     /// What it says it is about.
-    pub claim: Claim,
+    pub(super) claim: Claim,
     /// Who wants it, in order of name.
-    pub candidates: Vec<Candidate>,
+    pub(super) candidates: Vec<Candidate>,
 }
 
 /// Reads a message.
-pub fn read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Read {
+pub(super) fn read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Read {
     try_read(payload, matcher, cluster).unwrap_or_else(Read::Malformed)
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Worker,
     bursts::Lead,
-    persevere::{Patience, Persevered, persevere},
+    persevere::{Patience, Stopped, Tries},
     verdict::{Answer, End},
 };
 
@@ -119,54 +119,52 @@ impl Worker {
         response: &mut Response,
         lost: &CancellationToken,
     ) -> Option<(Report, u32)> {
+        let mut tries = Tries::new(&self.outages, FOREVER, lost);
         let mut attempts = 0;
-        let finished = persevere(&self.outages, FOREVER, lost, async || {
+        loop {
             attempts += 1;
-            match self.engine.advance(response, lost).await {
-                Advance::Finished(report) => Ok(Some(report)),
-                Advance::Lost => Ok(None),
-                Advance::Retry(failure) => {
-                    self.metrics.retries.with_label_values(&[failure.kind.as_str()]).inc();
-                    Err(failure)
+            let failure = match self.engine.advance(response, lost).await {
+                Advance::Finished(report) => return Some((*report, attempts)),
+                Advance::Lost => return None,
+                Advance::Retry(failure) => failure,
+            };
+            self.metrics.retries.with_label_values(&[failure.kind.as_str()]).inc();
+            match tries.after(failure).await {
+                Ok(()) => {}
+                Err(Stopped::GaveUp { failure, .. }) => {
+                    return Some((response.abandon(failure), attempts));
                 }
+                Err(Stopped::Lost) => return None,
             }
-        });
-        match finished.await {
-            Persevered::Done(report) => report.map(|report| (report, attempts)),
-            Persevered::GaveUp { failure, .. } => Some((response.abandon(failure), attempts)),
-            Persevered::Lost => None,
         }
     }
 
     /// Tells the default notifiers of a containment that did not happen.
     async fn tell(&self, report: &Report, response: &Response, lost: &CancellationToken) -> Option<()> {
-        let told = persevere(&self.outages, TELLING, lost, async || {
-            self.engine.report(report, response).await
-        });
-        match told.await {
-            Persevered::Done(()) => Some(()),
-            Persevered::GaveUp { failure, .. } => {
-                let playbook = &report.playbook;
-                tracing::error!(%playbook, why = %failure, "the default notifiers could not be told");
-                Some(())
+        let mut tries = Tries::new(&self.outages, TELLING, lost);
+        while let Err(failure) = self.engine.report(report, response).await {
+            match tries.after(failure).await {
+                Ok(()) => {}
+                Err(Stopped::GaveUp { failure, .. }) => {
+                    let playbook = &report.playbook;
+                    tracing::error!(%playbook, why = %failure, "the default notifiers could not be told");
+                    return Some(());
+                }
+                Err(Stopped::Lost) => return None,
             }
-            Persevered::Lost => None,
         }
+        Some(())
     }
 
     /// Writes the audit line; until it is through, nothing is settled.
     async fn record(&self, report: &Report, attempts: u32, lost: &CancellationToken) -> Option<()> {
         let line = Line { time: Timestamp::now(), worker: &self.name, attempts, report };
-        let recorded = persevere(&self.outages, FOREVER, lost, async || {
-            self.audit.write(&line).await.map_err(|error| {
-                tracing::error!(%error, "the audit line can't be written: the event stays unacknowledged");
-                Failure::transient(error.to_string())
-            })
-        });
-        match recorded.await {
-            Persevered::Done(()) => Some(()),
-            Persevered::GaveUp { .. } | Persevered::Lost => None,
+        let mut tries = Tries::new(&self.outages, FOREVER, lost);
+        while let Err(error) = self.audit.write(&line).await {
+            tracing::error!(%error, "the audit line can't be written: the event stays unacknowledged");
+            tries.after(Failure::transient(error.to_string())).await.ok()?;
         }
+        Some(())
     }
 
     fn count(&self, report: &Report, occurrence: &Occurrence) {

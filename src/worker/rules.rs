@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use playbooks::{
     act::{Permission, Plan, Registry, Resources},
-    decide::{Candidate, Matcher, Playbook, PlaybookErrors},
+    decide::{Approval, Candidate, Matcher, Playbook, PlaybookErrors, yaml},
 };
 
 /// The playbooks in force, indexed for matching, with their actions configured.
@@ -36,6 +36,13 @@ impl Rules {
         registry: &Registry,
         resources: &Resources,
     ) -> Result<Self, PlaybookErrors> {
+        for playbook in &playbooks {
+            if playbook.approval == Approval::Required {
+                let at = yaml::Path::root().key("spec").key("approval");
+                let fix = "take it away, or use `mode: observe`: approvals are not in this version";
+                return Err(playbook.error_at(&at, "nobody could be asked", fix).into());
+            }
+        }
         let matcher = Matcher::new(playbooks);
         let plans = matcher
             .playbooks()

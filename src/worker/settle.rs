@@ -12,11 +12,14 @@ use prometheus::{IntCounter, IntCounterVec};
 
 use super::{
     Worker,
-    persevere::{Patience, Persevered, persevere},
+    persevere::{Patience, Stopped, Tries},
     read::PassedOver,
     verdict::Reason,
 };
 use crate::metrics::Metrics;
+
+/// A dead letter that is refused is not offered again; one that meets an outage is, without end.
+const ONCE: Patience = Patience { attempts: 1, timeout: Duration::ZERO };
 
 /// A subscription as its deliveries see it: a name, and the counters of the hot path looked up once.
 pub struct Stream {
@@ -82,33 +85,31 @@ impl Worker {
     pub(super) async fn bury(&self, stream: &Stream, delivery: Delivery, letter: &DeadLetter) {
         let lost = delivery.lease().lost().clone();
         let id = delivery.message().id.clone();
-        let mut held = Some(delivery);
-        let patience = Patience { attempts: 1, timeout: Duration::ZERO };
-        let buried = persevere(&self.outages, patience, &lost, async || {
-            let Some(delivery) = held.take() else { return Ok(Settled::Fenced) };
-            delivery.dead_letter(letter).await.map_err(|(delivery, error)| {
-                held = Some(delivery);
-                refused(&stream.name, &error)
-            })
-        });
-        match buried.await {
-            Persevered::Done(settled) => {
-                tracing::warn!(
-                    subscription = %stream.name, message = %id, reason = letter.reason, error = letter.error,
-                    playbooks = letter.failed.join(","), "dead-lettered"
-                );
-                stream.settled(&settled);
-            }
-            Persevered::GaveUp { failure, .. } => {
-                tracing::error!(
-                    subscription = %stream.name, message = %id, why = %failure,
-                    "the dead letters refuse an event: it is kept unacknowledged, and comes again"
-                );
-                if let Some(delivery) = held {
-                    stream.hand_back(delivery);
+        let mut tries = Tries::new(&self.outages, ONCE, &lost);
+        let mut held = delivery;
+        loop {
+            let (back, error) = match held.dead_letter(letter).await {
+                Ok(settled) => {
+                    tracing::warn!(
+                        subscription = %stream.name, message = %id, reason = letter.reason,
+                        error = letter.error, playbooks = letter.failed.join(","), "dead-lettered"
+                    );
+                    return stream.settled(&settled);
                 }
+                Err(not_buried) => not_buried,
+            };
+            held = back;
+            match tries.after(refused(&stream.name, &error)).await {
+                Ok(()) => {}
+                Err(Stopped::GaveUp { failure, .. }) => {
+                    tracing::error!(
+                        subscription = %stream.name, message = %id, why = %failure,
+                        "the dead letters refuse an event: it is kept unacknowledged, and comes again"
+                    );
+                    return stream.hand_back(held);
+                }
+                Err(Stopped::Lost) => return stream.hand_back(held),
             }
-            Persevered::Lost => {}
         }
     }
 

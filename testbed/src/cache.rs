@@ -49,7 +49,14 @@ pub(crate) fn ensure(
     name: &str,
     build: impl FnOnce(&Path) -> Result<(), Error>,
 ) -> Result<PathBuf, Error> {
-    let root = root()?;
+    ensure_in(&root()?, name, build)
+}
+
+fn ensure_in(
+    root: &Path,
+    name: &str,
+    build: impl FnOnce(&Path) -> Result<(), Error>,
+) -> Result<PathBuf, Error> {
     let ready = root.join(name);
     if ready.is_dir() {
         return Ok(ready);
@@ -80,4 +87,56 @@ fn lock(path: &Path, name: &str) -> Result<File, Error> {
         Err(TryLockError::Error(error)) => return Err(Error::file("lock", path)(error)),
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn of_several_at_once_one_builds_and_the_others_get_what_it_built() {
+        let root = tempfile::tempdir().unwrap();
+        let builds = AtomicUsize::new(0);
+        let ensure = || {
+            ensure_in(root.path(), "server-1", |into| {
+                builds.fetch_add(1, Ordering::SeqCst);
+                fs::write(into.join("server"), "built").map_err(Error::io("can't build"))
+            })
+            .unwrap()
+        };
+        thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| {
+                    assert_eq!(fs::read_to_string(ensure().join("server")).unwrap(), "built");
+                });
+            }
+        });
+        assert_eq!(builds.into_inner(), 1);
+    }
+
+    #[test]
+    fn a_failed_build_is_built_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let failed = ensure_in(root.path(), "server-1", |into| {
+            fs::write(into.join("half"), "").map_err(Error::io("can't build"))?;
+            Err(Error::io("can't build")(io::Error::other("no network")))
+        });
+        assert!(failed.is_err());
+
+        let built = ensure_in(root.path(), "server-1", |_| Ok(())).unwrap();
+        assert!(!built.join("half").exists());
+    }
+
+    #[test]
+    fn another_source_is_another_folder() {
+        let one = versioned("server", "1", ["a", "b"]);
+        assert_eq!(one, versioned("server", "1", ["a", "b"]));
+        assert_ne!(one, versioned("server", "1", ["ab", ""]));
+    }
 }

@@ -69,6 +69,9 @@ pub enum Error {
         /// Why it failed.
         source: Box<kube::config::KubeconfigError>,
     },
+    /// The server that a process shares could not be had, and everyone who asks is told why.
+    #[error(transparent)]
+    Shared(&'static Error),
 }
 
 impl Error {

@@ -4,6 +4,13 @@
 //! What has to be fetched or built is kept outside the work tree and made by whoever needs it
 //! first; `testbed provision` does it beforehand. A server that can't be had is an error that says
 //! how to get it. Nothing here knows stoop, and only tests and the `testbed` program use it.
+//!
+//! | in the environment | means |
+//! |---|---|
+//! | `STOOP_TEST_KAFKA` | the address of the broker to share, instead of one started here |
+//! | `KUBECONFIG` with `STOOP_TEST_CLUSTER=1` | the cluster to share: tests make and delete in it |
+//! | `KUBEBUILDER_ASSETS` | a folder with `etcd` and `kube-apiserver`, instead of those built here |
+//! | `XDG_CACHE_HOME` | where `stoop-testbed` keeps what it fetched and built, if not `~/.cache` |
 
 mod cache;
 pub mod cluster;

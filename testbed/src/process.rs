@@ -106,3 +106,39 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::test_kill_process;
+
+    use super::*;
+
+    #[test]
+    fn a_dropped_process_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let process = Process::spawn("sleep", Path::new("sleep"), ["600"], &log).unwrap();
+        let id = Pid::from_child(&process.child);
+        assert!(test_kill_process(id).is_ok());
+        drop(process);
+        assert!(test_kill_process(id).is_err());
+    }
+
+    #[test]
+    fn one_that_ends_by_itself_is_reported_with_its_last_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = ["-c", "echo no such port >&2; exit 3"];
+        let log = dir.path().join("log");
+        let mut process = Process::spawn("server", Path::new("sh"), script, &log).unwrap();
+        let error = loop {
+            if let Err(error) = process.check() {
+                break error.to_string();
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(
+            error,
+            "server ended by itself (exit status: 3), its log ends with:\nno such port"
+        );
+    }
+}

@@ -1,7 +1,8 @@
 //! A temporary folder that is removed when this process ends, however this process ends.
 
 use std::{
-    os::unix::process::CommandExt,
+    fs::DirBuilder,
+    os::unix::{fs::DirBuilderExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
 };
@@ -46,9 +47,10 @@ impl Scratch {
         Ok(Self { path, _janitor: Some(Janitor { child, leash }) })
     }
 
-    /// A folder that stays.
+    /// A folder that stays; made for its owner's eyes alone, since keys and tokens go there.
     pub(crate) fn kept(path: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(path).map_err(Error::file("make", path))?;
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(path).map_err(Error::file("make", path))?;
         let path = path.canonicalize().map_err(Error::file("find", path))?;
         Ok(Self { path, _janitor: None })
     }

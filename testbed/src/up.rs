@@ -47,8 +47,8 @@ pub(crate) async fn run(options: Options) -> Result<(), Error> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let exports = exports(kafka.as_ref(), cluster.as_ref());
-    tell(&exports)?;
     let _env_file = options.env_file.map(|path| EnvFile::write(path, &exports)).transpose()?;
+    tell(&exports)?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

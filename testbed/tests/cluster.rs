@@ -16,7 +16,7 @@ use testbed::{
 
 #[tokio::test]
 async fn a_deleted_pod_of_a_deployment_is_replaced() -> Result<(), Error> {
-    let cluster = Cluster::shared().await.unwrap();
+    let cluster = Cluster::shared().await?;
     let namespace = cluster.create_namespace("replace").await?;
     let pods = cluster.create_deployment(&namespace, "web", 1).await?;
     let (name, uid) = (pods[0].name_any(), pods[0].uid().unwrap());
@@ -32,7 +32,7 @@ async fn a_deleted_pod_of_a_deployment_is_replaced() -> Result<(), Error> {
 
 #[tokio::test]
 async fn a_service_account_may_do_what_its_rules_say_and_nothing_else() -> Result<(), Error> {
-    let cluster = Cluster::shared_api_server().await.unwrap();
+    let cluster = Cluster::shared_api_server().await?;
     let namespace = cluster.create_namespace("rbac").await?;
     cluster.create_pod_with_status(&namespace, "victim", &["containerd://1"]).await?;
     let rule = PolicyRule {
@@ -54,7 +54,7 @@ async fn a_service_account_may_do_what_its_rules_say_and_nothing_else() -> Resul
 
 #[tokio::test]
 async fn a_pod_with_a_chosen_status_keeps_it_and_is_gone_when_deleted() -> Result<(), Error> {
-    let cluster = Cluster::shared_api_server().await.unwrap();
+    let cluster = Cluster::shared_api_server().await?;
     let namespace = cluster.create_namespace("status").await?;
     let ids = ["containerd://0a", "containerd://0b"];
     let pod = cluster.create_pod_with_status(&namespace, "web", &ids).await?;

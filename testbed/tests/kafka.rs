@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests unwrap as tests do")]
 
-use std::{fs, net::TcpStream, process::Command};
+use std::{fs, net::TcpStream, path::Path, process::Command};
 
 use testbed::{
     Error,
@@ -35,6 +35,24 @@ async fn the_secure_listener_wants_its_authority_and_password() -> Result<(), Er
     }
     let refused = listing(&secure.bootstrap, &client(&secure, "PLAIN", "wrong"));
     assert!(!refused.status.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_mutual_listener_wants_a_certificate_of_its_authority() -> Result<(), Error> {
+    let kafka = Kafka::start().await?;
+    let mutual = kafka.mutual();
+    let anonymous = trusting(&mutual.ca, "SSL");
+    // Kafka takes a PEM key store only as one file, key and certificate.
+    let store = tempfile::NamedTempFile::new().unwrap();
+    let pem = [&mutual.key, &mutual.certificate].map(|path| fs::read_to_string(path).unwrap());
+    fs::write(&store, pem.concat()).unwrap();
+    let known = format!(
+        "{anonymous}ssl.keystore.type=PEM\nssl.keystore.location={}\n",
+        store.path().display()
+    );
+    assert!(listing(&mutual.bootstrap, &known).status.success());
+    assert!(!listing(&mutual.bootstrap, &anonymous).status.success());
     Ok(())
 }
 
@@ -79,12 +97,16 @@ fn client(secure: &Secure, mechanism: &str, password: &str) -> String {
         _ => "org.apache.kafka.common.security.scram.ScramLoginModule",
     };
     format!(
-        "security.protocol=SASL_SSL\n\
-         ssl.truststore.type=PEM\n\
-         ssl.truststore.location={}\n\
-         sasl.mechanism={mechanism}\n\
+        "{}sasl.mechanism={mechanism}\n\
          sasl.jaas.config={module} required username=\"{}\" password=\"{password}\";\n",
-        secure.ca.display(),
+        trusting(&secure.ca, "SASL_SSL"),
         secure.username,
+    )
+}
+
+fn trusting(ca: &Path, protocol: &str) -> String {
+    format!(
+        "security.protocol={protocol}\nssl.truststore.type=PEM\nssl.truststore.location={}\n",
+        ca.display()
     )
 }

@@ -4,10 +4,10 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
@@ -17,68 +17,76 @@ use testbed::{Error, until};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn its_servers_and_their_data_go_when_it_is_killed() -> Result<(), Error> {
-    let mut up = Up::start();
-    up.child.kill().unwrap();
-    up.child.wait().unwrap();
-    up.gone().await
+async fn its_servers_end_when_it_is_killed() -> Result<(), Error> {
+    let dir = tempfile::tempdir().unwrap();
+    // A folder that stays: a broker whose data vanishes would give up by itself.
+    let mut up = Up::start(dir.path(), &["--dir", dir.path().join("kept").to_str().unwrap()]);
+    up.kill();
+    until("the broker has ended", PATIENCE, async || match TcpStream::connect(&up.address) {
+        Err(_) => Ok(()),
+        Ok(_) => Err("it listens".to_owned()),
+    })
+    .await
 }
 
 #[tokio::test]
-async fn it_ends_well_on_sigterm_and_takes_its_env_file_along() -> Result<(), Error> {
-    let mut up = Up::start();
-    let exports = fs::read_to_string(&up.env_file).unwrap();
+async fn its_temporary_folder_goes_when_it_is_killed() -> Result<(), Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut up = Up::start(dir.path(), &[]);
+    let data = folder_in(dir.path()).unwrap();
+    up.kill();
+    until("the broker's folder has gone", PATIENCE, async || {
+        if data.exists() { Err(format!("{} is there", data.display())) } else { Ok(()) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn all_has_gone_when_it_ends_on_sigterm() {
+    let dir = tempfile::tempdir().unwrap();
+    let env_file = dir.path().join("testbed.env");
+    let mut up = Up::start(dir.path(), &["--env-file", env_file.to_str().unwrap()]);
+    let exports = fs::read_to_string(&env_file).unwrap();
     assert!(exports.contains(&format!("export STOOP_TEST_KAFKA={}\n", up.address)), "{exports}");
 
     kill_process(Pid::from_child(&up.child), Signal::TERM).unwrap();
     assert!(up.child.wait().unwrap().success());
-    assert!(!up.env_file.exists());
-    up.gone().await
+    assert!(TcpStream::connect(&up.address).is_err());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 /// A running `testbed up --kafka`.
 struct Up {
     child: Child,
     address: String,
-    data: PathBuf,
-    env_file: PathBuf,
-    _dir: tempfile::TempDir,
+    // Open, so that it may go on writing.
+    _output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Up {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let env_file = dir.path().join("testbed.env");
+    /// Its temporary folders go to `temporary`, where they can be seen to go.
+    fn start(temporary: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_testbed"))
-            .args(["up", "--kafka", "--env-file"])
-            .arg(&env_file)
-            // Its temporary folders go here, where they can be seen to go.
-            .env("TMPDIR", dir.path())
+            .args(["up", "--kafka"])
+            .args(arguments)
+            .env("TMPDIR", temporary)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let address = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .find_map(|line| {
-                Some(line.unwrap().strip_prefix("export STOOP_TEST_KAFKA=")?.to_owned())
-            })
-            .unwrap();
-        let data = scratch(dir.path()).unwrap();
-        Self { child, address, data, env_file, _dir: dir }
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = output.find_map(|line| {
+            Some(line.unwrap().strip_prefix("export STOOP_TEST_KAFKA=")?.to_owned())
+        });
+        Self { child, address: address.unwrap(), _output: output }
     }
 
-    async fn gone(&self) -> Result<(), Error> {
-        until("the broker and its data are gone", PATIENCE, async || {
-            match (TcpStream::connect(&self.address), self.data.exists()) {
-                (Err(_), false) => Ok(()),
-                (answer, data) => Err(format!("connect: {answer:?}, data there: {data}")),
-            }
-        })
-        .await
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
-fn scratch(dir: &Path) -> Option<PathBuf> {
+fn folder_in(dir: &Path) -> Option<PathBuf> {
     let mut entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries.find(|path| path.is_dir())
 }

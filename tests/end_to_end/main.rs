@@ -1,5 +1,8 @@
 //! One Falco event, all the way: a real Kafka, a real Kubernetes cluster, and the program itself.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+#![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
+
 mod outages;
 mod promise;
 mod refusals;

@@ -39,7 +39,7 @@ async fn an_api_server_that_is_away_is_waited_for() {
 
     cluster.kill_api_server();
     topic.publish(event.as_bytes()).await;
-    unready(&worker, "kubernetes").await;
+    unready(&worker, "Kubernetes").await;
     assert_eq!(topic.progress().await, (1, 0));
     cluster.restart_api_server().await.unwrap();
 
@@ -55,7 +55,7 @@ async fn a_broker_that_restarts_is_waited_for() {
     let cluster = Cluster::shared().await.unwrap();
     let namespace = cluster.create_namespace("broker").await.unwrap();
     let pods = cluster.create_deployment(&namespace, "web", 1).await.unwrap();
-    let topic = Topic::new(kafka.endpoint().bootstrap(), "broker-away");
+    let topic = Topic::new(kafka.bootstrap(), "broker-away");
     let desk = Desk::new(cluster.kubeconfig(), &topic.subscription(), &[DELETE]);
     desk.must(&["setup"]).await;
     let worker = desk.run().await;

@@ -65,11 +65,12 @@ impl Topic {
                 published += consumer.fetch_watermarks(&name, partition, patience).unwrap().1;
             }
             let committed = consumer.committed_offsets(list, patience).unwrap();
-            let committed = committed.elements().iter().map(|e| match e.offset() {
+            let elements = committed.elements();
+            let offsets = elements.iter().map(|element| match element.offset() {
                 Offset::Offset(offset) => offset,
                 _ => 0,
             });
-            (published, committed.sum())
+            (published, offsets.sum())
         })
         .await
         .unwrap()

@@ -163,11 +163,6 @@ impl Worker {
         self.audit.lock().unwrap().clone()
     }
 
-    /// The log so far.
-    pub fn log(&self) -> String {
-        self.log.lock().unwrap().join("\n")
-    }
-
     /// SIGKILL.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();

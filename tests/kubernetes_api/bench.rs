@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{Api, DeleteParams, PostParams, Preconditions};
-use kube::core::Status;
-use kube::{Client, Config, Resource};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod};
+use kube::{
+    Client, Config, Resource,
+    api::{Api, DeleteParams, PostParams, Preconditions},
+    core::Status,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use stoop::demo::kubernetes::Server;
@@ -25,17 +26,25 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) async fn in_memory() -> Bench {
         let server = Server::start().await.expect("a loopback port");
-        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}});
-        server.create(node).expect("a node");
-        Bench::new(server.config(), Some(server)).await
+        let create = |object| server.create(object).expect("created");
+        create(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}}));
+        create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "contract"}}));
+        Bench::new(server.config(), "contract".into(), Some(server))
     }
 
-    async fn new(config: Config, server: Option<Server>) -> Bench {
+    /// On the cluster that this binary's tests share.
+    #[cfg(feature = "servers")]
+    pub(crate) async fn real() -> Bench {
+        let cluster = testbed::cluster::Cluster::shared().await.expect("a cluster");
+        let namespace = cluster.create_namespace("contract").await.expect("a namespace");
+        let mut config = cluster.config().await.expect("a configuration");
+        // kube's own retries would wait until a 429 is over.
+        config.default_retry = false;
+        Bench::new(config, namespace, None)
+    }
+
+    fn new(config: Config, namespace: String, server: Option<Server>) -> Bench {
         let client = Client::try_from(config.clone()).expect("a client");
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let named = object(json!({"metadata": {"generateName": "contract-"}}));
-        let created = namespaces.create(&PostParams::default(), &named).await;
-        let namespace = created.expect("a namespace").metadata.name.expect("a name");
         Bench { client, config, namespace, _server: server }
     }
 
@@ -79,7 +88,7 @@ impl Bench {
     pub(crate) async fn deployed(&self, name: &str, replicas: usize) -> Vec<Pod> {
         self.create::<k8s_openapi::api::apps::v1::Deployment>(workload(name, replicas)).await;
         let pods = self.pods();
-        eventually("every pod is ready", || async {
+        eventually("every pod is ready", async || {
             let ready: Vec<Pod> =
                 labelled(&pods, name).await.into_iter().filter(is_ready).collect();
             (ready.len() == replicas).then_some(ready)
@@ -117,10 +126,13 @@ pub(crate) async fn labelled(pods: &Api<Pod>, app: &str) -> Vec<Pod> {
     pods.list(&with_label).await.expect("a list").items
 }
 
+/// Ready, and running: a hollow kubelet may report the one before the other.
 fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let Some(status) = &pod.status else { return false };
+    let mut conditions = status.conditions.iter().flatten();
     pod.metadata.deletion_timestamp.is_none()
-        && conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
+        && status.phase.as_deref() == Some("Running")
+        && conditions.any(|it| it.type_ == "Ready" && it.status == "True")
 }
 
 pub(crate) fn uid<K: Resource>(object: &K) -> String {
@@ -163,18 +175,7 @@ pub(crate) fn assert_refusal(status: &Status, code: u16, reason: &str, kind: &st
 }
 
 /// Waits until the condition holds and gives back what it found.
-pub(crate) async fn eventually<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
-    let holds = async {
-        loop {
-            if let Some(found) = condition().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, holds).await;
-    waited.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain until {what}"))
+pub(crate) async fn eventually<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
+    let probe = async || condition().await.ok_or_else(|| "it does not".to_owned());
+    testbed::until(what, PATIENCE, probe).await.expect("it comes about")
 }

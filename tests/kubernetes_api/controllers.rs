@@ -1,10 +1,13 @@
 //! What controllers do that a client sees: pods run, and what should be there comes back.
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::Resource;
-use kube::api::DeleteParams;
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, ReplicaSet, StatefulSet},
+        core::v1::Pod,
+    },
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::{Resource, api::DeleteParams};
 
 use crate::bench::{Bench, eventually, labelled, name, only_uid, uid, workload};
 
@@ -30,7 +33,7 @@ pub(crate) async fn a_deployments_pod_is_replaced_under_a_new_name_and_uid(bench
     );
 
     bench.pods().delete(&name(old), &only_uid(&uid(old))).await.expect("deleted");
-    let new = eventually("a replacement is there", || async {
+    let new = eventually("a replacement is there", async || {
         labelled(&bench.pods(), "web").await.into_iter().find(|pod| uid(pod) != uid(old))
     })
     .await;
@@ -44,11 +47,11 @@ pub(crate) async fn a_stateful_sets_pod_is_replaced_under_the_same_name_and_a_ne
     let mut wanted = workload("db", 1);
     wanted["spec"]["serviceName"] = "db".into();
     let set: StatefulSet = bench.create(wanted).await;
-    let old = eventually("the first pod is there", || pod(&bench, "db-0")).await;
+    let old = eventually("the first pod is there", async || pod(&bench, "db-0").await).await;
     assert_eq!((controller(&old).kind, controller(&old).uid), ("StatefulSet".into(), uid(&set)));
 
     bench.pods().delete("db-0", &only_uid(&uid(&old))).await.expect("deleted");
-    eventually("a successor is there", || async {
+    eventually("a successor is there", async || {
         pod(&bench, "db-0").await.filter(|pod| uid(pod) != uid(&old))
     })
     .await;
@@ -57,7 +60,7 @@ pub(crate) async fn a_stateful_sets_pod_is_replaced_under_the_same_name_and_a_ne
 pub(crate) async fn a_deployment_counts_its_ready_pods(bench: Bench) {
     bench.deployed("web", 2).await;
     let deployments = bench.api::<Deployment>();
-    eventually("both are counted", || async {
+    eventually("both are counted", async || {
         let status = deployments.get("web").await.expect("the Deployment").status?;
         (status.replicas == Some(2) && status.ready_replicas == Some(2)).then_some(())
     })
@@ -68,7 +71,7 @@ pub(crate) async fn what_a_deployment_made_goes_with_it(bench: Bench) {
     bench.deployed("web", 1).await;
     let deployments = bench.api::<Deployment>();
     deployments.delete("web", &DeleteParams::background()).await.expect("deleted");
-    eventually("no pod is left", || async {
+    eventually("no pod is left", async || {
         labelled(&bench.pods(), "web").await.is_empty().then_some(())
     })
     .await;

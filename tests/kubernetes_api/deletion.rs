@@ -84,7 +84,7 @@ pub(crate) async fn a_terminating_pod_on_a_live_node_goes(bench: Bench) {
     let pods = bench.deployed("web", 1).await;
     let pod = pods.first().expect("a pod");
     bench.pods().delete(&name(pod), &grace(pod, 1)).await.expect("deleted");
-    eventually("the pod is gone", || async {
+    eventually("the pod is gone", async || {
         bench.pods().get_opt(&name(pod)).await.expect("an answer").is_none().then_some(())
     })
     .await;

@@ -60,8 +60,11 @@ pub(crate) async fn an_eviction_in_a_dry_run_changes_nothing(bench: Bench) {
     let pod = pods.first().expect("a pod");
     let mut dry = eviction(&name(pod), &uid(pod));
     dry["deleteOptions"]["dryRun"] = json!(["All"]);
-    for _ in 0..2 {
-        evict(&bench, &name(pod), dry.clone()).await.expect("it would be evicted");
+    let query = PostParams { dry_run: true, ..PostParams::default() };
+    // Twice, since the budget allows one; with the query as well, which has to agree.
+    for params in [PostParams::default(), query] {
+        let evicted = bench.pods().create_subresource("eviction", &name(pod), &params, &dry).await;
+        let _: Value = evicted.expect("it would be evicted");
     }
     let after = bench.pods().get(&name(pod)).await.expect("the pod");
     assert_eq!(after.metadata.deletion_timestamp, None);
@@ -113,7 +116,7 @@ async fn budget(bench: &Bench, app: &str, allowed: i32) {
     wanted["spec"]["maxUnavailable"] = allowed.into();
     let _: PodDisruptionBudget = bench.create(wanted).await;
     let budgets = bench.api::<PodDisruptionBudget>();
-    eventually("the budget is known", || async {
+    eventually("the budget is known", async || {
         let status = budgets.get(app).await.expect("the budget").status?;
         (status.observed_generation >= Some(1)
             && status.expected_pods > 0

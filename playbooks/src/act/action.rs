@@ -85,18 +85,21 @@ pub struct Context<'a> {
     pub(super) playbook: &'a str,
     pub(super) mode: Mode,
     pub(super) so_far: &'a [StepReport],
-    pub(super) deadline: Instant,
+    pub(super) limit: Limit,
     pub(super) marks: &'a Marks,
 }
 
 impl<'a> Context<'a> {
-    /// The API server.
+    /// The API server; each call ends in time for the action to say what became of it.
     ///
     /// # Errors
     ///
     /// Where the worker has no cluster; never for an action that has a verified target.
-    pub fn api(&self) -> Result<&'a Api, Failure> {
-        self.api.ok_or_else(|| Failure::permanent("this worker has no cluster: set KUBECONFIG"))
+    pub fn api(&self) -> Result<Api, Failure> {
+        let api = self.api.ok_or_else(|| {
+            Failure::permanent("this worker has no cluster: set KUBECONFIG, or run it in a pod")
+        })?;
+        Ok(api.until(self.limit.calls))
     }
 
     /// The event.
@@ -121,12 +124,29 @@ impl<'a> Context<'a> {
 
     /// When the engine drops `apply`.
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        self.limit.cut_off
     }
 
     /// Notes of parts that are done, kept while the response is retried.
     pub fn marks(&self) -> &'a Marks {
         self.marks
+    }
+}
+
+/// When an action has to be over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    /// When calls to others are given up: an outage is then known as one, which it would not be if the action
+    /// were cut off in the middle of a call.
+    pub(super) calls: Instant,
+    /// When the action is dropped.
+    pub(super) cut_off: Instant,
+}
+
+impl Limit {
+    pub(super) fn within(timeout: Duration) -> Limit {
+        let cut_off = Instant::now() + timeout;
+        Limit { calls: cut_off - timeout / 10, cut_off }
     }
 }
 

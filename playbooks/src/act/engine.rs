@@ -5,21 +5,21 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use jiff::Timestamp;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    action::Context,
+    action::{Context, Limit},
     api::{Api, Permission},
     guard::{Guardrails, judge_age},
     notify::{Notification, Notifiers},
     object::ClusterId,
     occurrence::Occurrence,
     outcome::{Failure, FailureKind, Guardrail, Outcome, SkipReason},
-    registry::BoundFailure,
+    progress::Todo,
     report::Report,
-    response::{Response, Standing, Start, Todo},
+    response::{Response, Standing, Start},
     target::{Identify, Needs, Verification, verify},
 };
 use crate::decide::{Claim, Mode};
@@ -129,40 +129,30 @@ impl Engine {
 
     /// One pass over a response: guardrails, then the steps that have no outcome yet, in order.
     ///
-    /// Not cancel safe in the sense that a dropped call's last write may have been made; calling again with the
-    /// same response, or a redelivery's, finds that out and repeats nothing that succeeded.
+    /// Cancel safe: a step that was running when the call is dropped is done again by the next one, and finds
+    /// out what it had already changed.
     pub async fn advance(&self, response: &mut Response, lost: &CancellationToken) -> Advance {
         self.start(response);
-        loop {
-            let Some(mut todo) = response.next() else {
-                return match response.waiting() {
-                    Some(failure) => Advance::Retry(failure),
-                    None => Advance::Finished(Box::new(response.report())),
-                };
-            };
+        while let Some(at) = response.progress().next() {
             if lost.is_cancelled() {
-                response.put_back(todo);
                 return Advance::Lost;
             }
-            let outcome = match self.step(response, &todo, lost).await {
-                Some(outcome) => outcome,
-                None => {
-                    response.put_back(todo);
-                    return Advance::Lost;
+            let Some(todo) = response.progress().todo(at) else { break };
+            let Some(outcome) = self.step(response, todo, lost).await else { return Advance::Lost };
+            let waits_for = response.waits_for(todo, &outcome);
+            response.clock(&outcome);
+            match waits_for {
+                None => response.progress_mut().conclude(at, outcome),
+                Some(failure) => {
+                    if let Some(failure) = response.progress_mut().again(at, failure) {
+                        return Advance::Retry(failure);
+                    }
                 }
-            };
-            let Some(failure) = waits_for(response, &mut todo, &outcome) else {
-                response.conclude(todo, outcome);
-                continue;
-            };
-            // Those who can't be told now must not hold back what contains the attack.
-            match todo.step.acts() || !matches!(todo.step.on_failure, BoundFailure::Continue) {
-                true => {
-                    response.put_back(todo);
-                    return Advance::Retry(failure);
-                }
-                false => response.put_aside(todo, failure),
             }
+        }
+        match response.progress_mut().waiting() {
+            Some(failure) => Advance::Retry(failure),
+            None => Advance::Finished(Box::new(response.report())),
         }
     }
 
@@ -181,7 +171,7 @@ impl Engine {
         let budget = payable
             .then(|| self.0.guardrails.judge_budget(playbook, mode, occurrence, standing))
             .flatten();
-        response.set_start(Start { at, clock: Instant::now(), mode, scope, budget });
+        response.set_start(Start { at, mode, scope, budget });
     }
 
     /// `None` where the delivery was lost before the action began.
@@ -275,16 +265,12 @@ impl Engine {
             playbook: &response.plan().playbook.name,
             mode: start.mode,
             so_far: &so_far,
-            deadline: Instant::now() + self.0.action_timeout,
+            limit: Limit::within(self.0.action_timeout),
             marks: &todo.marks,
         };
         let action = &todo.step.action;
-        match tokio::time::timeout_at(
-            context.deadline,
-            action.apply(&context, response.standing().subject()),
-        )
-        .await
-        {
+        let applied = action.apply(&context, response.standing().subject());
+        match tokio::time::timeout_at(context.limit.cut_off, applied).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 let limit = humantime::format_duration(self.0.action_timeout);
@@ -297,9 +283,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The first notifier's failure; the others were told.
+    /// The first notifier's failure; call again, and only those who were not told are.
     pub async fn report(&self, report: &Report, response: &Response) -> Result<(), Failure> {
-        if !report.is_alarming() {
+        if !report.is_alarming() || self.0.mode_cap != Mode::Enforce {
             return Ok(());
         }
         let message = Notification::new(
@@ -309,12 +295,15 @@ impl Engine {
             report.mode,
             &report.steps,
         );
-        let mut result = Ok(());
-        for name in self.0.notifiers.defaults().iter().filter(|name| !report.told.contains(name)) {
-            let sent = self.0.notifiers.send(name, &message).await;
-            result = result.and(sent);
-        }
-        result
+        let (limit, alarmed) = (Limit::within(self.0.action_timeout), &response.alarmed);
+        let untold = |name: &&String| !report.told.contains(name) && !alarmed.is_done(name);
+        // At once, so that one who is away keeps no other waiting.
+        let sent = self.0.notifiers.defaults().iter().filter(untold).map(async |name| {
+            self.0.notifiers.send(name, &message, limit.calls).await?;
+            alarmed.done(name);
+            Ok(())
+        });
+        join_all(sent).await.into_iter().collect()
     }
 }
 
@@ -323,26 +312,5 @@ fn retryable(failure: Failure) -> Failure {
     match failure.kind {
         FailureKind::Permanent => Failure { kind: FailureKind::Transient, ..failure },
         FailureKind::Transient | FailureKind::Unavailable(_) => failure,
-    }
-}
-
-/// What a step has to wait for; `None` where its outcome is final.
-///
-/// An outage is waited for without end, since it is nobody's fault here; a transient failure uses up attempts
-/// and the playbook's time.
-fn waits_for(response: &Response, todo: &mut Todo, outcome: &Outcome) -> Option<Failure> {
-    let limits = &response.plan().playbook.limits;
-    let in_time = response.start().is_some_and(|start| start.clock.elapsed() < limits.timeout);
-    match outcome {
-        Outcome::Pending(why) => in_time.then(|| Failure::transient(why.clone())),
-        Outcome::Failed(failure) => match failure.kind {
-            FailureKind::Permanent => None,
-            FailureKind::Unavailable(_) => Some(failure.clone()),
-            FailureKind::Transient => {
-                todo.attempts += 1;
-                (in_time && todo.attempts < limits.attempts).then(|| failure.clone())
-            }
-        },
-        _ => None,
     }
 }

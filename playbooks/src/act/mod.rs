@@ -22,10 +22,12 @@ mod notify;
 mod object;
 mod occurrence;
 mod outcome;
+mod progress;
 mod registry;
 mod report;
 mod response;
 mod target;
+mod testimony;
 mod text;
 
 pub use action::{Action, Context, Marks, Subject};
@@ -41,3 +43,4 @@ pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
 pub use target::{Gone, Needs, Verification, Verified};
+pub use testimony::Scene;

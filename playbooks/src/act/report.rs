@@ -35,7 +35,7 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// What it comes to as a whole.
     pub overall: Outcome,
-    /// The notifiers that the playbook itself has told.
+    /// The notifiers that the playbook itself has told, after what was not done if anything was not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<String>,
 }
@@ -74,9 +74,7 @@ impl Report {
 
     /// True where a containment that was meant for real did not happen: `defaultNotifiers` are told.
     pub fn is_alarming(&self) -> bool {
-        let undone =
-            |step: &StepReport| matches!(step.outcome, Outcome::Refused(_) | Outcome::Failed(_));
-        self.mode == Mode::Enforce && self.steps.iter().any(|step| step.contains && undone(step))
+        self.mode == Mode::Enforce && self.steps.iter().any(StepReport::is_undone)
     }
 
     /// True where the event belongs among the dead letters: it failed for good, or would be right tomorrow.

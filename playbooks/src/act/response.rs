@@ -1,6 +1,6 @@
 //! One playbook's answer on one target: what is still to do, and what each step came to.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Serialize, ser::SerializeMap as _};
@@ -10,7 +10,8 @@ use super::{
     action::{Marks, Subject},
     occurrence::Occurrence,
     outcome::{Failure, FailureKind, Outcome, Refusal, SkipReason},
-    registry::{BoundFailure, BoundStep, Plan},
+    progress::{Progress, Todo},
+    registry::Plan,
     report::Report,
     target::{Gone, Verification, Verified},
 };
@@ -69,6 +70,14 @@ pub struct StepReport {
     pub outcome: Outcome,
 }
 
+impl StepReport {
+    /// True for a containment that did not happen.
+    pub fn is_undone(&self) -> bool {
+        let stopped = matches!(self.outcome, Outcome::Skipped(SkipReason::Stopped, _));
+        self.contains && (stopped || !self.outcome.ended_well())
+    }
+}
+
 impl Serialize for StepReport {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut out = serializer.serialize_map(Some(4))?;
@@ -85,33 +94,17 @@ pub struct Response {
     plan: Arc<Plan>,
     standing: Standing,
     occurrence: Arc<Occurrence>,
-    todo: VecDeque<Todo>,
-    /// By position in the playbook, since a step that waits is overtaken.
-    done: Vec<(Position, StepReport)>,
     start: Option<Start>,
-    told: Vec<String>,
-}
-
-/// Where a step stands in the playbook, a fallback's steps behind the step that they answer.
-pub(super) type Position = Vec<usize>;
-
-/// A step that has no final outcome yet.
-pub(super) struct Todo {
-    pub(super) step: Arc<BoundStep>,
-    position: Position,
-    pub(super) attempts: u32,
-    pub(super) marks: Marks,
-    /// Why only what tells may still run.
-    pub(super) held_by: Option<String>,
-    /// What it waits for, where later steps were let past.
-    waits: Option<Failure>,
+    progress: Progress,
+    stopwatch: Stopwatch,
+    /// Which of the default notifiers have been told.
+    pub(super) alarmed: Marks,
 }
 
 /// What is judged once, when a response starts.
 #[derive(Debug, Clone)]
 pub(super) struct Start {
     pub(super) at: Timestamp,
-    pub(super) clock: Instant,
     pub(super) mode: Mode,
     pub(super) scope: Option<Refusal>,
     pub(super) budget: Option<Refusal>,
@@ -120,18 +113,16 @@ pub(super) struct Start {
 impl Response {
     /// A response that has not started.
     pub fn new(plan: Arc<Plan>, standing: Standing, occurrence: Arc<Occurrence>) -> Response {
-        let mut response = Response {
+        let progress = Progress::new(&plan.steps);
+        Response {
             plan,
             standing,
             occurrence,
-            todo: VecDeque::new(),
-            done: Vec::new(),
             start: None,
-            told: Vec::new(),
-        };
-        let plan = Arc::clone(&response.plan);
-        response.todo = todos(&plan.steps, &[]).collect();
-        response
+            progress,
+            stopwatch: Stopwatch::start(),
+            alarmed: Marks::default(),
+        }
     }
 
     /// The plan that it follows.
@@ -151,22 +142,14 @@ impl Response {
 
     /// What has a final outcome, in the playbook's order.
     pub fn steps(&self) -> Vec<StepReport> {
-        self.done.iter().map(|(_, report)| report.clone()).collect()
+        self.progress.reports()
     }
 
     /// Ends it where it stands, since the worker gives up: everything left is failed or held.
     ///
     /// For failures outside of any step, such as a verification that used up its attempts.
-    pub fn abandon(mut self, failure: Failure) -> Report {
-        while let Some(todo) = self.todo.pop_front() {
-            let failed =
-                self.done.iter().any(|(_, report)| matches!(report.outcome, Outcome::Failed(_)));
-            let outcome = match failed {
-                false => Outcome::Failed(failure.clone()),
-                true => Outcome::Skipped(SkipReason::Stopped, "the response was given up".into()),
-            };
-            self.record(&todo, outcome);
-        }
+    pub fn abandon(&mut self, failure: Failure) -> Report {
+        self.progress.abandon(&failure);
         self.report()
     }
 
@@ -178,66 +161,39 @@ impl Response {
         self.start = Some(start);
     }
 
-    /// The step to do next; `None` where all that is left waits for someone who is away.
-    pub(super) fn next(&mut self) -> Option<Todo> {
-        let at = self.todo.iter().position(|todo| todo.waits.is_none())?;
-        self.todo.remove(at)
+    /// Takes note of an outage's beginning or end.
+    pub(super) fn clock(&mut self, outcome: &Outcome) {
+        let is_away = |failure: &Failure| matches!(failure.kind, FailureKind::Unavailable(_));
+        self.stopwatch.turn(matches!(outcome, Outcome::Failed(failure) if is_away(failure)));
     }
 
-    /// What the waiting steps wait for, and lets them be tried again; `None` where nothing is left.
-    pub(super) fn waiting(&mut self) -> Option<Failure> {
-        let mut waits: Vec<_> = self.todo.iter_mut().filter_map(|todo| todo.waits.take()).collect();
-        waits.sort_by_key(|failure| failure.kind == FailureKind::Transient);
-        waits.into_iter().next()
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
-    /// Puts a step back, to be the next one again.
-    pub(super) fn put_back(&mut self, todo: Todo) {
-        self.todo.push_front(todo);
+    pub(super) fn progress_mut(&mut self) -> &mut Progress {
+        &mut self.progress
     }
 
-    /// Puts a step back and lets the later ones past it.
-    pub(super) fn put_aside(&mut self, mut todo: Todo, failure: Failure) {
-        todo.waits = Some(failure);
-        self.todo.push_back(todo);
-    }
-
-    /// Records a step's final outcome, and what follows from it for the steps behind.
-    pub(super) fn conclude(&mut self, todo: Todo, outcome: Outcome) {
-        let action = todo.step.action.name();
-        let goes_on = matches!(todo.step.on_failure, BoundFailure::Continue);
-        match &outcome {
-            Outcome::Failed(_) if !goes_on => {
-                self.hold_back(&todo.position, &format!("{action} failed"));
-                if let BoundFailure::Run(fallback) = &todo.step.on_failure {
-                    let steps: Vec<_> = todos(fallback, &todo.position).collect();
-                    for step in steps.into_iter().rev() {
-                        self.todo.push_front(step);
-                    }
+    /// What a step has to wait for after this outcome; `None` where the outcome is final.
+    ///
+    /// An outage is waited for without end, since it is nobody's fault here; a transient failure uses up
+    /// attempts and the playbook's time.
+    pub(super) fn waits_for(&self, todo: &Todo, outcome: &Outcome) -> Option<Failure> {
+        let limits = &self.plan.playbook.limits;
+        let in_time = self.stopwatch.spent() < limits.timeout;
+        match outcome {
+            Outcome::Pending(why) => in_time.then(|| Failure::transient(why.clone())),
+            Outcome::Failed(failure) => match failure.kind {
+                FailureKind::Permanent => None,
+                FailureKind::Unavailable(_) => Some(failure.clone()),
+                // The try that has just failed is not counted yet.
+                FailureKind::Transient => {
+                    (in_time && todo.attempts + 1 < limits.attempts).then(|| failure.clone())
                 }
-            }
-            // A refusal holds back the changes behind it, not those who tell of it.
-            Outcome::Refused(_) if !goes_on && todo.step.acts() => {
-                self.hold_back(&todo.position, &format!("{action} was refused"));
-            }
-            _ => {}
+            },
+            _ => None,
         }
-        self.told.extend(todo.marks.all());
-        self.record(&todo, outcome);
-    }
-
-    fn hold_back(&mut self, behind: &Position, why: &str) {
-        for todo in self.todo.iter_mut().filter(|todo| todo.position > *behind) {
-            todo.held_by.get_or_insert_with(|| why.to_owned());
-        }
-    }
-
-    fn record(&mut self, todo: &Todo, outcome: Outcome) {
-        let action = &todo.step.action;
-        let report =
-            StepReport { action: action.name(), contains: action.changes_cluster(), outcome };
-        let at = self.done.partition_point(|(position, _)| *position < todo.position);
-        self.done.insert(at, (todo.position.clone(), report));
     }
 
     pub(super) fn report(&self) -> Report {
@@ -248,18 +204,35 @@ impl Response {
             &self.standing,
             &self.occurrence,
             self.steps(),
-            self.told.clone(),
+            self.progress.told().to_vec(),
         )
     }
 }
 
-fn todos(steps: &[Arc<BoundStep>], below: &[usize]) -> impl Iterator<Item = Todo> {
-    steps.iter().enumerate().map(move |(index, step)| Todo {
-        step: Arc::clone(step),
-        position: below.iter().copied().chain([index]).collect(),
-        attempts: 0,
-        marks: Marks::default(),
-        held_by: None,
-        waits: None,
-    })
+/// Time that counts against the playbook's limit: all but what outages took.
+struct Stopwatch {
+    began: Instant,
+    away: Duration,
+    away_since: Option<Instant>,
+}
+
+impl Stopwatch {
+    fn start() -> Stopwatch {
+        Stopwatch { began: Instant::now(), away: Duration::ZERO, away_since: None }
+    }
+
+    fn spent(&self) -> Duration {
+        self.began.elapsed().saturating_sub(self.away)
+    }
+
+    fn turn(&mut self, away: bool) {
+        match (away, self.away_since) {
+            (true, None) => self.away_since = Some(Instant::now()),
+            (false, Some(since)) => {
+                self.away += since.elapsed();
+                self.away_since = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
 }

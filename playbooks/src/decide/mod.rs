@@ -4,6 +4,7 @@
 
 mod event;
 mod format;
+mod json;
 mod matching;
 pub mod yaml;
 

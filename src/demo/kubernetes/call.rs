@@ -1,21 +1,26 @@
 //! A request as the API understands it: what its path, query and headers ask for.
 
-use axum::extract::Query;
-use axum::http::request::Parts;
-use axum::http::{Method, header};
+use axum::{
+    extract::Query,
+    http::{Method, header, request::Parts},
+};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::access::{ADMIN, Access};
-use super::kinds::{Kind, POD};
-use super::status::{Failure, bad_request, no_such_resource};
+use super::{
+    access::{ADMIN, Access},
+    kinds::{Kind, POD},
+    status::{Failure, bad_request, no_such_resource},
+};
 
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) target: Target,
     pub(super) parameters: Parameters,
     pub(super) content_type: String,
+    /// Only the metadata of what is read is wanted.
+    pub(super) metadata_only: bool,
     pub(super) user: String,
     pub(super) body: Bytes,
 }
@@ -56,16 +61,23 @@ pub(super) struct Parameters {
 
 impl Call {
     pub(super) fn read(parts: &Parts, body: Bytes) -> Result<Call, Failure> {
-        let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name| {
+            let value = parts.headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default()
+        };
         let Query(parameters) = Query::<Parameters>::try_from_uri(&parts.uri)
             .map_err(|error| bad_request(&error.to_string()))?;
-        let content_type = header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+        let content_type = header(header::CONTENT_TYPE.as_str());
         Ok(Call {
             method: parts.method.clone(),
             target: target(parts.uri.path()).ok_or_else(no_such_resource)?,
             parameters,
             content_type: content_type.split(';').next().unwrap_or_default().trim().to_owned(),
-            user: header("impersonate-user").unwrap_or(ADMIN).to_owned(),
+            metadata_only: header(header::ACCEPT.as_str()).contains("as=PartialObjectMetadata;"),
+            user: match header("impersonate-user") {
+                "" => ADMIN.to_owned(),
+                user => user.to_owned(),
+            },
             body,
         })
     }

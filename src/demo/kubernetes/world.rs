@@ -3,16 +3,18 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::access::{self, Rule};
-use super::call::{Call, Resource, Subresource, Target};
-use super::controllers::settle;
-use super::create::create;
-use super::delete;
-use super::eviction::evict;
-use super::list::list;
-use super::status::{Failure, not_allowed, not_found};
-use super::store::{Key, Store};
-use super::update;
+use super::{
+    access::{self, Rule},
+    call::{Call, Resource, Subresource, Target},
+    controllers::settle,
+    create::create,
+    delete,
+    eviction::evict,
+    list::list,
+    status::{Failure, not_allowed, not_found},
+    store::{Key, Store},
+    update,
+};
 
 pub(super) struct World {
     pub(super) store: Store,
@@ -51,8 +53,8 @@ fn objects(store: &mut Store, on: &Resource, call: &Call) -> Result<Answer, Fail
         }
         (&Method::GET, None, _) => Ok((200, list(store, on, &call.parameters)?)),
         (&Method::GET, Some(name), None | Some(Subresource::Status)) => {
-            let object = store.get(&key(name)).cloned();
-            Ok((200, object.ok_or_else(|| not_found(on.kind, name))?))
+            let object = store.get(&key(name)).ok_or_else(|| not_found(on.kind, name))?;
+            Ok((200, if call.metadata_only { metadata_of(object) } else { object.clone() }))
         }
         (&Method::POST, None, _) if homed => {
             let dry_run = call.is_dry_run()?;
@@ -73,6 +75,14 @@ fn objects(store: &mut Store, on: &Resource, call: &Call) -> Result<Answer, Fail
         }
         _ => Err(not_allowed()),
     }
+}
+
+fn metadata_of(object: &Value) -> Value {
+    json!({
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "PartialObjectMetadata",
+        "metadata": object["metadata"],
+    })
 }
 
 /// The release whose behaviour the contract suite holds this API to.

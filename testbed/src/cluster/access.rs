@@ -1,7 +1,7 @@
 //! The way into a cluster: clients and kubeconfigs.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -27,6 +27,7 @@ pub struct Access {
 }
 
 const NAMESPACE: &str = "default";
+const RBAC: &str = "rbac.authorization.k8s.io";
 const FIELD_MANAGER: &str = "stoop-testbed";
 
 impl Access {
@@ -40,10 +41,6 @@ impl Access {
         env::var("STOOP_TEST_CLUSTER")
             .is_ok_and(|value| value == "1")
             .then(|| Ok(Self::new(kubeconfig.into(), Scratch::temporary()?)))
-    }
-
-    pub(crate) fn scratch(&self) -> &Scratch {
-        &self.scratch
     }
 
     /// The administrator's kubeconfig.
@@ -85,43 +82,30 @@ impl Access {
     pub async fn kubeconfig_for(&self, user: &str, rules: &[PolicyRule]) -> Result<PathBuf, Error> {
         let client = self.client().await?;
         let metadata = json!({"name": user});
-        let subject = json!({"kind": "ServiceAccount", "name": user, "namespace": NAMESPACE});
-        let group = "rbac.authorization.k8s.io";
-        let role = json!({"apiGroup": group, "kind": "ClusterRole", "name": user});
         let accounts = Api::<ServiceAccount>::namespaced(client.clone(), NAMESPACE);
-        apply(
-            &accounts,
-            user,
-            &json!({
-                "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata,
-            }),
-        )
-        .await?;
-        apply(
-            &Api::<ClusterRole>::all(client.clone()),
-            user,
-            &json!({
-                "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
-                "metadata": metadata, "rules": rules,
-            }),
-        )
-        .await?;
-        apply(
-            &Api::<ClusterRoleBinding>::all(client),
-            user,
-            &json!({
-                "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
-                "metadata": metadata, "roleRef": role, "subjects": [subject],
-            }),
-        )
-        .await?;
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});
+        apply(&accounts, user, &account).await?;
+        let role = json!({
+            "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRole",
+            "metadata": metadata, "rules": rules,
+        });
+        apply(&Api::<ClusterRole>::all(client.clone()), user, &role).await?;
+        let binding = json!({
+            "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": user},
+            "subjects": [{"kind": "ServiceAccount", "name": user, "namespace": NAMESPACE}],
+        });
+        apply(&Api::<ClusterRoleBinding>::all(client), user, &binding).await?;
         let request = TokenRequest {
             spec: TokenRequestSpec { expiration_seconds: Some(6 * 3600), ..Default::default() },
             ..Default::default()
         };
         let answer = accounts.create_token_request(user, &PostParams::default(), &request).await;
-        let status = answer.map_err(Error::api(format!("can't get a token for {user}")))?.status;
-        self.write_kubeconfig(user, &status.map(|status| status.token).unwrap_or_default())
+        let what = format!("can't get a token for {user}");
+        let status = answer.map_err(Error::api(what.clone()))?.status;
+        let status = status.ok_or_else(|| Error::io(what)(io::Error::other("none came")))?;
+        self.write_kubeconfig(user, &status.token)
     }
 
     fn write_kubeconfig(&self, user: &str, token: &str) -> Result<PathBuf, Error> {

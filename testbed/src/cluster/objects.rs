@@ -15,7 +15,7 @@ use serde_json::json;
 use super::Access;
 use crate::{error::Error, wait::until};
 
-/// Long: on a busy machine of two cores a first pod has taken 20 s.
+/// Long, since only a failure waits for its end, and a busy machine is none.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Access {

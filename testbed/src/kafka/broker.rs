@@ -15,7 +15,7 @@ const JAVA: Tool = Tool {
     wanted_for: "Kafka",
     install: "a Java runtime of version 17 or later (Debian: apt-get install default-jre-headless), or name a running broker in STOOP_TEST_KAFKA",
 };
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 /// Any will do: a cluster is one folder.
 const CLUSTER_ID: &str = "c3Rvb3AtdGVzdGJlZC0wMQ";
 
@@ -36,6 +36,7 @@ impl Broker {
             let ports = Ports {
                 plain: Port::reserve()?,
                 secure: Port::reserve()?,
+                mutual: Port::reserve()?,
                 controller: Port::reserve()?,
             };
             let broker = Self { process: None, ports, jars, scratch };
@@ -47,9 +48,12 @@ impl Broker {
 
     fn configure(&self) -> Result<(), Error> {
         let authority = Authority::new()?;
-        let identity = authority.issue("kafka")?;
         self.write("ca.pem", authority.pem())?;
-        self.write("broker.pem", &(identity.key + &identity.certificate))?;
+        let broker = authority.issue("kafka")?;
+        self.write("broker.pem", &(broker.key + &broker.certificate))?;
+        let client = authority.issue("stoop")?;
+        self.write("client.pem", &client.certificate)?;
+        self.write("client.key", &client.key)?;
         self.write("server.properties", &properties::server(self.scratch.path(), &self.ports))?;
         if self.scratch.join("data/meta.properties").exists() {
             return Ok(());
@@ -105,7 +109,8 @@ impl Broker {
         })
     }
 
-    pub(crate) fn certificate_authority(&self) -> PathBuf {
-        self.scratch.join("ca.pem")
+    /// The path of one of the files that are written above.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
     }
 }

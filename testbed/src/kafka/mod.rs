@@ -46,6 +46,19 @@ pub struct Secure {
     pub password: &'static str,
 }
 
+/// The listener with TLS that wants a client's certificate.
+#[derive(Clone, Debug)]
+pub struct Mutual {
+    /// The value of `bootstrap.servers`.
+    pub bootstrap: String,
+    /// The PEM file of the authority that signed both sides' certificates.
+    pub ca: PathBuf,
+    /// The PEM file of a certificate that it accepts.
+    pub certificate: PathBuf,
+    /// The PEM file of its key.
+    pub key: PathBuf,
+}
+
 /// A broker of one's own. It ends when this is dropped or this process ends, by SIGKILL too.
 #[derive(Debug)]
 pub struct Kafka {
@@ -59,7 +72,7 @@ impl Kafka {
     ///
     /// # Errors
     /// If it can't be had; the same error for everyone who asks.
-    pub async fn shared() -> Result<&'static Endpoint, &'static Error> {
+    pub async fn shared() -> Result<&'static Endpoint, Error> {
         static SHARED: OnceCell<Result<(Endpoint, Option<Kafka>), Error>> = OnceCell::const_new();
         let shared = SHARED.get_or_init(async || {
             if let Ok(bootstrap) = env::var(ADDRESS) {
@@ -68,7 +81,7 @@ impl Kafka {
             let kafka = Self::start().await?;
             Ok((kafka.endpoint.clone(), Some(kafka)))
         });
-        shared.await.as_ref().map(|(endpoint, _)| endpoint)
+        shared.await.as_ref().map(|(endpoint, _)| endpoint).map_err(Error::Shared)
     }
 
     /// Starts a broker on free ports, its data in a temporary folder. It always is a new one, since
@@ -100,9 +113,20 @@ impl Kafka {
     pub fn secure(&self) -> Secure {
         Secure {
             bootstrap: format!("localhost:{}", self.broker.ports.secure.number()),
-            ca: self.broker.certificate_authority(),
+            ca: self.broker.file("ca.pem"),
             username: properties::USER,
             password: properties::PASSWORD,
+        }
+    }
+
+    /// The listener with TLS that wants a client's certificate.
+    #[must_use]
+    pub fn mutual(&self) -> Mutual {
+        Mutual {
+            bootstrap: format!("localhost:{}", self.broker.ports.mutual.number()),
+            ca: self.broker.file("ca.pem"),
+            certificate: self.broker.file("client.pem"),
+            key: self.broker.file("client.key"),
         }
     }
 

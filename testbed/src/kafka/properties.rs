@@ -10,6 +10,7 @@ use crate::port::Port;
 pub(crate) struct Ports {
     pub(crate) plain: Port,
     pub(crate) secure: Port,
+    pub(crate) mutual: Port,
     pub(crate) controller: Port,
 }
 
@@ -18,10 +19,10 @@ pub(crate) const USER: &str = "stoop";
 /// With what password.
 pub(crate) const PASSWORD: &str = "stoop-secret";
 
-/// The text of `server.properties`; `dir` has the data and `broker.pem`.
+/// The text of `server.properties`; `dir` has the data, `broker.pem` and `ca.pem`.
 pub(crate) fn server(dir: &Path, ports: &Ports) -> String {
-    let (plain, secure, controller) =
-        (ports.plain.address(), ports.secure.address(), ports.controller.address());
+    let (plain, controller) = (ports.plain.address(), ports.controller.address());
+    let (secure, mutual) = (ports.secure.address(), ports.mutual.address());
     let dir = dir.display();
     format!(
         "\
@@ -29,13 +30,16 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{plain},SECURE://{secure},CONTROLLER://{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT
-listener.name.secure.ssl.keystore.type=PEM
-listener.name.secure.ssl.keystore.location={dir}/broker.pem
+listeners=PLAINTEXT://{plain},SECURE://{secure},MUTUAL://{mutual},CONTROLLER://{controller}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL,CONTROLLER:PLAINTEXT
+ssl.keystore.type=PEM
+ssl.keystore.location={dir}/broker.pem
 listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
 listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";
+listener.name.mutual.ssl.client.auth=required
+listener.name.mutual.ssl.truststore.type=PEM
+listener.name.mutual.ssl.truststore.location={dir}/ca.pem
 log.dirs={dir}/data
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1

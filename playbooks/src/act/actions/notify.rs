@@ -1,6 +1,7 @@
 //! `notify`: tells the named notifiers what the event was and what was done about it.
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -52,14 +53,14 @@ impl Notify {
                 format!("would notify {}", self.to.join(", ")),
             ));
         }
-        let mut failures = Vec::new();
-        for name in self.to.iter().filter(|name| !cx.marks.is_done(name)) {
-            // One that is away must not keep the others from being told.
-            match cx.notifiers.send(name, &message).await {
-                Ok(()) => cx.marks.done(name),
-                Err(failure) => failures.push(failure),
-            }
-        }
+        // At once: one that is away must not keep the others from being told.
+        let untold = self.to.iter().filter(|name| !cx.marks.is_done(name));
+        let sent = untold.map(async |name| {
+            cx.notifiers.send(name, &message, cx.limit.calls).await?;
+            cx.marks.done(name);
+            Ok(())
+        });
+        let failures = join_all(sent).await.into_iter().filter_map(Result::err).collect();
         match worst(failures) {
             None => Ok(Outcome::Applied(format!("notified {}", self.to.join(", ")))),
             Some(failure) => Err(failure),

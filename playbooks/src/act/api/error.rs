@@ -1,6 +1,6 @@
 //! What an API error means for an event: retry, wait, or give up.
 
-use std::error::Error as _;
+use std::{error::Error as _, time::Duration};
 
 use kube::core::Status;
 
@@ -101,9 +101,16 @@ impl From<ApiError> for Failure {
             Class::Conflict => FailureKind::Transient,
             Class::Failed(kind) => kind,
         };
-        Failure { kind, why: error.message, retry_after: None }
+        let asked = error.status.as_ref().and_then(|status| status.details.as_ref());
+        let seconds =
+            asked.map(|details| u64::from(details.retry_after_seconds)).filter(|wait| *wait > 0);
+        let wait = seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
+        Failure { kind, why: error.message, retry_after: wait }
     }
 }
+
+/// The longest wait that the API server can impose.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The decision table, without the words.
 pub(super) fn classify(error: &kube::Error) -> Class {
@@ -153,6 +160,8 @@ fn chain(error: &kube::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn api(code: u16, reason: &str) -> kube::Error {
@@ -197,6 +206,19 @@ mod tests {
             ApiError::from(kube::Error::Api(Status::failure(&page, "").with_code(502).boxed()));
         assert!(error.to_string().len() < 400);
         assert!(!error.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn a_wait_that_the_server_asks_for_is_kept_within_bounds() {
+        let asked = |seconds: u32| {
+            let details = serde_json::from_value(json!({"retryAfterSeconds": seconds})).ok()?;
+            let status =
+                Status::failure("later", "TooManyRequests").with_code(429).with_details(details);
+            Failure::from(ApiError::from(kube::Error::Api(status.boxed()))).retry_after
+        };
+        assert_eq!(asked(0), None);
+        assert_eq!(asked(7), Some(Duration::from_secs(7)));
+        assert_eq!(asked(86_400), Some(LONGEST_WAIT));
     }
 
     #[test]

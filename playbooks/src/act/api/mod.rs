@@ -9,6 +9,8 @@ mod pods;
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 pub use error::{ApiError, Class, ConnectError};
 pub use permission::Permission;
 pub(super) use pods::{Grace, PodSelector, Write};
@@ -23,6 +25,7 @@ use super::outcome::{Dependency, Failure};
 pub struct Api {
     client: kube::Client,
     deadline: Duration,
+    until: Option<Instant>,
 }
 
 impl Api {
@@ -57,12 +60,17 @@ impl Api {
 
     /// Wraps a client that the caller has made; its own retries, if any, end at the deadline.
     pub fn from_client(client: kube::Client, deadline: Duration) -> Api {
-        Api { client, deadline }
+        Api { client, deadline, until: None }
     }
 
     /// The namespace that the kubeconfig context or the pod's service account names.
     pub fn default_namespace(&self) -> &str {
         self.client.default_namespace()
+    }
+
+    /// The same connection, for calls that must end by then.
+    pub(super) fn until(&self, until: Instant) -> Api {
+        Api { until: Some(until), ..self.clone() }
     }
 
     /// Makes one call under the deadline and classifies its error.
@@ -73,13 +81,16 @@ impl Api {
         F: FnOnce(kube::Client) -> Fut + Send,
         Fut: Future<Output = kube::Result<T>> + Send,
     {
-        match tokio::time::timeout(self.deadline, call(self.client.clone())).await {
+        let asked = Instant::now();
+        let deadline = asked + self.deadline;
+        let deadline = self.until.map_or(deadline, |until| until.min(deadline));
+        match tokio::time::timeout_at(deadline, call(self.client.clone())).await {
             Ok(result) => result.map_err(ApiError::from),
             Err(_) => Err(ApiError::from(Failure::unavailable(
                 Dependency::KubernetesApi,
                 format!(
                     "the Kubernetes API gave no answer within {}",
-                    humantime::format_duration(self.deadline)
+                    humantime::format_duration(deadline - asked)
                 ),
             ))),
         }

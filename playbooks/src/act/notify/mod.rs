@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 pub use message::{Notification, StepLine};
 pub use secret::Secret;
@@ -89,17 +90,7 @@ impl Notifiers {
             };
             notifiers = notifiers.with(name, sink.map_err(|error| error.at(name))?)?;
         }
-        if let Some(unknown) = default.iter().find(|name| !notifiers.has(name)) {
-            return Err(ConfigError::new(format!(
-                "defaultNotifiers: there is no notifier `{unknown}`"
-            ))
-            .help(format!(
-                "configured are: {}",
-                notifiers.names().collect::<Vec<_>>().join(", ")
-            )));
-        }
-        notifiers.default = default.to_vec();
-        Ok(notifiers)
+        notifiers.with_defaults(default)
     }
 
     /// Adds a notifier of another kind.
@@ -113,6 +104,23 @@ impl Notifiers {
                 .help("choose another name"));
         }
         self.sinks.insert(name.to_owned(), sink);
+        Ok(self)
+    }
+
+    /// Names those who are told of a containment that did not happen.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them is no notifier.
+    pub fn with_defaults(mut self, names: &[String]) -> Result<Notifiers, ConfigError> {
+        if let Some(unknown) = names.iter().find(|name| !self.has(name)) {
+            let known: Vec<_> = self.names().collect();
+            return Err(ConfigError::new(format!(
+                "defaultNotifiers: there is no notifier `{unknown}`"
+            ))
+            .help(format!("configured are: {}", known.join(", "))));
+        }
+        self.default = names.to_vec();
         Ok(self)
     }
 
@@ -131,18 +139,28 @@ impl Notifiers {
         &self.default
     }
 
-    /// Sends to one by name.
-    pub(super) async fn send(&self, name: &str, message: &Notification<'_>) -> Result<(), Failure> {
+    /// Sends to one by name, and gives up then.
+    pub(super) async fn send(
+        &self,
+        name: &str,
+        message: &Notification<'_>,
+        until: Instant,
+    ) -> Result<(), Failure> {
         let sink = self
             .sinks
             .get(name)
             .ok_or_else(|| Failure::permanent(format!("there is no notifier {name}")))?;
-        sink.send(message).await.map_err(|mut failure| {
-            if let FailureKind::Unavailable(_) = failure.kind {
-                failure.kind = FailureKind::Unavailable(Dependency::Sink(name.to_owned()));
-            }
-            failure.why = format!("notifier {name}: {}", failure.why);
-            failure
-        })
+        let away = || Dependency::Sink(name.to_owned());
+        let sent = tokio::time::timeout_at(until, sink.send(message)).await;
+        sent.unwrap_or_else(|_| Err(Failure::unavailable(away(), "no answer in time"))).map_err(
+            |failure| {
+                let kind = match failure.kind {
+                    FailureKind::Unavailable(_) => FailureKind::Unavailable(away()),
+                    kind => kind,
+                };
+                let why = format!("notifier {name}: {}", failure.why);
+                Failure { kind, why, retry_after: failure.retry_after }
+            },
+        )
     }
 }

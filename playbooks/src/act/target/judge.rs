@@ -173,7 +173,7 @@ fn has_uid(pod: &Pod, uid: &str) -> bool {
         true => annotations(pod).and_then(|all| all.get(CONFIG_HASH)),
         false => pod.metadata.uid.as_ref(),
     };
-    known.is_some_and(|known| !uid.is_empty() && known.eq_ignore_ascii_case(uid))
+    known.is_some_and(|known| known.eq_ignore_ascii_case(uid))
 }
 
 fn runs_container(pod: &Pod, id: &str) -> bool {
@@ -208,3 +208,6 @@ fn is_same_id(claimed: &str, known: &str) -> bool {
     claimed.len() >= SHORT_ID
         && known.get(..claimed.len()).is_some_and(|start| start.eq_ignore_ascii_case(claimed))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,9 @@
 
 use super::text::Text;
 use super::{EventError, EventErrorKind};
-use serde::de::{Deserializer, MapAccess, Visitor};
+use crate::decide::json::{Cursor, Quoted};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt;
 
 /// The fields of one event, in order of key.
 #[derive(Debug, Default)]
@@ -33,22 +32,15 @@ pub enum FieldValue<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Parses the text of a JSON object.
+    /// Parses the text of a JSON object that serde_json has found to be well formed.
     pub(super) fn parse(json: &'a str) -> Result<Self, EventError> {
-        let bad = |error: serde_json::Error| {
-            EventError::new(EventErrorKind::BadFields, format!("output_fields: {error}"))
-        };
-        let mut entries =
-            serde_json::Deserializer::from_str(json).deserialize_map(Entries).map_err(bad)?;
+        let mut entries = entries(json).ok_or_else(|| bad("output_fields can't be read"))?;
         // Go and Falco both write sorted keys: this only moves what another publisher sent.
         if !entries.is_sorted_by(|a, b| a.0 < b.0) {
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             if let Some([(key, _), _]) = entries.array_windows().find(|[a, b]| a.0 == b.0) {
                 let key: String = key.chars().take(64).collect();
-                return Err(EventError::new(
-                    EventErrorKind::BadFields,
-                    format!("output_fields has `{key}` twice"),
-                ));
+                return Err(bad(format!("output_fields has `{key}` twice")));
             }
         }
         Ok(Fields(entries))
@@ -110,29 +102,65 @@ impl<'a> FieldValue<'a> {
         }
     }
 
-    /// Reads one JSON value that serde_json has already found to be well formed.
-    fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        Ok(match json.as_bytes().first() {
-            Some(b'n') => FieldValue::Null,
-            Some(b't') => FieldValue::Bool(true),
-            Some(b'f') => FieldValue::Bool(false),
-            Some(b'"') => FieldValue::Text(serde_json::from_str::<Text<'a>>(json)?.0),
-            Some(b'{') => FieldValue::Object(json),
-            Some(b'[') => {
-                let values: Vec<&'a RawValue> = serde_json::from_str(json)?;
+    /// Reads one value that serde_json has found to be well formed.
+    fn read(json: &'a str) -> Option<Self> {
+        Some(match json.as_bytes().first()? {
+            b'n' => FieldValue::Null,
+            b't' => FieldValue::Bool(true),
+            b'f' => FieldValue::Bool(false),
+            b'"' => FieldValue::Text(string(json)?),
+            b'{' => FieldValue::Object(json),
+            b'[' => {
+                let values: Vec<&'a RawValue> = serde_json::from_str(json).ok()?;
                 FieldValue::List(
                     values
                         .into_iter()
                         .map(|raw| FieldValue::read(raw.get()))
-                        .collect::<Result<_, _>>()?,
+                        .collect::<Option<_>>()?,
                 )
             }
-            _ => match (json.parse(), json.parse()) {
-                (Ok(number), _) => FieldValue::Int(number),
-                (_, Ok(number)) => FieldValue::UInt(number),
-                _ => FieldValue::Number(json),
-            },
+            _ => {
+                let large = || json.parse().map_or(FieldValue::Number(json), FieldValue::UInt);
+                json.parse().map_or_else(|_| large(), FieldValue::Int)
+            }
         })
+    }
+}
+
+fn bad(what: impl Into<String>) -> EventError {
+    EventError::new(EventErrorKind::BadFields, what)
+}
+
+/// The keys and values of an object's text. Serde would build each value twice: once raw, once read.
+fn entries(json: &str) -> Option<Vec<(Cow<'_, str>, FieldValue<'_>)>> {
+    let mut at = Cursor::new(json.as_bytes());
+    let mut entries = Vec::with_capacity(16);
+    at.expect(b'{')?;
+    if at.peek()? == b'}' {
+        return Some(entries);
+    }
+    loop {
+        let Quoted { range, escaped } = at.string()?;
+        let key = match escaped {
+            false => Cow::Borrowed(json.get(range)?),
+            true => string(json.get(range.start - 1..range.end + 1)?)?,
+        };
+        at.expect(b':')?;
+        entries.push((key, FieldValue::read(json.get(at.value()?)?)?));
+        match at.next()? {
+            b',' => {}
+            b'}' => return Some(entries),
+            _ => return None,
+        }
+    }
+}
+
+/// A JSON string in its quotes, with its escapes undone.
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    match memchr::memchr(b'\\', inner.as_bytes()) {
+        None => Some(Cow::Borrowed(inner)),
+        Some(_) => serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0),
     }
 }
 
@@ -147,22 +175,4 @@ fn is_replaced(bracketed: &str, replaced: &str) -> bool {
         return false;
     };
     replaced.strip_prefix(name).and_then(|rest| rest.strip_prefix('_')) == Some(index)
-}
-
-struct Entries;
-
-impl<'a> Visitor<'a> for Entries {
-    type Value = Vec<(Cow<'a, str>, FieldValue<'a>)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::with_capacity(16);
-        while let Some((key, value)) = map.next_entry::<Text<'a>, &'a RawValue>()? {
-            entries.push((key.0, FieldValue::read(value.get()).map_err(serde::de::Error::custom)?));
-        }
-        Ok(entries)
-    }
 }

@@ -38,7 +38,7 @@ impl Anchors {
 
     fn add(&mut self, playbook: &Playbook, anchor: Anchor) {
         let selector = &playbook.selector;
-        if let Some(field) = selector.fields.iter().find(|field| !field.values.has_globs()) {
+        if let Some(field) = selector.needed_field() {
             let at =
                 self.fields.iter().position(|known| known.key == field.key).unwrap_or_else(|| {
                     self.fields

@@ -9,8 +9,8 @@ use std::sync::Arc;
 pub(super) struct Interest {
     /// Priorities that some playbook wants whatever the source.
     any_source: u8,
-    /// Priorities that playbooks want of certain sources.
-    sourced: Vec<(u8, Arc<[String]>)>,
+    /// Priorities that playbooks want of one source.
+    sourced: Vec<(String, u8)>,
     /// The playbooks that ask for this rule.
     pub(super) anchors: Anchors,
 }
@@ -33,12 +33,20 @@ impl Interest {
                 .and_then(|playbook| playbook.selector.sources.as_deref())
             {
                 None => interest.any_source |= anchor.priorities,
-                Some(sources) => interest.sourced.push((anchor.priorities, sources.into())),
+                Some(sources) => {
+                    sources.iter().for_each(|source| interest.want(source, anchor.priorities))
+                }
             }
         }
-        interest.sourced.retain(|(priorities, _)| priorities & !interest.any_source != 0);
         interest.anchors = Anchors::new(playbooks, asking);
         interest
+    }
+
+    fn want(&mut self, source: &str, priorities: u8) {
+        match self.sourced.iter_mut().find(|(known, _)| known == source) {
+            Some((_, known)) => *known |= priorities,
+            None => self.sourced.push((source.to_owned(), priorities)),
+        }
     }
 
     /// The same interest, with the playbooks themselves kept elsewhere.
@@ -55,7 +63,7 @@ impl Interest {
     pub(super) fn at(&self, priority: Priority) -> Wanted {
         if self.any_source & priority.bit() != 0 {
             Wanted::Yes
-        } else if self.sourced.iter().any(|(priorities, _)| priorities & priority.bit() != 0) {
+        } else if self.sourced.iter().any(|(_, priorities)| priorities & priority.bit() != 0) {
             Wanted::FromSomeSources
         } else {
             Wanted::No
@@ -65,9 +73,8 @@ impl Interest {
     /// Whether an event of `priority` from `source`, in its normal form, is wanted.
     pub(super) fn from(&self, priority: Priority, source: &str) -> bool {
         let bit = priority.bit();
-        let named = |sources: &[String]| sources.iter().any(|wanted| wanted == source);
         self.any_source & bit != 0
-            || self.sourced.iter().any(|(set, sources)| set & bit != 0 && named(sources))
+            || self.sourced.iter().any(|(wanted, set)| set & bit != 0 && wanted == source)
     }
 }
 

@@ -6,12 +6,14 @@ use super::peek;
 use super::selector::{Verdict, subject};
 use crate::decide::event::{is_internal_rule, slug};
 use crate::decide::{Event, EventError, Playbook, Priority};
+use arc_swap::ArcSwap;
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// Rules that are looked up with globs are remembered, up to so many: real ones are a few hundred.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: usize = 1024;
 
 /// Finds the playbooks that an event is for.
 ///
@@ -20,15 +22,18 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug)]
 pub struct Matcher {
     playbooks: Vec<Arc<Playbook>>,
-    /// Interest by rules that playbooks name in full.
-    named: HashMap<Box<[u8]>, Arc<Interest>>,
+    /// Interest by rule: those that playbooks name in full, and those that were looked up with globs.
+    rules: ArcSwap<Rules>,
     globs: RuleGlobs,
-    /// Interest in every rule that no playbook names.
-    unnamed: Arc<Interest>,
+    /// Interest in every rule that no playbook asks for.
+    unasked: Arc<Interest>,
     /// Playbooks that ask for no rule.
     floating: Anchors,
-    remembered: RwLock<HashMap<Box<[u8]>, Arc<Interest>>>,
+    /// How many rules are remembered at most.
+    most: usize,
 }
+
+type Rules = HashMap<Arc<[u8]>, Arc<Interest>, foldhash::fast::RandomState>;
 
 /// A playbook that an event is for.
 #[derive(Debug, Clone)]
@@ -56,17 +61,18 @@ impl Matcher {
             }
         }
         let globs = RuleGlobs::new(&playbooks);
-        let unnamed =
+        let unasked =
             Arc::new(Interest::new(&playbooks, &floating, &Interest::default()).without_anchors());
-        let named = by_rule
+        let rules: Rules = by_rule
             .iter()
             .map(|(rule, exact)| {
                 let asking = globs.asking(&playbooks, rule, exact);
-                (rule.as_bytes().into(), Arc::new(Interest::new(&playbooks, &asking, &unnamed)))
+                (rule.as_bytes().into(), Arc::new(Interest::new(&playbooks, &asking, &unasked)))
             })
             .collect();
         let floating = Anchors::new(&playbooks, &floating);
-        Matcher { named, globs, unnamed, floating, remembered: RwLock::default(), playbooks }
+        let most = rules.len() + REMEMBERED;
+        Matcher { rules: ArcSwap::from_pointee(rules), globs, unasked, floating, most, playbooks }
     }
 
     /// All playbooks, in order of name.
@@ -79,7 +85,10 @@ impl Matcher {
     /// It is true whenever that can't be told: a message that is not read to its end is not validated, and what
     /// looks odd on the way is kept for [`Event::decode`] to judge.
     pub fn wants(&self, payload: &[u8]) -> bool {
-        peek::wants(payload, |rule| self.interest(rule))
+        let rules = self.rules.load();
+        peek::wants(payload, |rule| {
+            rules.get(rule).map_or_else(|| self.look_up(rule, &rules), Cow::Borrowed)
+        })
     }
 
     /// The playbooks that an event is for, in order of name.
@@ -91,7 +100,9 @@ impl Matcher {
         if event.is_internal() {
             return Ok(Vec::new());
         }
-        let interest = self.interest(event.rule.as_bytes());
+        let rules = self.rules.load();
+        let rule = event.rule.as_bytes();
+        let interest = rules.get(rule).map_or_else(|| self.look_up(rule, &rules), Cow::Borrowed);
         if !interest.from(event.priority, &event.source) {
             return Ok(Vec::new());
         }
@@ -113,29 +124,23 @@ impl Matcher {
         Ok(candidates)
     }
 
-    fn interest(&self, rule: &[u8]) -> Arc<Interest> {
-        if let Some(interest) = self.named.get(rule) {
-            return Arc::clone(interest);
-        }
+    /// The interest in a rule that is not among `rules`, which it is then.
+    fn look_up(&self, rule: &[u8], rules: &Rules) -> Cow<'_, Arc<Interest>> {
         if self.globs.is_empty() || is_internal_rule(rule) {
-            return Arc::clone(&self.unnamed);
+            return Cow::Borrowed(&self.unasked);
         }
-        let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(interest) = remembered.get(rule) {
-            return Arc::clone(interest);
-        }
-        let full = remembered.len() >= REMEMBERED;
-        drop(remembered);
         let asking = self.globs.asking(&self.playbooks, &String::from_utf8_lossy(rule), &[]);
         let interest = match asking.is_empty() {
-            true => Arc::clone(&self.unnamed),
-            false => Arc::new(Interest::new(&self.playbooks, &asking, &self.unnamed)),
+            true => Arc::clone(&self.unasked),
+            false => Arc::new(Interest::new(&self.playbooks, &asking, &self.unasked)),
         };
-        if !full {
-            let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
-            remembered.insert(rule.into(), Arc::clone(&interest));
+        // Two that add at once may forget one of the two: it is looked up again.
+        if rules.len() < self.most {
+            let mut more = rules.clone();
+            more.insert(rule.into(), Arc::clone(&interest));
+            self.rules.store(Arc::new(more));
         }
-        interest
+        Cow::Owned(interest)
     }
 }
 

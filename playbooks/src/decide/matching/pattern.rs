@@ -32,6 +32,12 @@ fn wildcard(text: &str) -> Result<Wildcard, String> {
 }
 
 impl Patterns {
+    /// Texts that are no globs whatever is in them.
+    pub(super) fn exactly<'t>(texts: impl IntoIterator<Item = &'t str>) -> Patterns {
+        let exact: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+        Patterns { written: exact.clone(), exact, globs: Vec::new() }
+    }
+
     /// Adds a text as it was written.
     ///
     /// # Errors

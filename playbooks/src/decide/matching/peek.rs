@@ -6,11 +6,12 @@
 use super::interest::{Interest, Wanted};
 use crate::decide::Priority;
 use crate::decide::event::is_internal_rule;
-use memchr::memchr2;
+use crate::decide::json::{Cursor, Quoted};
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// Whether a message may be wanted, given what is wanted of its rule.
-pub(super) fn wants<I: Deref<Target = Interest>>(
+pub(super) fn wants<I: Deref<Target = Arc<Interest>>>(
     payload: &[u8],
     interest: impl Fn(&[u8]) -> I,
 ) -> bool {
@@ -18,21 +19,21 @@ pub(super) fn wants<I: Deref<Target = Interest>>(
 }
 
 /// `None` where the message is not as expected.
-fn decide<I: Deref<Target = Interest>>(
+fn decide<I: Deref<Target = Arc<Interest>>>(
     payload: &[u8],
     interest_in: impl Fn(&[u8]) -> I,
 ) -> Option<bool> {
-    let mut at = Cursor { bytes: payload, at: 0 };
+    // What is escaped could be spelled in many ways.
+    let plain = |text: Quoted| if text.escaped { None } else { payload.get(text.range) };
+    let mut at = Cursor::new(payload);
     at.expect(b'{')?;
     let (mut interest, mut priority, mut source) = (None, None, None);
     loop {
-        at.expect(b'"')?;
-        let key = at.string()?;
+        let key = plain(at.string()?)?;
         at.expect(b':')?;
         match key {
             b"rule" => {
-                at.expect(b'"')?;
-                let rule = at.string()?;
+                let rule = plain(at.string()?)?;
                 if is_internal_rule(rule) {
                     return Some(false);
                 }
@@ -42,15 +43,11 @@ fn decide<I: Deref<Target = Interest>>(
                 }
                 interest = Some(wanted);
             }
-            b"priority" => {
-                at.expect(b'"')?;
-                priority = Some(Priority::from_bytes(at.string()?)?);
+            b"priority" => priority = Some(Priority::from_bytes(plain(at.string()?)?)?),
+            b"source" => source = Some(plain(at.string()?)?),
+            _ => {
+                at.value()?;
             }
-            b"source" => {
-                at.expect(b'"')?;
-                source = Some(at.string()?);
-            }
-            _ => at.skip()?,
         }
         if let (Some(interest), Some(priority)) = (&interest, priority) {
             match (interest.at(priority), source) {
@@ -67,86 +64,5 @@ fn decide<I: Deref<Target = Interest>>(
             }
         }
         at.expect(b',')?;
-    }
-}
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    /// Steps over white space and this byte.
-    fn expect(&mut self, wanted: u8) -> Option<()> {
-        let found = self.next_solid()?;
-        self.at += 1;
-        (found == wanted).then_some(())
-    }
-
-    /// The next byte that is no white space, which is not stepped over.
-    fn next_solid(&mut self) -> Option<u8> {
-        loop {
-            match *self.bytes.get(self.at)? {
-                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
-                byte => return Some(byte),
-            }
-        }
-    }
-
-    /// The rest of a string whose opening quote was stepped over. `None` if it has escapes.
-    fn string(&mut self) -> Option<&'a [u8]> {
-        let rest = self.bytes.get(self.at..)?;
-        let end = memchr2(b'"', b'\\', rest)?;
-        self.at += end + 1;
-        if rest.get(end) == Some(&b'"') { rest.get(..end) } else { None }
-    }
-
-    /// Steps over the rest of a string, escapes and all.
-    fn skip_string(&mut self) -> Option<()> {
-        loop {
-            let rest = self.bytes.get(self.at..)?;
-            let end = memchr2(b'"', b'\\', rest)?;
-            if rest.get(end) == Some(&b'"') {
-                self.at += end + 1;
-                return Some(());
-            }
-            self.at += end + 2;
-        }
-    }
-
-    /// Steps over a value.
-    fn skip(&mut self) -> Option<()> {
-        match self.next_solid()? {
-            b'"' => {
-                self.at += 1;
-                self.skip_string()
-            }
-            b'{' | b'[' => self.skip_nested(),
-            _ => {
-                let rest = self.bytes.get(self.at..)?;
-                self.at += rest.iter().position(|byte| matches!(byte, b',' | b'}'))?;
-                Some(())
-            }
-        }
-    }
-
-    /// Steps over an object or a list. Brackets are counted, not paired: decoding does that.
-    fn skip_nested(&mut self) -> Option<()> {
-        let mut depth = 0usize;
-        loop {
-            let byte = *self.bytes.get(self.at)?;
-            self.at += 1;
-            match byte {
-                b'"' => self.skip_string()?,
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return Some(());
-                    }
-                }
-                _ => {}
-            }
-        }
     }
 }

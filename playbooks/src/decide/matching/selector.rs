@@ -4,7 +4,7 @@ use super::Facts;
 use super::object::ObjectMatch;
 use super::pattern::Patterns;
 use super::when::When;
-use crate::decide::{Event, EventError, FieldValue, Playbook, Priorities, Priority};
+use crate::decide::{Event, EventError, FieldValue, Fields, Playbook, Priorities, Priority};
 
 /// Which events and objects a playbook answers. All conditions that it has must hold.
 #[derive(Debug)]
@@ -53,6 +53,12 @@ impl Match {
             .is_none_or(|tags| event.tags.iter().any(|tag| tags.iter().any(|wanted| wanted == tag)))
     }
 
+    /// A field that must have one of some texts, if there is such a one.
+    pub(super) fn needed_field(&self) -> Option<&FieldMatch> {
+        let needs = self.when.as_ref().map_or(&[][..], When::needs);
+        self.fields.iter().chain(needs).find(|field| !field.values.has_globs())
+    }
+
     /// Everything that rule and priority don't decide.
     pub(super) fn judge(&self, event: &Event<'_>) -> Result<Verdict, EventError> {
         if !self.allows_source(&event.source) || !self.allows_tags(event) {
@@ -78,6 +84,11 @@ impl Match {
 }
 
 impl FieldMatch {
+    /// Whether the event has the field with one of the values.
+    pub(super) fn holds(&self, fields: &Fields<'_>) -> bool {
+        fields.get(&self.key).is_some_and(|value| self.allows(value))
+    }
+
     /// Whether the value, or one of a list's, is allowed. A value that Falco says is missing never is.
     pub(super) fn allows(&self, value: &FieldValue<'_>) -> bool {
         match value {
@@ -111,5 +122,15 @@ impl Playbook {
     /// Whether `namespaces` and `target` hold for a verified object.
     pub fn selects(&self, facts: &Facts) -> bool {
         self.selector.object.holds(facts)
+    }
+
+    /// Whether an object that can't be read any more, once of this namespace, could have been selected.
+    ///
+    /// Nothing may be changed on the strength of it: the namespace is only what the event claims.
+    pub fn could_select_in(&self, namespace: Option<&str>) -> bool {
+        let Some(namespace) = namespace else { return true };
+        let facts = Facts { namespace: Some(namespace.to_owned()), ..Facts::default() };
+        self.selector.object.in_namespaces(&facts)
+            && self.selector.object.outside_namespaces(&facts)
     }
 }

@@ -37,12 +37,14 @@ impl DeleteConfig {
         let grace =
             written.grace_period.map(grace).transpose().map_err(|error| error.at("gracePeriod"))?;
         let least = written.min_healthy.as_ref().map(MinHealthy::read).transpose();
-        Ok(DeleteConfig {
-            grace,
-            evict: written.evict,
-            min_healthy: least.map_err(|error| error.at("minHealthy"))?,
-            owners: Owners::read(written.owners.as_deref()).map_err(|error| error.at("owners"))?,
-        })
+        let min_healthy = least.map_err(|error| error.at("minHealthy"))?;
+        let owners = Owners::read(written.owners.as_deref()).map_err(|error| error.at("owners"))?;
+        if let (Some(_), Some(kind)) = (min_healthy, owners.uncountable()) {
+            let why = format!("the healthy pods of {kind} can't be counted: all would be refused");
+            let help = format!("take {kind} into a playbook without minHealthy");
+            return Err(ConfigError::new(why).at("minHealthy").help(help));
+        }
+        Ok(DeleteConfig { grace, evict: written.evict, min_healthy, owners })
     }
 }
 
@@ -74,6 +76,7 @@ mod tests {
             (json!({"minHealthy": "150%"}), "minHealthy", "100%"),
             (json!({"minHealthy": -1}), "minHealthy", "minHealthy"),
             (json!({"minHealthy": "half"}), "minHealthy", "50%"),
+            (json!({"minHealthy": 1, "owners": ["ReplicaSet", "Job"]}), "minHealthy", "Job"),
             (json!({"owners": []}), "owners", "no owner"),
             (json!({"owners": ["Replicaset"]}), "owners", "Replicaset"),
             (json!({"owners": ["CloneSet"]}), "owners", "CloneSet"),

@@ -51,13 +51,13 @@ impl Delete {
         }
         let write = Write { grace, dry_run: cx.dry_run() };
         let api = cx.api()?;
-        let Some(least) = self.min_healthy else { return self.remove(api, target, write).await };
+        let Some(least) = self.min_healthy else { return self.remove(&api, target, write).await };
         // Held until the delete is answered: from then on a list shows the pod as ending.
         let lock = self.lock(target).await;
         let held = lock.lock().await;
-        let outcome = match healthy::judge(api, target, least).await? {
+        let outcome = match healthy::judge(&api, target, least).await? {
             Some(refusal) => refusal.into(),
-            None => self.remove(api, target, write).await?,
+            None => self.remove(&api, target, write).await?,
         };
         drop(held);
         Ok(outcome)

@@ -28,6 +28,9 @@ const KNOWN: [(&str, &str, &str); 5] = [
     ("ReplicationController", "", "replicationcontrollers"),
 ];
 
+/// Those of `apps` whose healthy pods `minHealthy` can count.
+const COUNTED: [&str; 3] = ["ReplicaSet", "StatefulSet", "DaemonSet"];
+
 const HELP: &str = "one of ReplicaSet, StatefulSet, DaemonSet, Job, ReplicationController, Standalone, \
                     or another kind with its API group such as `CloneSet.apps.kruise.io`";
 
@@ -63,6 +66,15 @@ impl Owners {
             Guardrail::OwnerKind,
             format!("{what}: add {kind} to delete.owners to allow it"),
         ))
+    }
+
+    /// The first kind that wants no number of healthy pods at a time.
+    pub(super) fn uncountable(&self) -> Option<String> {
+        let counted = |kind: &&OwnerKind| match kind {
+            OwnerKind::Standalone => true,
+            OwnerKind::Of { .. } => COUNTED.iter().any(|name| kind.is(name, "apps")),
+        };
+        self.0.iter().find(|kind| !counted(kind)).map(ToString::to_string)
     }
 
     /// What reading the owners takes, to count their healthy pods.

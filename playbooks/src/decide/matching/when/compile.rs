@@ -1,14 +1,13 @@
 //! From text to a tree that is safe to keep, evaluate and drop.
 
-use super::{ENV, Refused, When, cost};
-use cel::common::ast::operators;
+use super::{ENV, Refused, When, cost, needs, patterns};
 use std::thread;
 
 /// The longest expression: far beyond what a person writes, and short enough for what follows.
 const LONGEST: usize = 2048;
 
 /// How deep brackets may be nested. Text in quotes counts too: being wrong there only means being strict.
-const DEEPEST: usize = 24;
+const DEEPEST: usize = 16;
 
 /// How many operators and dots there may be in all: each can be a level of the tree.
 const MOST_OPERATORS: usize = 256;
@@ -19,14 +18,18 @@ const STACK: usize = 256 << 20;
 
 pub(super) fn compile(source: &str) -> Result<When, Refused> {
     shape(source)?;
-    let failed = |why: String| Refused::new(why, "simplify the expression");
     thread::scope(|scope| {
         let parser = thread::Builder::new().name("cel".to_owned()).stack_size(STACK);
         // A tree that is refused is dropped over there, too.
-        let parsed = parser
-            .spawn_scoped(scope, || parse(source))
-            .map_err(|error| failed(error.to_string()))?;
-        parsed.join().unwrap_or_else(|_| Err(failed("the parser gave up on it".to_owned())))
+        let parsed = parser.spawn_scoped(scope, || parse(source)).map_err(|error| {
+            Refused::new(
+                format!("no thread to read it on: {error}"),
+                "allow the process more threads and memory",
+            )
+        })?;
+        parsed.join().unwrap_or_else(|_| {
+            Err(Refused::new("the parser gave up on it", "simplify the expression"))
+        })
     })
 }
 
@@ -55,82 +58,31 @@ fn shape(source: &str) -> Result<(), Refused> {
         }
     }
     if deepest > DEEPEST || operators > MOST_OPERATORS {
-        return Err(Refused::new(
-            "nested too deeply",
-            "split it over two playbooks, or use `fields`, `rules` and `tags`",
-        ));
+        return Err(Refused::too_deep());
     }
     Ok(())
 }
 
 fn parse(source: &str) -> Result<When, Refused> {
-    let expression = ENV.parser().parse(source).map_err(|errors| {
-        let first = errors.errors.first();
-        let why = first.map_or_else(
-            || "is not CEL".to_owned(),
-            |error| {
-                // The rest is the parser's list of every token it knows.
-                let message = error.msg.split(" expecting ").next().unwrap_or_default();
-                format!(
-                    "is not CEL: {message}, at its line {} and column {}",
-                    error.pos.0, error.pos.1
-                )
-            },
-        );
-        Refused::new(why, "write a CEL condition, such as `fields[\"user.name\"] == \"root\"`")
+    let mut expression = ENV.parser().parse(source).map_err(|errors| {
+        let Some(first) = errors.errors.first() else { return Refused::new("is not CEL", "") };
+        if first.msg.contains("Recursion limit") {
+            return Refused::too_deep();
+        }
+        // The rest of the message is the parser's list of every token it knows.
+        let message = first.msg.split(" expecting ").next().unwrap_or_default();
+        let place = format!("at its line {} and column {}", first.pos.0, first.pos.1);
+        let help = "write a CEL condition, such as `fields[\"user.name\"] == \"root\"`";
+        Refused::new(format!("is not CEL: {message}, {place}"), help)
     })?;
     let uses = cost::check(&expression)?;
-    Ok(When { written: source.to_owned(), expression, uses })
-}
-
-/// Whether `name` is an operator or one of CEL's standard functions.
-pub(super) fn is_function(name: &str) -> bool {
-    const OPERATORS: [&str; 19] = [
-        operators::CONDITIONAL,
-        operators::LOGICAL_AND,
-        operators::LOGICAL_OR,
-        operators::LOGICAL_NOT,
-        operators::SUBSTRACT,
-        operators::ADD,
-        operators::MULTIPLY,
-        operators::DIVIDE,
-        operators::MODULO,
-        operators::EQUALS,
-        operators::NOT_EQUALS,
-        operators::GREATER_EQUALS,
-        operators::LESS_EQUALS,
-        operators::GREATER,
-        operators::LESS,
-        operators::NEGATE,
-        operators::INDEX,
-        operators::NOT_STRICTLY_FALSE,
-        operators::IN,
-    ];
-    const FUNCTIONS: [&str; 24] = [
-        "size",
-        "contains",
-        "startsWith",
-        "endsWith",
-        "matches",
-        "int",
-        "uint",
-        "double",
-        "string",
-        "bool",
-        "bytes",
-        "type",
-        "dyn",
-        "timestamp",
-        "duration",
-        "getFullYear",
-        "getMonth",
-        "getDate",
-        "getDayOfMonth",
-        "getDayOfWeek",
-        "getDayOfYear",
-        "getHours",
-        "getMinutes",
-        "getSeconds",
-    ];
-    OPERATORS.contains(&name) || FUNCTIONS.contains(&name)
+    let mut patterns = Vec::new();
+    patterns::take(&mut expression, &mut patterns)?;
+    Ok(When {
+        written: source.to_owned(),
+        needs: needs::of(&expression),
+        expression,
+        patterns,
+        uses,
+    })
 }

@@ -4,10 +4,11 @@
 //! as is let near it. The unit is about a byte touched, or a nanosecond.
 
 use super::Refused;
-use super::compile::is_function;
+use super::functions::{Gives, gives};
+use super::patterns::MATCHES;
 use super::variables::NAMES;
 use crate::decide::yaml::closest;
-use cel::common::ast::operators::{ADD, IN};
+use cel::common::ast::operators::IN;
 use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr};
 use cel::parser::Expression;
 
@@ -18,16 +19,10 @@ pub(super) const MOST_TEXT: usize = 16 << 10;
 pub(super) const MOST_ITEMS: usize = 256;
 
 /// The most that one evaluation may cost.
-const MOST: u64 = 50_000_000;
+const MOST: u64 = 20_000_000;
 
 /// How deep a tree may be: each level is several frames of the interpreter on an ordinary thread's stack.
-const DEEPEST: usize = 32;
-
-/// What a `matches` costs before it looks at a text: its pattern is compiled each time.
-const REGEX: u64 = 250_000;
-
-/// The longest pattern of a `matches`.
-const LONGEST_PATTERN: usize = 128;
+const DEEPEST: usize = 16;
 
 /// Upper bounds of a value, and of finding it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,10 +70,7 @@ impl<'a> Reckoner<'a> {
     fn bound(&mut self, expression: &'a Expression) -> Result<Bound, Refused> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(Refused::new(
-                "nested too deeply",
-                "split it over two playbooks, or use `fields`, `rules` and `tags`",
-            ));
+            return Err(Refused::too_deep());
         }
         let bound = match &expression.expr {
             Expr::Unspecified => return Err(Refused::new("can't be read", "")),
@@ -170,27 +162,22 @@ impl<'a> Reckoner<'a> {
     }
 
     fn call(&mut self, function: &str, args: &[&'a Expression]) -> Result<Bound, Refused> {
-        if !is_function(function) {
+        let Some(gives) = gives(function) else {
             let help = "CEL's standard functions are known, such as startsWith, contains, matches and size";
             return Err(Refused::new(format!("no function `{function}`"), help));
-        }
+        };
         let sum = self.sum(args.iter().copied())?;
-        let cost = sum.cost.saturating_add(sum.size);
-        Ok(match function {
-            "matches" => {
-                pattern(args)?;
-                Bound {
-                    cost: cost.saturating_add(sum.size.saturating_mul(16)).saturating_add(REGEX),
-                    size: 8,
-                    items: 0,
-                }
-            }
+        let extra = match function {
+            MATCHES => sum.size.saturating_mul(16),
             // Looking through a list compares with each of its items.
-            IN => {
-                Bound { cost: cost.saturating_add(sum.items.saturating_mul(64)), size: 8, items: 0 }
-            }
-            ADD => Bound { cost, ..sum },
-            _ => Bound { cost, size: sum.size.saturating_mul(4), items: sum.items },
+            IN => sum.items.saturating_mul(64),
+            _ => sum.size,
+        };
+        let cost = sum.cost.saturating_add(extra);
+        Ok(match gives {
+            Gives::Scalar => Bound { cost, size: 32, items: 0 },
+            Gives::Part => Bound { cost, ..sum },
+            Gives::Text => Bound { cost, size: sum.size.saturating_mul(4), items: 0 },
         })
     }
 
@@ -199,7 +186,8 @@ impl<'a> Reckoner<'a> {
         let turns = range.items.max(1);
         let init = self.bound(&comprehension.accu_init)?;
         let outside = self.scopes.len();
-        let item = Bound { cost: 64, ..range };
+        // All items together are as large as the list, and cost grows in line with size: the average will do.
+        let item = Bound { cost: 64, size: range.size / turns + 8, items: range.items };
         self.scopes.push((&comprehension.iter_var, item));
         self.scopes.extend(comprehension.iter_var2.iter().map(|name| (name.as_str(), item)));
         self.scopes.push((&comprehension.accu_var, Bound { cost: 64, size: 8, items: 0 }));
@@ -232,24 +220,5 @@ fn field_of(select: &SelectExpr) -> Option<String> {
         Expr::Ident(name) if name == "fields" => Some(select.field.clone()),
         Expr::Select(inner) => field_of(inner).map(|outer| format!("{outer}.{}", select.field)),
         _ => None,
-    }
-}
-
-/// A pattern is written out, so that it is known to compile and to be small.
-fn pattern(args: &[&Expression]) -> Result<(), Refused> {
-    match args.last().map(|arg| &arg.expr) {
-        Some(Expr::Literal(LiteralValue::String(pattern)))
-            if pattern.inner().len() > LONGEST_PATTERN =>
-        {
-            Err(Refused::new(
-                "the pattern is too long",
-                format!("keep it to {LONGEST_PATTERN} characters"),
-            ))
-        }
-        Some(Expr::Literal(LiteralValue::String(_))) => Ok(()),
-        _ => Err(Refused::new(
-            "the pattern of `matches` is computed",
-            "write the pattern as a string",
-        )),
     }
 }

@@ -1,15 +1,21 @@
 //! `when`: a CEL expression over the event.
 //!
-//! `compile` refuses what could hurt the process, `cost` is how it knows, `variables` is what an expression sees.
+//! `compile` refuses what could hurt the process, `cost` is how it knows, `needs` is what spares
+//! evaluating it, `patterns` prepares regular expressions, `variables` is what an expression sees.
 
 mod compile;
 mod cost;
+mod functions;
+mod needs;
+mod patterns;
 mod variables;
 
+use super::selector::FieldMatch;
 use crate::decide::{Event, Fields};
 use cel::common::types::CelBool;
 use cel::parser::Expression;
 use cel::{Context, Env, Value};
+use regex::Regex;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 use variables::Variables;
@@ -18,7 +24,9 @@ use variables::Variables;
 pub(super) struct When {
     written: String,
     expression: Expression,
+    patterns: Vec<Regex>,
     uses: Vec<&'static str>,
+    needs: Vec<FieldMatch>,
 }
 
 /// Why an expression is refused, and the fix.
@@ -31,6 +39,13 @@ pub(super) struct Refused {
 impl Refused {
     fn new(message: impl Into<String>, help: impl Into<String>) -> Refused {
         Refused { message: message.into(), help: help.into() }
+    }
+
+    fn too_deep() -> Refused {
+        Refused::new(
+            "nested too deeply",
+            "split it over two playbooks, or use `fields`, `rules` and `tags`",
+        )
     }
 }
 
@@ -48,13 +63,21 @@ impl When {
         compile::compile(source)
     }
 
+    /// The fields that must have one of some texts for it to be true.
+    pub(super) fn needs(&self) -> &[FieldMatch] {
+        &self.needs
+    }
+
     /// Whether it is true of an event.
     ///
     /// # Errors
     ///
     /// Why it can't be told: a type that doesn't fit, a result that is no boolean, an event that is too large.
     pub(super) fn holds(&self, event: &Event<'_>, fields: &Fields<'_>) -> Result<bool, String> {
-        let variables = Variables::new(event, fields);
+        if !self.needs.iter().all(|need| need.holds(fields)) {
+            return Ok(false);
+        }
+        let variables = Variables::new(event, fields, &self.patterns);
         variables.check(&self.uses)?;
         let mut context = Context::with_env(Arc::clone(&ENV));
         context.set_variable_resolver(&variables);

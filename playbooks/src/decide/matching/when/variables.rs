@@ -1,6 +1,7 @@
 //! What an expression sees of an event.
 
 use super::cost::{MOST_ITEMS, MOST_TEXT};
+use super::patterns::Pattern;
 use crate::decide::{Event, FieldValue, Fields, Priority};
 use cel::ExecutionError;
 use cel::common::traits::{Container, Indexer};
@@ -10,6 +11,7 @@ use cel::common::types::{
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use jiff::Timestamp;
+use regex::Regex;
 use std::borrow::Cow;
 
 /// The names an expression may use.
@@ -26,10 +28,15 @@ pub(super) struct Variables<'e> {
     output: &'e str,
     time: Timestamp,
     fields: &'e Fields<'e>,
+    patterns: &'e [Regex],
 }
 
 impl<'e> Variables<'e> {
-    pub(super) fn new(event: &'e Event<'_>, fields: &'e Fields<'_>) -> Variables<'e> {
+    pub(super) fn new(
+        event: &'e Event<'_>,
+        fields: &'e Fields<'_>,
+        patterns: &'e [Regex],
+    ) -> Variables<'e> {
         Variables {
             rule: &event.rule,
             priority: event.priority,
@@ -39,6 +46,7 @@ impl<'e> Variables<'e> {
             output: &event.output,
             time: event.time,
             fields,
+            patterns,
         }
     }
 
@@ -78,7 +86,11 @@ impl VariableResolver for Variables<'_> {
                 CowVal::owned(CelList::from(tags.collect::<Vec<_>>()))
             }
             "fields" => CowVal::owned(FieldMap(self.fields)),
-            _ => return None,
+            // No name of CEL's begins like this: it was put there for a pattern.
+            name => {
+                let at: usize = name.strip_prefix('@')?.parse().ok()?;
+                CowVal::owned(Pattern(self.patterns.get(at)?))
+            }
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Listing: by field, by label, in pages.
+//! Reading and listing: by field, by label, in pages.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 
-use crate::bench::{Bench, name, refusal};
+use crate::bench::{Bench, assert_refusal, name, refusal};
 
 pub(crate) async fn pods_are_found_by_node(bench: Bench) {
     let bound = bench.bound("web").await;
@@ -63,6 +63,15 @@ pub(crate) async fn a_list_comes_in_pages(bench: Bench) {
 pub(crate) async fn an_unknown_field_is_a_bad_request(bench: Bench) {
     let refused = refusal(bench.pods().list(&by_field("spec.color=red")).await);
     assert_eq!((refused.code, refused.reason.as_str()), (400, "BadRequest"));
+}
+
+pub(crate) async fn the_metadata_alone_can_be_read(bench: Bench) {
+    bench.unscheduled("web").await;
+    let pod = bench.pods().get_metadata("web").await.expect("the metadata");
+    assert_eq!(pod.types.map(|types| types.kind).as_deref(), Some("PartialObjectMetadata"));
+    assert_eq!(pod.metadata.labels.expect("labels").get("app").map(String::as_str), Some("web"));
+    let refused = refusal(bench.pods().get_metadata("gone").await);
+    assert_refusal(&refused, 404, "NotFound", "pods", "gone");
 }
 
 fn by_field(selector: &str) -> ListParams {

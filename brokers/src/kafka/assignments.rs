@@ -1,0 +1,339 @@
+//! Which partitions are ours now, under which epoch, and how far each has come.
+//!
+//! Everyone shares it: the rebalance callback assigns and closes, the receiver reads its own copy and asks again when
+//! the version has changed, the ledger completes, the committer commits. One lock, never held across an await.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use tokio::sync::Notify;
+
+use crate::lease::Lease;
+
+use super::tracker::{Span, Tracker};
+
+/// The number of a partition of the topic.
+pub(super) type Partition = i32;
+
+/// Which assignment of a partition: what was received under an older one can't be settled under this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Epoch(u32);
+
+/// What a message is settled by.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    pub(super) partition: Partition,
+    pub(super) epoch: Epoch,
+    pub(super) span: Span,
+}
+
+/// A partition as the receiver needs it.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) epoch: Epoch,
+    pub(super) lease: Lease,
+    /// Where receiving has come to. Only the receiver writes it.
+    pub(super) end: Arc<AtomicI64>,
+}
+
+#[derive(Default)]
+pub(super) struct Assignments {
+    version: AtomicU64,
+    table: Mutex<Table>,
+    /// Something under a closing lease was settled or handed back.
+    pub(super) left: Notify,
+}
+
+#[derive(Default)]
+struct Table {
+    live: Vec<Option<Live>>,
+    epochs: u32,
+}
+
+struct Live {
+    held: Held,
+    tracker: Tracker,
+    closing: bool,
+    /// The end of the partition's log, as far as the client knows it.
+    log_end: Option<i64>,
+}
+
+/// How far a partition can be committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Committable {
+    pub(super) partition: Partition,
+    pub(super) epoch: Epoch,
+    pub(super) offset: i64,
+}
+
+/// How far behind the end of its log a partition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marks {
+    pub(super) log_end: i64,
+    pub(super) received: i64,
+    pub(super) completed: i64,
+}
+
+impl Table {
+    fn live(&mut self, partition: Partition, epoch: Epoch) -> Option<&mut Live> {
+        let slot = self.live.get_mut(usize::try_from(partition).ok()?)?;
+        slot.as_mut().filter(|live| live.held.epoch == epoch)
+    }
+
+    fn begin(&mut self, partition: Partition) -> Option<Live> {
+        let slot = usize::try_from(partition).ok()?;
+        self.epochs += 1;
+        let held = Held { epoch: Epoch(self.epochs), lease: Lease::new(), end: Arc::default() };
+        if self.live.len() <= slot {
+            self.live.resize_with(slot + 1, || None);
+        }
+        let live = Live { held, tracker: Tracker::default(), closing: false, log_end: None };
+        self.live.get_mut(slot)?.replace(live)
+    }
+
+    fn end(&mut self, partition: Partition) -> Option<Live> {
+        self.live.get_mut(usize::try_from(partition).ok()?)?.take()
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = (Partition, &mut Live)> {
+        (0..).zip(self.live.iter_mut()).filter_map(|(n, slot)| Some((n, slot.as_mut()?)))
+    }
+}
+
+impl Assignments {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes with every change of what the receiver keeps a copy of.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The partitions by number, for the receiver.
+    pub(super) fn held(&self) -> Vec<Option<Held>> {
+        self.table().live.iter().map(|slot| slot.as_ref().map(|live| live.held.clone())).collect()
+    }
+
+    /// The partitions that are ours and have not been asked back.
+    pub(super) fn open(&self) -> Vec<Partition> {
+        self.table().each().filter(|(_, live)| !live.closing).map(|(n, _)| n).collect()
+    }
+
+    /// Partitions become ours, under new epochs.
+    pub(super) fn assign(&self, partitions: &[Partition]) {
+        let ended: Vec<_> = {
+            let mut table = self.table();
+            partitions.iter().filter_map(|&partition| table.begin(partition)).collect()
+        };
+        self.version.fetch_add(1, Ordering::Release);
+        ended.iter().for_each(|live| live.held.lease.lose());
+    }
+
+    /// Partitions are asked back: nothing new starts, and what runs may still settle.
+    pub(super) fn close(&self, partitions: &[Partition]) {
+        let mut leases = Vec::with_capacity(partitions.len());
+        for (partition, live) in self.table().each() {
+            if partitions.contains(&partition) {
+                live.closing = true;
+                leases.push(live.held.lease.clone());
+            }
+        }
+        leases.iter().for_each(Lease::close);
+    }
+
+    /// Partitions are gone: what still runs is fenced from now on. Says how far they had come.
+    pub(super) fn end(&self, partitions: &[Partition]) -> Vec<Committable> {
+        let ended: Vec<_> = {
+            let mut table = self.table();
+            partitions.iter().filter_map(|&p| Some((p, table.end(p)?))).collect()
+        };
+        self.version.fetch_add(1, Ordering::Release);
+        let last = ended.iter().filter_map(|(partition, live)| {
+            live.held.lease.lose();
+            live.committable(*partition)
+        });
+        last.collect()
+    }
+
+    /// Whether nobody works on anything of these partitions.
+    pub(super) fn are_idle(&self, partitions: &[Partition]) -> bool {
+        self.table()
+            .each()
+            .filter(|(partition, _)| partitions.contains(partition))
+            .all(|(_, live)| live.tracker.is_idle(live.held.end.load(Ordering::Acquire)))
+    }
+
+    /// A message is done. False if its assignment is over.
+    pub(super) fn complete(&self, key: Key) -> bool {
+        self.leave(key, |tracker| tracker.complete(key.span))
+    }
+
+    /// A message is handed back.
+    pub(super) fn release(&self, key: Key) {
+        self.leave(key, |tracker| tracker.release(key.span));
+    }
+
+    /// Whether a message could be settled now.
+    pub(super) fn is_live(&self, key: Key) -> bool {
+        self.table().live(key.partition, key.epoch).is_some()
+    }
+
+    fn leave(&self, key: Key, how: impl FnOnce(&mut Tracker)) -> bool {
+        let closing = match self.table().live(key.partition, key.epoch) {
+            Some(live) => {
+                how(&mut live.tracker);
+                live.closing
+            }
+            None => return false,
+        };
+        if closing {
+            self.left.notify_waiters();
+        }
+        true
+    }
+
+    /// What can be committed now.
+    pub(super) fn committable(&self) -> Vec<Committable> {
+        self.table().each().filter_map(|(partition, live)| live.committable(partition)).collect()
+    }
+
+    /// The group has committed these.
+    pub(super) fn committed(&self, offsets: &[Committable]) {
+        let mut table = self.table();
+        for &Committable { partition, epoch, offset } in offsets {
+            if let Some(live) = table.live(partition, epoch) {
+                live.tracker.committed(offset);
+            }
+        }
+    }
+
+    /// The broker refused the last commit of a partition.
+    pub(super) fn uncommitted(&self, partition: Partition) {
+        if let Some((_, live)) = self.table().each().find(|(n, _)| *n == partition) {
+            live.tracker.uncommitted();
+        }
+    }
+
+    /// Where a partition's log ends.
+    pub(super) fn set_log_end(&self, partition: Partition, offset: i64) {
+        if let Some((_, live)) = self.table().each().find(|(n, _)| *n == partition) {
+            live.log_end = Some(offset);
+        }
+    }
+
+    /// How far each partition has come whose log's end is known, and of which something was received.
+    pub(super) fn marks(&self) -> Vec<Marks> {
+        let mut table = self.table();
+        let marks = table.each().filter_map(|(_, live)| {
+            let received = live.held.end.load(Ordering::Acquire);
+            let (log_end, completed) = (live.log_end?, live.tracker.low());
+            Some(Marks { log_end, received, completed })
+        });
+        marks.collect()
+    }
+}
+
+impl Live {
+    fn committable(&self, partition: Partition) -> Option<Committable> {
+        let offset = self.tracker.committable()?;
+        Some(Committable { partition, epoch: self.held.epoch, offset })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Receives `offset` as the receiver does.
+    fn receive(assignments: &Assignments, partition: Partition, offset: i64) -> Key {
+        let held = assignments.held()[usize::try_from(partition).unwrap()].clone().unwrap();
+        let span = Span::after(held.end.load(Ordering::Relaxed), offset).unwrap();
+        held.end.store(span.end(), Ordering::Release);
+        Key { partition, epoch: held.epoch, span }
+    }
+
+    fn offsets(committable: &[Committable]) -> Vec<(Partition, i64)> {
+        committable.iter().map(|c| (c.partition, c.offset)).collect()
+    }
+
+    #[test]
+    fn what_was_received_under_an_older_epoch_settles_nothing_under_a_newer_one() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0]);
+        let old = receive(&assignments, 0, 5);
+        assignments.end(&[0]);
+        assert!(!assignments.complete(old), "the partition is gone");
+        assignments.assign(&[0]);
+        let new = receive(&assignments, 0, 5);
+        assert!(!assignments.complete(old) && !assignments.is_live(old));
+        assert_eq!(assignments.committable(), []);
+        assert!(assignments.complete(new));
+        assert_eq!(offsets(&assignments.committable()), [(0, 6)]);
+    }
+
+    #[test]
+    fn a_commit_of_an_older_epoch_counts_for_nothing() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0]);
+        assignments.complete(receive(&assignments, 0, 99));
+        let old = assignments.committable();
+        assignments.assign(&[0]);
+        assignments.complete(receive(&assignments, 0, 5));
+        assignments.committed(&old);
+        assert_eq!(offsets(&assignments.committable()), [(0, 6)]);
+    }
+
+    #[test]
+    fn ending_tells_how_far_a_partition_has_come_and_fences_the_rest() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0, 3]);
+        let lease = assignments.held()[3].clone().unwrap().lease;
+        let (first, second) = (receive(&assignments, 3, 0), receive(&assignments, 3, 1));
+        assignments.complete(first);
+        assert_eq!(offsets(&assignments.end(&[3])), [(3, 1)]);
+        assert!(lease.is_lost() && !assignments.complete(second));
+        assert_eq!(assignments.open(), [0]);
+    }
+
+    #[test]
+    fn a_partition_asked_back_can_be_settled_until_it_is_idle() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0, 1]);
+        let (done, released) = (receive(&assignments, 0, 0), receive(&assignments, 0, 7));
+        let _other = receive(&assignments, 1, 0);
+        let lease = assignments.held()[0].clone().unwrap().lease;
+        assignments.close(&[0]);
+        assert!(lease.is_closing() && !lease.is_lost());
+        assert_eq!(assignments.open(), [1]);
+        assert!(!assignments.are_idle(&[0]));
+        assert!(assignments.complete(done));
+        assert!(!assignments.are_idle(&[0]));
+        assignments.release(released);
+        assert!(assignments.are_idle(&[0]) && !assignments.are_idle(&[0, 1]));
+    }
+
+    #[test]
+    fn a_refused_commit_is_tried_again() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0]);
+        assignments.complete(receive(&assignments, 0, 0));
+        assignments.committed(&assignments.committable());
+        assert_eq!(assignments.committable(), []);
+        assignments.uncommitted(0);
+        assert_eq!(offsets(&assignments.committable()), [(0, 1)]);
+    }
+
+    #[test]
+    fn the_receiver_sees_every_change() {
+        let assignments = Assignments::default();
+        let mut version = assignments.version();
+        let mut changed = || std::mem::replace(&mut version, assignments.version()) != version;
+        assignments.assign(&[0]);
+        assert!(changed());
+        assignments.end(&[0]);
+        assert!(changed() && !changed());
+    }
+}

@@ -1,0 +1,168 @@
+//! Whether the subscription can be served now, for whoever watches.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::sync::watch;
+
+/// How often an outage that goes on is said again.
+const REMIND: Duration = Duration::from_secs(30);
+
+/// Whether the brokers answer, and the topic can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Not heard of yet.
+    #[default]
+    Connecting,
+    /// All is well.
+    Connected,
+    /// Something is away; it is waited for. The text is for a person, and says what to do where that is known.
+    Unavailable(String),
+}
+
+/// What is away, by what ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outage {
+    /// No broker can be reached; one that answers ends it.
+    Unreachable,
+    /// The brokers refuse us; one that doesn't ends it.
+    Refused(String),
+    /// The brokers answer, but the topic or the group can't be had; partitions assigned end it.
+    Subscription(String),
+}
+
+impl Outage {
+    /// What a client's error means for a topic; `None` for what passes by itself.
+    pub(super) fn of(error: &KafkaError, topic: &str) -> Option<Self> {
+        use RDKafkaErrorCode as Code;
+        let subscription = |what: String| Some(Self::Subscription(what));
+        match error.rdkafka_error_code()? {
+            Code::AllBrokersDown => Some(Self::Unreachable),
+            Code::Authentication | Code::SaslAuthenticationFailed => Some(Self::Refused(
+                "the Kafka broker refuses our credentials: check sasl and tls".to_owned(),
+            )),
+            Code::SSL => Some(Self::Refused(
+                "TLS with the Kafka broker fails: check tls, and that brokers names its TLS port"
+                    .to_owned(),
+            )),
+            Code::UnknownTopicOrPartition | Code::UnknownTopic => subscription(format!(
+                "the topic {topic} doesn't exist: create it with `stoop setup`"
+            )),
+            Code::TopicAuthorizationFailed => subscription(format!(
+                "the Kafka broker denies us the topic {topic}: allow READ and DESCRIBE, and WRITE to publish"
+            )),
+            Code::GroupAuthorizationFailed => subscription(
+                "the Kafka broker denies us the consumer group: allow READ on it".to_owned(),
+            ),
+            Code::InconsistentGroupProtocol => subscription(
+                "the consumer group has members that don't speak cooperative-sticky: \
+                 stop them, or use a group of stoop's own"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    pub(super) fn what(&self) -> &str {
+        match self {
+            Self::Unreachable => "no Kafka broker can be reached",
+            Self::Refused(what) | Self::Subscription(what) => what,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Monitor {
+    health: watch::Sender<Health>,
+    outage: Mutex<Option<Said>>,
+}
+
+/// An outage that goes on, and when it was said last.
+#[derive(Debug)]
+struct Said {
+    outage: Outage,
+    at: Instant,
+}
+
+impl Monitor {
+    pub(super) fn watch(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    /// Partitions were assigned: all is well.
+    pub(super) fn connected(&self) {
+        let ended = self.outage().take();
+        self.well(ended);
+    }
+
+    /// A broker answers.
+    pub(super) fn reached(&self) {
+        let ended = self.outage().take_if(|said| !matches!(said.outage, Outage::Subscription(_)));
+        if ended.is_some() {
+            self.well(ended);
+        }
+    }
+
+    fn well(&self, ended: Option<Said>) {
+        self.health.send_replace(Health::Connected);
+        if let Some(said) = ended {
+            tracing::info!(was = said.outage.what(), "Kafka is back");
+        }
+    }
+
+    /// Something is away. Said once when it begins, and then now and again.
+    pub(super) fn away(&self, outage: Outage) {
+        let mut current = self.outage();
+        if let Some(said) = &*current {
+            // Brokers that refuse us are reported as down as well, which says less.
+            let less = outage == Outage::Unreachable && matches!(said.outage, Outage::Refused(_));
+            if less || (said.outage == outage && said.at.elapsed() < REMIND) {
+                return;
+            }
+        }
+        tracing::warn!("{}; waiting for it", outage.what());
+        self.health.send_replace(Health::Unavailable(outage.what().to_owned()));
+        *current = Some(Said { outage, at: Instant::now() });
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Option<Said>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> Outage {
+        Outage::Refused("no".into())
+    }
+
+    fn is(monitor: &Monitor, what: &str) -> bool {
+        *monitor.watch().borrow() == Health::Unavailable(what.into())
+    }
+
+    #[test]
+    fn brokers_that_refuse_us_are_not_called_unreachable() {
+        let monitor = Monitor::default();
+        monitor.away(Outage::Unreachable);
+        monitor.away(refused());
+        monitor.away(Outage::Unreachable);
+        assert!(is(&monitor, "no"));
+        monitor.reached();
+        assert_eq!(*monitor.watch().borrow(), Health::Connected);
+    }
+
+    #[test]
+    fn a_broker_that_answers_does_not_make_the_topic_exist() {
+        let monitor = Monitor::default();
+        monitor.away(Outage::Subscription("no topic".into()));
+        monitor.reached();
+        assert!(is(&monitor, "no topic"));
+        monitor.connected();
+        assert_eq!(*monitor.watch().borrow(), Health::Connected);
+    }
+}

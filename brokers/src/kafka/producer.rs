@@ -1,0 +1,113 @@
+//! Records that are durable when the future ends.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, KafkaResult},
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord, Producer as _},
+    util::Timeout,
+};
+
+use crate::contract::Error;
+
+use super::{config::Config, context::log, health::Outage, settings};
+
+/// Publishes to a topic. `Ok` means that all in-sync replicas have the record.
+pub struct Publisher {
+    topic: String,
+    producer: Producer,
+}
+
+impl Publisher {
+    /// A publisher to the subscription's topic. Connects when it is first used.
+    ///
+    /// # Errors
+    /// The configuration can't work.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let producer = Producer::new(settings::producer(config)?);
+        Ok(Self { topic: config.topic.clone(), producer })
+    }
+
+    /// Publishes a record, and waits until it is durable.
+    ///
+    /// # Errors
+    /// It may not be durable; it is not known whether it is.
+    pub async fn publish(
+        &self,
+        key: Option<&[u8]>,
+        payload: &[u8],
+        headers: &[(String, Bytes)],
+    ) -> Result<(), Error> {
+        let sent = self.producer.send(&self.topic, key, payload, headers).await;
+        sent.map_err(|error| match Outage::of(&error, &self.topic) {
+            Some(outage) => Error::client(outage.what().to_owned(), error),
+            None => Error::client(format!("publishing to {} failed", self.topic), error),
+        })
+    }
+}
+
+/// An idempotent producer, made when it is first needed, and made anew when the client gives up on it.
+pub(super) struct Producer {
+    config: ClientConfig,
+    client: Mutex<Option<FutureProducer<Quiet>>>,
+}
+
+impl Producer {
+    pub(super) fn new(config: ClientConfig) -> Self {
+        Self { config, client: Mutex::default() }
+    }
+
+    /// Sends a record and waits for the brokers' report.
+    pub(super) async fn send(
+        &self,
+        topic: &str,
+        key: Option<&[u8]>,
+        payload: &[u8],
+        headers: &[(String, Bytes)],
+    ) -> KafkaResult<()> {
+        let client = self.client()?;
+        let mut record = FutureRecord::to(topic).payload(payload).headers(owned(headers));
+        record.key = key;
+        let report = client.send(record, Timeout::After(Duration::from_secs(1))).await;
+        if client.client().fatal_error().is_some() {
+            *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        report.map(drop).map_err(|(error, _)| error)
+    }
+
+    fn client(&self) -> KafkaResult<FutureProducer<Quiet>> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        let new: FutureProducer<Quiet> = self.config.create_with_context(Quiet)?;
+        Ok(client.insert(new).clone())
+    }
+}
+
+fn owned(headers: &[(String, Bytes)]) -> OwnedHeaders {
+    let none = OwnedHeaders::new_with_capacity(headers.len());
+    headers.iter().fold(none, |all, (key, value)| {
+        all.insert(Header { key: key.as_str(), value: Some(value.as_ref()) })
+    })
+}
+
+/// Its errors come with the report of a record; the connection's own need no second voice.
+pub(super) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+}

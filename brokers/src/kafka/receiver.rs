@@ -1,0 +1,197 @@
+//! Where messages come from.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rdkafka::{
+    Message as _, TopicPartitionList,
+    consumer::Consumer as _,
+    error::KafkaError,
+    message::{BorrowedMessage, Headers as _},
+};
+
+use crate::{
+    contract::{Demand, Error, Receiver as Contract},
+    lease::Lease,
+    message::{Attempt, Borrowed, Message, MessageId},
+};
+
+use super::{
+    assignments::{Assignments, Held, Key, Partition},
+    context::Consumer,
+    health::Outage,
+    tracker::Span,
+};
+
+/// Receives a topic as a member of a consumer group. Dropping it leaves the group, without a commit.
+pub struct Receiver {
+    consumer: Option<Arc<Consumer>>,
+    topic: Arc<str>,
+    view: View,
+}
+
+/// The receiver's own copy of what is assigned, so that a message costs no lock.
+struct View {
+    assignments: Arc<Assignments>,
+    version: u64,
+    held: Vec<Option<Held>>,
+}
+
+/// A record in the client's buffer.
+pub struct Record<'a> {
+    message: BorrowedMessage<'a>,
+    topic: &'a Arc<str>,
+}
+
+impl Borrowed for Record<'_> {
+    /// A tombstone's missing payload is an empty one.
+    fn payload(&self) -> &[u8] {
+        self.message.payload().unwrap_or_default()
+    }
+
+    fn detach(self) -> Message {
+        let message = &self.message;
+        let offset = u64::try_from(message.offset()).unwrap_or_default();
+        let published = message.timestamp().to_millis();
+        Message {
+            id: MessageId::in_partition(self.topic.clone(), message.partition(), offset),
+            payload: Bytes::copy_from_slice(self.payload()),
+            key: message.key().map(Bytes::copy_from_slice),
+            headers: headers(message),
+            published: published.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            attempt: Attempt::Unknown,
+        }
+    }
+}
+
+/// The headers; a null value becomes an empty one.
+fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Bytes)> {
+    let Some(headers) = message.headers() else { return Vec::new() };
+    let owned = (0..headers.count()).map(|n| {
+        // The client library panics on a name that isn't UTF-8, which any publisher can send.
+        let header = std::panic::catch_unwind(|| {
+            let header = headers.get(n);
+            let value = header.value.map_or_else(Bytes::new, Bytes::copy_from_slice);
+            (header.key.to_owned(), value)
+        });
+        header.unwrap_or_else(|_| (UNREADABLE.to_owned(), Bytes::new()))
+    });
+    owned.collect()
+}
+
+/// Stands for a header whose name isn't text.
+const UNREADABLE: &str = "stoop-unreadable-header";
+
+impl View {
+    /// Takes note of a message received. `None` if its partition isn't ours any more.
+    #[inline]
+    fn admit(&mut self, partition: Partition, offset: i64) -> Option<(Key, Lease)> {
+        if self.version != self.assignments.version() {
+            self.renew();
+        }
+        let held = self.held.get(usize::try_from(partition).ok()?)?.as_ref()?;
+        match Span::after(held.end.load(Ordering::Relaxed), offset) {
+            Some(span) => {
+                held.end.store(span.end(), Ordering::Release);
+                Some((Key { partition, epoch: held.epoch, span }, held.lease.clone()))
+            }
+            None => self.begin_anew(partition, offset),
+        }
+    }
+
+    #[cold]
+    fn renew(&mut self) {
+        self.version = self.assignments.version();
+        self.held = self.assignments.held();
+    }
+
+    /// The log went back: its topic was made anew, or its end was cut off. Nothing that was received of the old one can
+    /// be settled in this one.
+    #[cold]
+    fn begin_anew(&mut self, partition: Partition, offset: i64) -> Option<(Key, Lease)> {
+        tracing::warn!(partition, offset, "the log went back; what was in flight comes again");
+        self.assignments.assign(&[partition]);
+        self.renew();
+        let held = self.held.get(usize::try_from(partition).ok()?)?.as_ref()?;
+        let span = Span::after(0, offset)?;
+        held.end.store(span.end(), Ordering::Release);
+        Some((Key { partition, epoch: held.epoch, span }, held.lease.clone()))
+    }
+}
+
+impl Receiver {
+    pub(super) fn new(
+        consumer: Arc<Consumer>,
+        topic: Arc<str>,
+        assignments: Arc<Assignments>,
+    ) -> Self {
+        let view = View { assignments, version: 0, held: Vec::new() };
+        Self { consumer: Some(consumer), topic, view }
+    }
+
+    fn open_partitions(&self) -> TopicPartitionList {
+        let open = self.view.assignments.open();
+        let mut list = TopicPartitionList::with_capacity(open.len());
+        for partition in open {
+            list.add_partition(&self.topic, partition);
+        }
+        list
+    }
+}
+
+impl Contract for Receiver {
+    type Message<'a> = Record<'a>;
+    type Key = Key;
+
+    async fn next(&mut self) -> Result<(Record<'_>, Key, Lease), Error> {
+        let Some(consumer) = &self.consumer else { return std::future::pending().await };
+        loop {
+            match consumer.recv().await {
+                Ok(message) => {
+                    let admitted = self.view.admit(message.partition(), message.offset());
+                    if let Some((key, lease)) = admitted {
+                        return Ok((Record { message, topic: &self.topic }, key, lease));
+                    }
+                }
+                Err(error) => consumer.context().survive(error)?,
+            }
+        }
+    }
+
+    fn demand(&mut self, demand: Demand) {
+        let Some(consumer) = &self.consumer else { return };
+        let pause = demand == Demand::Pause;
+        consumer.context().paused.store(pause, Ordering::Release);
+        let open = self.open_partitions();
+        let done = if pause { consumer.pause(&open) } else { consumer.resume(&open) };
+        if let Err(error) = done {
+            tracing::warn!(%error, ?demand, "telling Kafka's client so failed");
+        }
+    }
+}
+
+impl super::context::Context {
+    /// Waits out what the client gets over by itself.
+    fn survive(&self, error: KafkaError) -> Result<(), Error> {
+        if let KafkaError::MessageConsumptionFatal(_) = error {
+            return Err(Error::client("Kafka's client has given up", error));
+        }
+        match Outage::of(&error, &self.topic) {
+            Some(outage) => self.monitor.away(outage),
+            None => tracing::debug!(%error, "receiving failed; the client goes on"),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Receiver {
+    /// Leaving the group waits for the broker's answer: not on a thread that others need.
+    fn drop(&mut self) {
+        let Some(consumer) = self.consumer.take() else { return };
+        consumer.context().leaving.store(true, Ordering::Release);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || drop(consumer));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a subscription needs on the brokers: looks, says what is missing, and creates that. It never deletes, and never
+//! changes what somebody else has set.
+
+use std::{fmt, time::Duration};
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    client::DefaultClientContext,
+    error::{KafkaError, RDKafkaErrorCode},
+    types::RDKafkaRespErr,
+};
+
+use crate::contract::Error;
+
+use super::{config::Config, settings};
+
+type Admin = AdminClient<DefaultClientContext>;
+
+/// How long the brokers may take to answer.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The partitions of a topic made here: as many workers can share it.
+const PARTITIONS: i32 = 6;
+
+/// What is missing.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    config: Config,
+    changes: Vec<Change>,
+}
+
+/// One thing to be done on the brokers. Printing it says what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Create the topic of events.
+    CreateTopic(String),
+    /// Create the topic of dead letters.
+    CreateDeadLetters(String),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateTopic(name) => {
+                write!(f, "create the topic {name} with {PARTITIONS} partitions")
+            }
+            Self::CreateDeadLetters(name) => {
+                write!(f, "create the dead-letter topic {name} with 1 partition, kept for ever")
+            }
+        }
+    }
+}
+
+impl Change {
+    fn topic(&self) -> NewTopic<'_> {
+        // -1: as many replicas as the brokers think right.
+        let replicas = TopicReplication::Fixed(-1);
+        match self {
+            Self::CreateTopic(name) => NewTopic::new(name, PARTITIONS, replicas),
+            Self::CreateDeadLetters(name) => {
+                NewTopic::new(name, 1, replicas).set("retention.ms", "-1")
+            }
+        }
+    }
+}
+
+impl Plan {
+    /// Looks at the brokers.
+    ///
+    /// # Errors
+    /// They can't be asked, or a topic is set up in a way that would lose messages; the text says what to change.
+    pub async fn of(config: &Config) -> Result<Self, Error> {
+        let (admin, config) = (admin(config)?, config.clone());
+        blocking(move || {
+            let mut changes = Vec::new();
+            if !found(&admin, &config.topic)? {
+                changes.push(Change::CreateTopic(config.topic.clone()));
+            }
+            if let Some(name) = &config.dead_letters
+                && !found(&admin, name)?
+            {
+                changes.push(Change::CreateDeadLetters(name.clone()));
+            }
+            Ok(Self { config, changes })
+        })
+        .await
+    }
+
+    /// What is to be done, in order. Nothing if all is there.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Does it. What somebody else has done meanwhile counts as done.
+    ///
+    /// # Errors
+    /// The brokers refuse a change; those before it are done.
+    pub async fn apply(self) -> Result<(), Error> {
+        let admin = admin(&self.config)?;
+        blocking(move || self.changes.iter().try_for_each(|change| make(&admin, change))).await
+    }
+}
+
+fn admin(config: &Config) -> Result<Admin, Error> {
+    let made = settings::admin(config)?.create();
+    made.map_err(|e| Error::Configuration(format!("Kafka's client refuses its settings: {e}")))
+}
+
+/// The admin client blocks, or has futures that can't move between threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::client("asking Kafka was cut short", e))?
+}
+
+/// Whether a topic is there, and fit.
+fn found(admin: &Admin, name: &str) -> Result<bool, Error> {
+    let asking = |e| Error::client(format!("asking Kafka about the topic {name} failed"), e);
+    let metadata = admin.inner().fetch_metadata(Some(name), LIMIT).map_err(asking)?;
+    let error = metadata.topics().iter().find(|topic| topic.name() == name).and_then(|t| t.error());
+    match error {
+        None => check(admin, name).map(|()| true),
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(false),
+        Some(other) => Err(asking(KafkaError::MetadataFetch(RDKafkaErrorCode::from(other)))),
+    }
+}
+
+/// A compacted topic forgets all but the newest message of a key.
+fn check(admin: &Admin, name: &str) -> Result<(), Error> {
+    let (topic, options) = ([ResourceSpecifier::Topic(name)], options());
+    let described = tokio::runtime::Handle::current()
+        .block_on(admin.describe_configs(&topic, &options))
+        .map_err(|e| Error::client(format!("asking for the settings of {name} failed"), e))?;
+    let policy = described
+        .first()
+        .and_then(|resource| resource.as_ref().ok()?.get("cleanup.policy")?.value.clone());
+    if policy.is_some_and(|policy| policy.contains("compact")) {
+        return Err(Error::Configuration(format!(
+            "the topic {name} is compacted, which would lose messages that share a key: set its cleanup.policy to delete"
+        )));
+    }
+    Ok(())
+}
+
+fn make(admin: &Admin, change: &Change) -> Result<(), Error> {
+    let failed = |code| Error::client(format!("to {change} failed"), KafkaError::AdminOp(code));
+    let (topic, options) = ([change.topic()], options());
+    let created = tokio::runtime::Handle::current()
+        .block_on(admin.create_topics(&topic, &options))
+        .map_err(|e| Error::client(format!("to {change} failed"), e))?;
+    match created.into_iter().next() {
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) => Ok(()),
+        Some(Err((_, code))) => Err(failed(code)),
+        None => Err(failed(RDKafkaErrorCode::Unknown)),
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT))
+}

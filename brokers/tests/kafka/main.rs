@@ -1,0 +1,13 @@
+//! The Kafka broker against a real Kafka.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
+mod bench;
+mod conformance;
+mod dead_letters;
+mod flow;
+mod group;
+mod outages;
+mod records;
+mod setup;
+mod staff;

@@ -1,0 +1,99 @@
+//! A broker of one's own, killed, stopped in its tracks, or asking who we are.
+
+use std::time::Duration;
+
+use brokers::{
+    Secret, Settled,
+    conformance::{Record, Worker, until},
+    kafka::{Health, Mechanism, Sasl, Tls},
+};
+use testbed::kafka::Kafka;
+
+use crate::{
+    bench::Bench,
+    staff::{Log, Staff},
+};
+
+fn unreachable(health: &Health) -> bool {
+    matches!(health, Health::Unavailable(what) if what.contains("no Kafka broker"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_killed_with_work_in_flight_is_waited_for() {
+    let mut kafka = Kafka::start().await.unwrap();
+    let bench = Bench::on(kafka.bootstrap(), 2).await;
+    bench.publish_in_turn((0..10).map(|n| Record::new(format!("{n}"))).collect()).await;
+    let log = Log::default();
+    let staff = Staff::start(&bench.config, 20, Duration::from_secs(2), &log);
+    until("all to be in flight", async || staff.kept() == 10).await;
+    kafka.kill();
+    staff.is("it says so", unreachable).await;
+    log.has(10).await;
+    kafka.restart().await.unwrap();
+    staff.is("back", |health| *health == Health::Connected).await;
+    until("all to be committed", async || bench.uncommitted().await == 0).await;
+    bench.publish_in_turn(vec![Record::new("after")]).await;
+    log.has(11).await;
+    staff.stop().await;
+    assert_eq!(bench.uncommitted().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_at_the_start_is_waited_for() {
+    let mut kafka = Kafka::start().await.unwrap();
+    let bench = Bench::on(kafka.bootstrap(), 1).await;
+    bench.publish_in_turn(vec![Record::new("a")]).await;
+    kafka.kill();
+    let log = Log::default();
+    let staff = Staff::start(&bench.config, 10, Duration::ZERO, &log);
+    staff.is("it says so", unreachable).await;
+    kafka.restart().await.unwrap();
+    log.has(1).await;
+    staff.stop().await;
+    assert_eq!(bench.uncommitted().await, 0);
+}
+
+/// The group gives our partitions away when it doesn't hear of us; so we have to notice by ourselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_are_lost_when_the_group_is_not_heard_of_for_a_session() {
+    let kafka = Kafka::start().await.unwrap();
+    let bench = Bench::on(kafka.bootstrap(), 1).await;
+    bench.publish_in_turn(vec![Record::new("a")]).await;
+    let mut worker = Worker::start(&bench).await;
+    let delivery = worker.next().await;
+    kafka.pause().unwrap();
+    delivery.lease().lost().cancelled().await;
+    assert_eq!(delivery.ack().await, Settled::Fenced);
+    kafka.resume().unwrap();
+    let again = worker.next().await;
+    assert_eq!(again.message().payload, "a");
+    again.ack().await;
+    until("it to be committed", async || bench.uncommitted().await == 0).await;
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_and_scram_are_spoken_and_a_wrong_password_is_named() {
+    let kafka = Kafka::start().await.unwrap();
+    let bench = Bench::on(kafka.bootstrap(), 1).await;
+    bench.publish_in_turn(vec![Record::new("a")]).await;
+    let secure = kafka.secure();
+    let mut config = bench.config.clone();
+    config.brokers = vec![secure.bootstrap.clone()];
+    config.tls = Some(Tls { ca: Some(secure.ca.clone()), ..Tls::default() });
+    for (mechanism, password, works) in [
+        (Mechanism::ScramSha512, "wrong", false),
+        (Mechanism::ScramSha512, secure.password, true),
+        (Mechanism::Plain, secure.password, true),
+    ] {
+        let (username, password) = (secure.username.to_owned(), Secret::literal(password));
+        config.sasl = Some(Sasl { mechanism, username, password });
+        let staff = Staff::start(&config, 10, Duration::ZERO, &Log::default());
+        let named =
+            |h: &Health| matches!(h, Health::Unavailable(what) if what.contains("credentials"));
+        match works {
+            true => staff.is("connected", |health| *health == Health::Connected).await,
+            false => staff.is("told", named).await,
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The acting half, seen from outside: what goes over the wire, and what becomes of a response.
+//!
+//! The API server is a function here, so that every fault can be had and every byte be read. What only a real
+//! one can show is in `servers`.
+
+mod calls;
+mod delete;
+mod engine;
+mod fixtures;
+mod guards;
+mod notify;
+mod outside;
+mod promises;
+mod receiver;
+#[cfg(feature = "servers")]
+mod servers;
+mod verify;
+mod wire;

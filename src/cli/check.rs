@@ -1,0 +1,78 @@
+//! `stoop check`: configuration, playbooks and, with `--cluster`, permissions.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use playbooks::act::{Api, Permission, Registry};
+
+use super::{ConfigArgs, Ended};
+use crate::{config::Config, worker::{assemble, rules::Rules}};
+
+/// Check configuration and playbooks, and with --cluster the permissions.
+///
+/// Exits with 0 if all is well, 1 if a permission is missing, 2 if something can't be read.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stoop check                             what a worker would run with
+  stoop check -c prod.yaml --cluster      and whether the API server would let it")]
+pub struct Check {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Ask the API server whether we may do what the playbooks say; nothing is changed
+    #[arg(long)]
+    cluster: bool,
+}
+
+impl Check {
+    pub(super) async fn run(self) -> Ended {
+        let config = self.config.load()?;
+        let resources = assemble::resources(&config)?;
+        let rules = assemble::rules(&config, &Registry::standard(), &resources)?;
+        let guardrails = assemble::guardrails(&config)?;
+        show(&config, &rules);
+        if !self.cluster {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut needed = rules.permissions();
+        needed.extend(guardrails.permissions());
+        needed.sort();
+        needed.dedup();
+        let api = Api::connect(None, config.limits.action_timeout.0).await?;
+        let missing = ask(&api, &needed).await?;
+        if missing == 0 {
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!("\n{missing} of {} permissions are missing: add them to the worker's ClusterRole", needed.len());
+        Ok(ExitCode::from(1))
+    }
+}
+
+fn show(config: &Config, rules: &Rules) {
+    println!("subscriptions");
+    for (name, subscription) in config.streams() {
+        let broker = subscription.broker().map_or("?", |broker| broker.as_str());
+        println!("  {name}: {broker}, {} at once", subscription.concurrency);
+    }
+    println!("playbooks");
+    if rules.plans().is_empty() {
+        println!("  none: every event would be acknowledged and nothing done");
+    }
+    for plan in rules.plans() {
+        let playbook = &plan.playbook;
+        println!("  {} ({}): {}", playbook.name, playbook.mode.as_str(), plan.describe().join(", then "));
+    }
+}
+
+/// Prints an answer for each permission, and counts the ones that are missing.
+async fn ask(api: &Api, needed: &[Permission]) -> Result<usize, super::Refused> {
+    println!("permissions");
+    let mut missing = 0;
+    for permission in needed {
+        let allowed = api.can_i(permission).await?;
+        missing += usize::from(!allowed);
+        println!("  {} {permission}", if allowed { "yes" } else { "NO " });
+    }
+    Ok(missing)
+}

@@ -1,0 +1,135 @@
+//! `stoop run`: a worker, until it is told to leave.
+
+use std::{process::ExitCode, sync::Arc};
+
+use brokers::Pool;
+use clap::{Args, ValueEnum};
+use futures::future::try_join_all;
+use playbooks::{act::Registry, decide};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{ConfigArgs, Ended};
+use crate::{
+    config::Config,
+    health::{self, Health},
+    worker::{Worker, assemble, audit::Audit, readiness::Readiness, subscription::Runner},
+};
+
+/// Run a worker.
+///
+/// Audit lines, one JSON object for each finished response, go to standard output; logs go to standard error.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stoop run                     configuration in ./stoop.yaml; without any, a journal on 127.0.0.1:2805
+  stoop run -c prod.yaml --mode observe
+                                nothing is changed, whatever the playbooks say
+  STOOP_LIMITS__DRAIN=5s stoop run
+                                every key can be overridden; STOOP_LOG=debug says more
+
+On SIGTERM or ctrl-c it takes no more events, finishes what it holds within limits.drain, and exits
+with 0. A second signal ends it at once: what it held is delivered again.")]
+pub struct Run {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// No playbook goes further than this
+    #[arg(long, value_enum, default_value_t = Mode::Enforce)]
+    mode: Mode,
+}
+
+/// How far playbooks may go.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "camelCase")]
+enum Mode {
+    /// Verify and judge; change nothing, and say what would be done
+    Observe,
+    /// Send every change as the API server's dry run
+    DryRun,
+    /// Do what the playbooks say
+    Enforce,
+}
+
+impl From<Mode> for decide::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Observe => Self::Observe,
+            Mode::DryRun => Self::DryRun,
+            Mode::Enforce => Self::Enforce,
+        }
+    }
+}
+
+impl Run {
+    pub(super) async fn run(self) -> Ended {
+        let config = self.config.load()?;
+        let mode = self.mode.into();
+        let cluster = assemble::cluster(&config).await;
+        let worker = assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
+        let stop = CancellationToken::new();
+        watch_signals(stop.clone())?;
+        serve(&config, worker, stop).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Runs every subscription and the health port until `stop`.
+async fn serve(
+    config: &Config,
+    worker: Arc<Worker>,
+    stop: CancellationToken,
+) -> Result<(), super::Refused> {
+    let readiness = Arc::new(Readiness::default());
+    let told = Health {
+        metrics: worker.metrics.clone(),
+        outages: worker.outages.clone(),
+        readiness: readiness.clone(),
+    };
+    // The probes go on answering while the worker drains.
+    let closed = CancellationToken::new();
+    let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
+    let streams = config.streams();
+    tracing::info!(
+        worker = %worker.name, playbooks = worker.rules.plans().len(), health = %address,
+        subscriptions = streams.keys().map(String::as_str).collect::<Vec<_>>().join(","), "started"
+    );
+    if worker.rules.plans().is_empty() {
+        tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
+    }
+    let runner = Runner {
+        worker,
+        pool: Pool::new(config.limits.concurrency, config.limits.memory.as_usize()),
+        readiness,
+        stop: stop.clone(),
+        drain: config.limits.drain.0,
+    };
+    let ended = try_join_all(streams.iter().map(|(name, subscription)| runner.run(name, subscription)));
+    let ended = ended.await.map(drop);
+    closed.cancel();
+    // It failed only if it said so itself.
+    let _ = probes.await;
+    tracing::info!("left");
+    Ok(ended?)
+}
+
+/// The first signal asks, the second insists.
+fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        for insisting in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if insisting {
+                tracing::warn!("leaving at once; what is held will be delivered again");
+                std::process::exit(130);
+            }
+            tracing::info!("draining; signal again to leave at once");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}

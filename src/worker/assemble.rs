@@ -1,0 +1,161 @@
+//! From a configuration to the parts of a worker. What contradicts itself is refused here, before anything starts.
+
+use std::sync::Arc;
+
+use brokers::Pool;
+use playbooks::{
+    act::{
+        Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine, EngineParts,
+        GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnPod, Registry, Resources,
+    },
+    decide::{Mode, PlaybookErrors},
+};
+
+use super::{
+    Worker, audit::Audit, bursts::Bursts, lanes::Lanes, outage::Outages, rules::Rules,
+};
+use crate::{config::Config, metrics::Metrics};
+
+/// How many events may wait for a response of their burst, for each that may run.
+const MEMBERS_PER_SLOT: usize = 64;
+
+/// Why a worker can't be put together. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Faults in playbooks, each with its place and the fix.
+    #[error("{0}")]
+    Playbooks(#[from] PlaybookErrors),
+    /// Faults in what the playbooks are configured with.
+    #[error("{key}: {error}{help}", help = fix(.error))]
+    Setting {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What is wrong with it.
+        error: ConfigError,
+    },
+    /// Playbooks have targets, and there is no cluster.
+    #[error("playbook {playbook} acts on pods, and no cluster can be reached with what is set")]
+    Cluster {
+        /// The first of those playbooks.
+        playbook: String,
+        /// What was tried.
+        #[source]
+        source: ConnectError,
+    },
+    /// A metric is defined twice.
+    #[error("the metrics can't be set up")]
+    Metrics(#[from] prometheus::Error),
+}
+
+fn fix(error: &ConfigError) -> String {
+    match error.help.as_str() {
+        "" => String::new(),
+        help => format!("\n  fix: {help}"),
+    }
+}
+
+/// What playbooks are bound with: the actions there are, and the configured notifiers.
+///
+/// # Errors
+/// A notifier's setting can't be used.
+pub fn resources(config: &Config) -> Result<Resources, Error> {
+    let notifiers = Notifiers::new(
+        &config.notifiers,
+        &config.default_notifiers,
+        config.limits.action_timeout.0,
+    );
+    let notifiers = notifiers.map_err(|error| Error::Setting { key: "notifiers", error })?;
+    Ok(Resources { notifiers: Arc::new(notifiers) })
+}
+
+/// The playbooks that the configuration names, with their actions.
+///
+/// # Errors
+/// As [`resources`], and faults in playbooks.
+pub fn rules(config: &Config, registry: &Registry, resources: &Resources) -> Result<Rules, Error> {
+    Ok(Rules::read(&config.playbooks, registry, resources)?)
+}
+
+/// What the configuration says to the guardrails.
+pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
+    let kill_switch = KillSwitchOptions {
+        file: config.kill_switch.file.clone(),
+        config_map: config
+            .kill_switch
+            .config_map
+            .clone()
+            .map(|name| (config.namespace.clone(), name)),
+    };
+    let options = GuardrailOptions {
+        protected_namespaces: config.protect.namespaces.clone(),
+        own_namespace: Some(config.namespace.clone()),
+        own_pod: OwnPod::detect(),
+        kill_switch,
+        breaker: BreakerLimits::default(),
+    };
+    Guardrails::new(options).map_err(|error| Error::Setting { key: "protect", error })
+}
+
+/// Connects to the cluster as kubectl would.
+pub async fn cluster(config: &Config) -> Result<Api, ConnectError> {
+    Api::connect(None, config.limits.action_timeout.0).await
+}
+
+/// The worker that the configuration describes, with the actions of `registry`. Without a cluster it can run playbooks
+/// that only tell.
+///
+/// # Errors
+/// What can't work is refused, with the fix.
+pub fn worker(
+    config: &Config,
+    registry: &Registry,
+    cluster: Result<Api, ConnectError>,
+    mode_cap: Mode,
+    audit: Audit,
+) -> Result<Arc<Worker>, Error> {
+    let resources = resources(config)?;
+    let rules = rules(config, registry, &resources)?;
+    let needs_cluster = rules.plans().iter().find(|plan| plan.needs_target());
+    let api = match (cluster, needs_cluster) {
+        (Ok(api), _) => Some(api),
+        (Err(_), None) => None,
+        (Err(source), Some(plan)) => {
+            return Err(Error::Cluster { playbook: plan.playbook.name.clone(), source });
+        }
+    };
+    let engine = Engine::new(EngineParts {
+        api,
+        cluster: ClusterPolicy {
+            name: config.cluster.name.clone().map(ClusterId::new),
+            require: config.cluster.require,
+        },
+        guardrails: guardrails(config)?,
+        notifiers: resources.notifiers,
+        mode_cap,
+        action_timeout: config.limits.action_timeout.0,
+    });
+    Ok(Arc::new(Worker {
+        name: name(),
+        cluster: config.cluster.clone(),
+        rules,
+        engine,
+        outages: Outages::new(),
+        audit,
+        metrics: Metrics::new()?,
+        members: Pool::new(
+            config.limits.concurrency * MEMBERS_PER_SLOT,
+            config.limits.memory.as_usize(),
+        ),
+        lanes: Lanes::new(),
+        bursts: Bursts::new(),
+    }))
+}
+
+/// The pod's name in a cluster, elsewhere the host's and the process's.
+fn name() -> Arc<str> {
+    let host = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
+    match host {
+        Ok(name) => name.into(),
+        Err(_) => format!("stoop-{}", std::process::id()).into(),
+    }
+}

@@ -1,0 +1,165 @@
+//! One subscription while the worker lives: opened, pumped, and opened anew when its broker gives up.
+
+use std::{sync::Arc, time::Duration};
+
+use brokers::{
+    Error, Ledger, Pool, Receiver, journal, kafka,
+    pump::{self, Intake, Passed},
+};
+use jiff::Timestamp;
+use playbooks::decide::Event;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Worker, readiness::Readiness, settle::Stream};
+use crate::{
+    config::{Broker, Subscription},
+    metrics::Lag,
+};
+
+/// How long a subscription that failed rests before it is opened anew.
+const REST: Duration = Duration::from_secs(5);
+
+/// What runs a worker's subscriptions.
+pub struct Runner {
+    /// The worker.
+    pub worker: Arc<Worker>,
+    /// Bounds what all subscriptions hold together.
+    pub pool: Pool,
+    /// Where each says what it waits for.
+    pub readiness: Arc<Readiness>,
+    /// Fires when all shall drain and end.
+    pub stop: CancellationToken,
+    /// How long the drain may take.
+    pub drain: Duration,
+}
+
+impl Runner {
+    /// Runs a subscription until the worker stops. Broken ones are opened anew; the others don't notice.
+    ///
+    /// # Errors
+    /// The configuration can't work.
+    pub async fn run(&self, name: &str, subscription: &Subscription) -> Result<(), Error> {
+        let broker = subscription.broker().map_err(|why| Error::Configuration(why.to_owned()))?;
+        self.readiness.waits(name, "starting");
+        loop {
+            let ended = match broker {
+                Broker::Kafka(config) => self.kafka(name, subscription.concurrency, config).await,
+                Broker::Journal(config) => {
+                    self.journal(name, subscription.concurrency, config).await
+                }
+            };
+            match ended {
+                Err(error) if !error.is_configuration() && !self.stop.is_cancelled() => {
+                    let why = with_sources(&error);
+                    tracing::error!(subscription = name, why, "the subscription broke; it is opened anew");
+                    self.readiness.waits(name, why);
+                }
+                ended => return ended,
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(REST) => {}
+            }
+        }
+    }
+
+    async fn kafka(&self, name: &str, slots: usize, config: &kafka::Config) -> Result<(), Error> {
+        let (receiver, ledger) = kafka::connect(config, kafka::Timing::default())?;
+        let pool = self.pool.narrow(slots);
+        let passed = Arc::new(Passed::default());
+        let watched = ledger.clone();
+        self.worker.metrics.watch(name, passed.clone(), pool.clone(), Box::new(move || {
+            Some(Lag { messages: watched.lag().committed, oldest_seconds: None })
+        }));
+        let mut health = ledger.health();
+        let watching = async {
+            loop {
+                match &*health.borrow_and_update() {
+                    kafka::Health::Connecting => self.readiness.waits(name, "connecting to Kafka"),
+                    kafka::Health::Connected => self.readiness.up(name),
+                    kafka::Health::Unavailable(what) => self.readiness.waits(name, what.clone()),
+                }
+                if health.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        };
+        tokio::select! {
+            ended = self.pump(name, receiver, ledger, pool, passed) => ended,
+            ended = watching => ended,
+        }
+    }
+
+    async fn journal(&self, name: &str, slots: usize, config: &journal::Config) -> Result<(), Error> {
+        let is_event = |body: &[u8]| Event::decode(body).map(drop).map_err(|error| error.to_string());
+        let journal = journal::Journal::open(config, is_event).await?;
+        let pool = self.pool.narrow(slots);
+        let passed = Arc::new(Passed::default());
+        let monitor = journal.monitor.clone();
+        self.worker.metrics.watch(name, passed.clone(), pool.clone(), Box::new(move || {
+            let depth = monitor.depth();
+            let age = depth.oldest.map(|oldest| Timestamp::now().duration_since(oldest).as_secs_f64());
+            Some(Lag { messages: depth.unsettled.messages, oldest_seconds: Some(age.unwrap_or(0.0)) })
+        }));
+        let address = journal.intake.local_addr();
+        let intake = tokio::spawn(journal.intake.serve(self.stop.clone()));
+        tracing::info!(subscription = name, %address, path = %config.path.display(), "the intake takes events");
+        self.readiness.up(name);
+        let ended = self.pump(name, journal.receiver, journal.ledger, pool, passed).await;
+        // The pump has closed the journal: what is still asked is answered with an error, and the intake ends.
+        intake.abort();
+        ended
+    }
+
+    async fn pump<R, L>(
+        &self,
+        name: &str,
+        receiver: R,
+        ledger: Arc<L>,
+        pool: Pool,
+        passed: Arc<Passed>,
+    ) -> Result<(), Error>
+    where
+        R: Receiver,
+        L: Ledger<R::Key>,
+    {
+        if !ledger.capabilities().dead_letters {
+            return Err(Error::Configuration(format!(
+                "subscription {name} has no place for dead letters, so an event that fails would block it for ever: set deadLetters"
+            )));
+        }
+        let stream = Stream::new(name, &self.worker.metrics);
+        let tasks = TaskTracker::new();
+        let intake = Intake {
+            pool,
+            hold: self.worker.outages.hold(),
+            passed,
+            stop: self.stop.clone(),
+            drain: self.drain,
+        };
+        let worker = self.worker.clone();
+        let wants = |payload: &[u8]| self.worker.rules.matcher.wants(payload);
+        let left = CancellationToken::new();
+        let handle = |delivery| {
+            let handling = worker.clone().handle(stream.clone(), delivery);
+            tasks.spawn(left.clone().run_until_cancelled_owned(handling));
+        };
+        let ended = pump::run(receiver, ledger, intake, wants, handle).await;
+        // What still runs is past the drain's end: it is dropped, and comes again.
+        left.cancel();
+        tasks.close();
+        tasks.wait().await;
+        ended
+    }
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
