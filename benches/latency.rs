@@ -4,6 +4,7 @@
 //! The API server here is a socket that notes when bytes come and answers at once, so that only the worker's time is seen.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that can't go on should stop")]
+#![allow(unreachable_pub, reason = "nothing is reached from outside a benchmark")]
 
 use std::{
     sync::{Arc, Mutex},
