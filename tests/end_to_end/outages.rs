@@ -97,3 +97,22 @@ async fn a_sink_that_is_away_holds_intake_and_repeats_no_containment() {
     assert_eq!(audit[0]["steps"][0]["outcome"], "applied", "{audit:?}");
     assert_eq!(audit[0]["steps"][1]["outcome"], "applied", "{audit:?}");
 }
+
+#[tokio::test]
+async fn an_event_whose_dead_letters_are_away_is_not_acknowledged() {
+    let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
+    let topic = Topic::new(kafka.bootstrap(), "dead-away");
+    let unburied = topic.subscription().replace(".dead", ".elsewhere");
+    let first = Desk::new(cluster.kubeconfig(), &topic.subscription(), &[DELETE]);
+    first.must(&["setup"]).await;
+    let desk = Desk::new(cluster.kubeconfig(), &unburied, &[DELETE]);
+    let worker = desk.run().await;
+
+    topic.publish(b"not an event").await;
+    unready(&worker, "dead letters").await;
+    assert_eq!(topic.progress().await, (1, 0));
+    desk.must(&["setup"]).await;
+
+    worker.ready().await;
+    topic.all_committed(&worker).await;
+}
