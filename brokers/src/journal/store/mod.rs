@@ -29,7 +29,7 @@ use crate::{contract::Error, dead_letter::DeadLetter};
 const CACHE: usize = 16 << 20;
 
 /// A file below this is not worth the compaction.
-const COMPACT_FROM: u64 = 64 << 20;
+const COMPACT_FROM: u64 = 32 << 20;
 
 /// What the file holds.
 #[derive(Clone, Copy, Debug, Default)]
