@@ -17,14 +17,19 @@ use crate::{config, demo, telemetry::LogFormat};
 
 /// The response fleet for Falco: acknowledges an event only after its playbook has succeeded.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100, after_help = "\
+#[command(
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
 Examples:
   stoop demo                            the whole way of an event, with no broker and no cluster
   stoop check -c stoop.yaml --cluster   configuration, playbooks and permissions, before running
   stoop run -c stoop.yaml --mode observe
                                         a worker that only says what it would do
   stoop event --rule 'Terminal shell in container' --pod shop/web-7d4b9 --to falco
-                                        what Falco would say about that pod now")]
+                                        what Falco would say about that pod now"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

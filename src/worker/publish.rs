@@ -25,7 +25,10 @@ async fn post(config: &journal::Config, payload: &[u8]) -> Result<(), Error> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{}/", config.listen);
     let failed = |error: reqwest::Error| {
-        Error::client(format!("the intake at {url} did not take the event; is `stoop run` up?"), error)
+        Error::client(
+            format!("the intake at {url} did not take the event; is `stoop run` up?"),
+            error,
+        )
     };
     let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(failed)?;
     let mut request = client.post(&url).body(payload.to_vec());

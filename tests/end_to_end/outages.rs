@@ -77,8 +77,13 @@ async fn a_sink_that_is_away_holds_intake_and_repeats_no_containment() {
     let sink = Sink::start().await;
     sink.turn_away();
     let topic = Topic::new(kafka.bootstrap(), "sink-away");
-    let playbook = DELETE.replace("ReplicaSet, Standalone]}", "ReplicaSet]}\n    - notify: {to: [hook]}");
-    let config = format!("{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n", topic.subscription(), sink.url());
+    let playbook =
+        DELETE.replace("ReplicaSet, Standalone]}", "ReplicaSet]}\n    - notify: {to: [hook]}");
+    let config = format!(
+        "{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n",
+        topic.subscription(),
+        sink.url()
+    );
     let desk = Desk::new(cluster.kubeconfig(), &config, &[&playbook]);
     desk.must(&["setup"]).await;
     let worker = desk.run().await;
