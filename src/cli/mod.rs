@@ -13,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::{config, demo, telemetry::LogFormat};
+use crate::{config, demo, error::with_sources, telemetry::LogFormat};
 
 /// The response fleet for Falco: acknowledges an event only after its playbook has succeeded.
 #[derive(Debug, Parser)]
@@ -87,14 +87,7 @@ pub struct Refused(pub String);
 
 impl<E: std::error::Error> From<E> for Refused {
     fn from(error: E) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self(text)
+        Self(with_sources(&error))
     }
 }
 

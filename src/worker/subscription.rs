@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Worker, readiness::Readiness, settle::Stream};
 use crate::{
     config::{Broker, Subscription},
+    error::with_sources,
     metrics::Gauges,
 };
 
@@ -175,15 +176,4 @@ impl Runner {
         tasks.wait().await;
         ended
     }
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
