@@ -1,10 +1,14 @@
 //! The demo as a user sees it: the program, its output, its exit code.
 
-use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::{
+    process::{Output, Stdio},
+    time::Duration,
+};
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

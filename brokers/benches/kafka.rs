@@ -121,7 +121,6 @@ fn raw(config: &Config) -> Arc<StreamConsumer> {
         ("fetch.queue.backoff.ms", "10"),
         ("queued.max.messages.kbytes", "16384"),
         ("fetch.max.bytes", "8388608"),
-        ("statistics.interval.ms", "5000"),
     ] {
         client.set(key, value);
     }

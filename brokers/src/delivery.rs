@@ -189,8 +189,7 @@ where
         let Again { key, message, lease, permit, handed, .. } = again;
         let out = self.in_flight.enter();
         let handed = handed.saturating_add(1);
-        let entry =
-            Entry { key, message, lease, permit: Some(permit), handed, desk: self.clone(), out };
+        let entry = Entry { key, message, lease, permit, handed, desk: self.clone(), out };
         Delivery { held: Some(Box::new(entry)) }
     }
 }
@@ -199,7 +198,7 @@ struct Entry<K, L> {
     key: K,
     message: Message,
     lease: Lease,
-    permit: Option<Permit>,
+    permit: Permit,
     handed: u32,
     desk: Arc<Desk<K, L>>,
     out: Out,
@@ -224,7 +223,7 @@ where
     }
 
     fn replace_permit(&mut self, permit: Permit) {
-        self.permit = Some(permit);
+        self.permit = permit;
     }
 
     async fn ack(&mut self) -> Settled {
@@ -237,15 +236,10 @@ where
 
     fn retry(self: Box<Self>, after: Duration) {
         let Self { key, message, lease, permit, handed, desk, out } = *self;
-        let handed_back = match permit {
-            Some(permit) if !lease.is_closing() => desk
-                .again
-                .send(Again { after, key, message, lease, permit, handed })
-                .map_err(|e| e.0.key),
-            _ => Err(key),
-        };
-        if let Err(key) = handed_back {
-            desk.ledger.release(key);
+        let again = Again { after, key, message, lease, permit, handed };
+        // The pump is gone, or drains: nothing starts any more.
+        if let Err(refused) = desk.again.send(again) {
+            desk.ledger.release(refused.0.key);
         }
         drop(out);
     }

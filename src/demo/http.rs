@@ -1,9 +1,13 @@
 //! The little HTTP that the demo speaks as a client: events to the intake, a look at the metrics.
 
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 
 /// More than any answer here has.
 const ANSWER_LIMIT: usize = 1 << 20;

@@ -12,8 +12,7 @@ mod stage;
 mod story;
 mod worker;
 
-use std::pin::pin;
-use std::process::ExitCode;
+use std::{pin::pin, process::ExitCode};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};

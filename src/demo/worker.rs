@@ -1,14 +1,13 @@
 //! The worker of the demo: `stoop run` as a process of its own, so that it can really be killed.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Stdio;
+use std::{collections::VecDeque, net::SocketAddr, path::Path, process::Stdio};
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+};
 
 use super::http::Http;
 
@@ -18,9 +17,14 @@ pub(super) const INTAKE: &str = "intake";
 /// How many lines of its log are kept, to be shown if something goes wrong.
 const LOG_LINES: usize = 20;
 
-/// What could lead requests on loopback astray, or the worker away from its configuration.
+/// What could lead the worker's requests away from loopback.
 const PROXIES: [&str; 6] =
     ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
+/// Becomes the worker, after leaving a child behind that ends their process group once standard input closes. The
+/// kernel closes it when the demo ends, however it ends.
+const LEASH: &str =
+    r#"exec 3<&0 </dev/null; { read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & exec "$@" 3<&-"#;
 
 /// A running worker; dropping it kills it.
 pub(super) struct Worker {
@@ -56,7 +60,8 @@ impl Worker {
     /// Starts `stoop run` with this configuration, and waits until it takes events.
     pub(super) async fn start(config: &Path, kubeconfig: &Path) -> Result<Worker, Error> {
         let program = std::env::current_exe().map_err(Error::Start)?;
-        let mut command = Command::new(program);
+        let mut command = Command::new("sh");
+        command.args(["-c", LEASH, "leash"]).arg(program);
         command.args(["--log-format", "json", "run", "--config"]).arg(config);
         let overrides = std::env::vars_os().map(|(name, _)| name);
         for name in overrides.filter(|name| name.to_string_lossy().starts_with("STOOP_")) {
@@ -67,7 +72,10 @@ impl Worker {
         }
         command
             .env("KUBECONFIG", kubeconfig)
-            .stdin(Stdio::null())
+            // Stays open as long as `child` is there: the leash.
+            .stdin(Stdio::piped())
+            // A group of its own: ctrl-c in a terminal reaches the demo alone.
+            .process_group(0)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);

@@ -1,9 +1,10 @@
 //! Who may do what, and what there is at all.
 
-use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
-use k8s_openapi::api::core::v1::Pod;
-use kube::Client;
-use kube::api::{Api, PostParams};
+use k8s_openapi::api::{authorization::v1::SelfSubjectAccessReview, core::v1::Pod};
+use kube::{
+    Client,
+    api::{Api, PostParams},
+};
 use serde_json::json;
 
 use crate::bench::{Bench, assert_refusal, object, refusal};

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, PostParams, Preconditions};
-use kube::core::Status;
-use kube::{Client, Config, Resource};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod};
+use kube::{
+    Client, Config, Resource,
+    api::{Api, DeleteParams, PostParams, Preconditions},
+    core::Status,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use stoop::demo::kubernetes::Server;

@@ -1,10 +1,13 @@
 //! What controllers do that a client sees: pods run, and what should be there comes back.
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::Resource;
-use kube::api::DeleteParams;
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, ReplicaSet, StatefulSet},
+        core::v1::Pod,
+    },
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
+use kube::{Resource, api::DeleteParams};
 
 use crate::bench::{Bench, eventually, labelled, name, only_uid, uid, workload};
 

@@ -56,8 +56,10 @@ struct Live {
     held: Held,
     tracker: Tracker,
     closing: bool,
-    /// The end of the partition's log, as far as the client knows it.
-    log_end: Option<i64>,
+    /// What the group had committed before this assignment, once it is known.
+    base: Option<i64>,
+    /// Where the partition's log begins and ends, once it is known.
+    log: Option<(i64, i64)>,
 }
 
 /// How far a partition can be committed.
@@ -89,7 +91,8 @@ impl Table {
         if self.live.len() <= slot {
             self.live.resize_with(slot + 1, || None);
         }
-        let live = Live { held, tracker: Tracker::default(), closing: false, log_end: None };
+        let live =
+            Live { held, tracker: Tracker::default(), closing: false, base: None, log: None };
         self.live.get_mut(slot)?.replace(live)
     }
 
@@ -217,26 +220,40 @@ impl Assignments {
         }
     }
 
-    /// Where a partition's log ends.
-    pub(super) fn set_log_end(&self, partition: Partition, offset: i64) {
+    /// The partitions of which it is not known what the group had committed.
+    pub(super) fn without_base(&self) -> Vec<Partition> {
+        self.table().each().filter(|(_, live)| live.base.is_none()).map(|(n, _)| n).collect()
+    }
+
+    /// What the group had committed of a partition.
+    pub(super) fn set_base(&self, partition: Partition, offset: i64) {
         if let Some((_, live)) = self.table().each().find(|(n, _)| *n == partition) {
-            live.log_end = Some(offset);
+            live.base = Some(offset);
         }
     }
 
-    /// How far each partition has come whose log's end is known, and of which something was received.
+    /// Where a partition's log begins and ends.
+    pub(super) fn set_log(&self, partition: Partition, start: i64, end: i64) {
+        if let Some((_, live)) = self.table().each().find(|(n, _)| *n == partition) {
+            live.log = Some((start, end));
+        }
+    }
+
+    /// How far each partition has come of which that is known.
     pub(super) fn marks(&self) -> Vec<Marks> {
-        let mut table = self.table();
-        let marks = table.each().filter_map(|(_, live)| {
-            let received = live.held.end.load(Ordering::Acquire);
-            let (log_end, completed) = (live.log_end?, live.tracker.low());
-            Some(Marks { log_end, received, completed })
-        });
-        marks.collect()
+        self.table().each().filter_map(|(_, live)| live.marks()).collect()
     }
 }
 
 impl Live {
+    fn marks(&self) -> Option<Marks> {
+        let (start, log_end) = self.log?;
+        let begun = self.base?.max(start);
+        let received = self.held.end.load(Ordering::Acquire).max(begun);
+        let completed = self.tracker.low().max(begun);
+        Some(Marks { log_end, received, completed })
+    }
+
     fn committable(&self, partition: Partition) -> Option<Committable> {
         let offset = self.tracker.committable()?;
         Some(Committable { partition, epoch: self.held.epoch, offset })
@@ -324,6 +341,19 @@ mod tests {
         assert_eq!(assignments.committable(), []);
         assignments.uncommitted(0);
         assert_eq!(offsets(&assignments.committable()), [(0, 1)]);
+    }
+
+    #[test]
+    fn a_partition_of_which_nothing_was_received_is_as_far_behind_as_its_group() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0]);
+        assignments.set_log(0, 10, 100);
+        assert_eq!(assignments.marks(), [], "where the group stands is not known");
+        assignments.set_base(0, 40);
+        let behind = Marks { log_end: 100, received: 40, completed: 40 };
+        assert_eq!(assignments.marks(), [behind]);
+        receive(&assignments, 0, 59);
+        assert_eq!(assignments.marks(), [Marks { received: 60, ..behind }]);
     }
 
     #[test]

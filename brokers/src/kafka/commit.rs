@@ -23,6 +23,9 @@ use super::{
 /// How often what was completed is made durable.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How long the last commit rests between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
+
 pub(super) struct Committer {
     topic: Arc<str>,
     assignments: Arc<Assignments>,
@@ -45,8 +48,11 @@ impl Committer {
     pub(super) async fn run(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while self.consumer.strong_count() > 0 {
+        loop {
             ticks.tick().await;
+            if self.consumer.strong_count() == 0 {
+                return;
+            }
             if let Err(error) = self.commit().await {
                 tracing::warn!(%error, "committing failed; it is tried again");
             }
@@ -60,6 +66,14 @@ impl Committer {
         self.send(&offsets).await?;
         self.assignments.committed(&offsets);
         Ok(())
+    }
+
+    /// Commits what is complete, trying again until it is done: a group in the middle of a rebalance refuses for a moment.
+    pub(super) async fn commit_at_last(&self) {
+        while let Err(error) = self.commit().await {
+            tracing::debug!(%error, "the last commit failed; it is tried again");
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Gives partitions back: nothing of them is settled from here on, and what was is committed first.

@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use super::{
     assignments::{Assignments, Partition},
     health::{Monitor, Outage},
-    statistics::Statistics,
 };
 
 /// The consumer as the rest of the module knows it.
@@ -117,20 +116,6 @@ impl ClientContext for Context {
         tracing::debug!(%error, reason, "librdkafka");
         if let Some(outage) = Outage::of(&error, &self.topic) {
             self.monitor.away(outage);
-        }
-    }
-
-    fn stats_raw(&self, json: &[u8]) {
-        match serde_json::from_slice::<Statistics<'_>>(json) {
-            Ok(statistics) => {
-                if statistics.any_broker_up() {
-                    self.monitor.reached();
-                }
-                for (partition, end) in statistics.log_ends(&self.topic) {
-                    self.assignments.set_log_end(partition, end);
-                }
-            }
-            Err(error) => tracing::debug!(%error, "librdkafka's statistics can't be read"),
         }
     }
 }

@@ -20,6 +20,8 @@ const LEAST_PIECE: usize = 4 * 1024;
 
 pub(super) struct DeadLetters {
     topic: String,
+    /// The consumer group that gave up; others may have done better.
+    group: String,
     producer: Producer,
     /// What the topic has been seen to take.
     piece: AtomicUsize,
@@ -34,8 +36,8 @@ struct Failed {
 }
 
 impl DeadLetters {
-    pub(super) fn new(topic: String, producer: Producer) -> Self {
-        Self { topic, producer, piece: AtomicUsize::new(PIECE) }
+    pub(super) fn new(topic: String, group: String, producer: Producer) -> Self {
+        Self { topic, group, producer, piece: AtomicUsize::new(PIECE) }
     }
 
     /// Writes a dead letter: as one record, or in pieces where the topic takes none of that size.
@@ -44,7 +46,8 @@ impl DeadLetters {
         message: &Message,
         letter: &DeadLetter,
     ) -> Result<(), DeadLetterError> {
-        let headers = letter.headers(message);
+        let mut headers = letter.headers(message);
+        headers.push(("stoop-group".to_owned(), Bytes::from(self.group.clone())));
         let key = message.key.as_deref();
         match self.producer.send(&self.topic, key, &message.payload, &headers).await {
             Err(error) if is_too_large(&error) => self.write_in_pieces(message, &headers).await,

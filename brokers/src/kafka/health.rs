@@ -92,6 +92,11 @@ impl Monitor {
         self.health.subscribe()
     }
 
+    /// Whether an outage goes on.
+    pub(super) fn is_away(&self) -> bool {
+        self.outage().is_some()
+    }
+
     /// Partitions were assigned: all is well.
     pub(super) fn connected(&self) {
         let ended = self.outage().take();

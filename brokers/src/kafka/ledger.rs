@@ -24,7 +24,7 @@ use super::{
     context::Consumer,
     dead_letters::DeadLetters,
     health::{Health, Monitor},
-    statistics::Lag,
+    lag::Lag,
 };
 
 /// Settles messages of a topic: each is complete or not, and the complete beginning of each partition is committed.
@@ -102,13 +102,12 @@ impl Contract<Key> for Ledger {
     }
 
     async fn close(&self, by: Instant) -> Result<(), Error> {
-        let committed = match timeout_at(by, self.committer.commit()).await {
-            Ok(committed) => committed.map_err(|e| Error::client("the last commit failed", e)),
-            Err(late) => Err(Error::client("the last commit got no answer in time", late)),
-        };
+        let committed = timeout_at(by, self.committer.commit_at_last()).await;
         if timeout_at(by, self.leave()).await.is_err() {
             tracing::debug!("the group was not left in time");
         }
-        committed
+        committed.map_err(|late| {
+            Error::client("Kafka has not taken the last commit; its messages come again", late)
+        })
     }
 }

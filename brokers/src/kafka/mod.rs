@@ -16,13 +16,13 @@ mod config;
 mod context;
 mod dead_letters;
 mod health;
+mod lag;
 mod ledger;
 mod producer;
 mod rebalance;
 mod receiver;
 mod settings;
 mod setup;
-mod statistics;
 mod tracker;
 
 use std::sync::Arc;
@@ -36,16 +36,16 @@ pub use self::{
     assignments::Key,
     config::{Config, Mechanism, Sasl, Timing, Tls},
     health::Health,
+    lag::Lag,
     ledger::Ledger,
     producer::Publisher,
     receiver::{Receiver, Record},
     setup::{Change, Plan},
-    statistics::Lag,
 };
 
 use self::{
     assignments::Assignments, commit::Committer, context::Context, dead_letters::DeadLetters,
-    health::Monitor, producer::Producer, rebalance::Drains,
+    health::Monitor, lag::Survey, producer::Producer, rebalance::Drains,
 };
 
 /// Joins the group. Needs a tokio runtime; brokers that are away are waited for.
@@ -79,14 +79,21 @@ pub fn connect(config: &Config, timing: Timing) -> Result<(Receiver, Arc<Ledger>
         limit: timing.drain.min(Timing::LONGEST_DRAIN),
     };
     tokio::spawn(drains.serve(asked_back));
+    let survey = Survey {
+        topic: topic.clone(),
+        assignments: assignments.clone(),
+        monitor: monitor.clone(),
+        consumer: Arc::downgrade(&consumer),
+    };
+    tokio::spawn(survey.run());
 
-    let producer = settings::producer(config)?;
+    let (producer, group) = (Producer::new(settings::producer(config)?), config.group.clone());
     let dead_letters = config.dead_letters.clone();
     let ledger = Ledger {
         assignments: assignments.clone(),
         committer,
         consumer: Arc::downgrade(&consumer),
-        dead_letters: dead_letters.map(|name| DeadLetters::new(name, Producer::new(producer))),
+        dead_letters: dead_letters.map(|name| DeadLetters::new(name, group, producer)),
         monitor,
     };
     Ok((Receiver::new(consumer, topic, assignments), Arc::new(ledger)))

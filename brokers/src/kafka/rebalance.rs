@@ -1,7 +1,7 @@
 //! Partitions that are asked back: what runs may finish, for a while, and is committed before they go.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use super::{
     context::Consumer,
 };
 
-/// How often a drain looks whether the partitions were lost meanwhile.
+/// How often a drain looks whether it is over.
 const RECHECK: Duration = Duration::from_millis(200);
 
 pub(super) struct Drains {
@@ -46,7 +46,7 @@ impl Drains {
             if self.assignments.are_idle(partitions) {
                 return true;
             }
-            if Instant::now() >= deadline || self.is_lost() {
+            if Instant::now() >= deadline || self.is_over() {
                 return false;
             }
             let recheck = deadline.min(Instant::now() + RECHECK);
@@ -57,7 +57,10 @@ impl Drains {
         }
     }
 
-    fn is_lost(&self) -> bool {
-        self.consumer.upgrade().is_none_or(|consumer| consumer.assignment_lost())
+    /// Whether there is nothing left to wait for: the group has given them away, or we are leaving it.
+    fn is_over(&self) -> bool {
+        self.consumer.upgrade().is_none_or(|consumer| {
+            consumer.assignment_lost() || consumer.context().leaving.load(Ordering::Acquire)
+        })
     }
 }

@@ -85,9 +85,7 @@ pub(super) fn consumer(config: &Config, timing: &Timing) -> Result<ClientConfig,
         .set("fetch.queue.backoff.ms", "10")
         // Bounds what waits in the client: the defaults hold 64 MiB a partition.
         .set("queued.max.messages.kbytes", "16384")
-        .set("fetch.max.bytes", "8388608")
-        // Where logs end, for the lag, and which brokers are up.
-        .set("statistics.interval.ms", "5000");
+        .set("fetch.max.bytes", "8388608");
     Ok(client)
 }
 

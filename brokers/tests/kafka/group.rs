@@ -55,6 +55,23 @@ async fn members_that_come_and_go_again_and_again_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_crash_again_and_again_lose_nothing() {
+    let bench = Bench::with_partitions(3).await;
+    let (log, work) = (Log::default(), Duration::from_millis(10));
+    let published = 5 * 60;
+    for round in 0..5 {
+        let staff = Staff::start(&bench.config, 10, work, &log);
+        bench.publish_in_turn(records(round * 60..round * 60 + 60)).await;
+        until("some to be in flight", async || staff.kept() > 20).await;
+        staff.crash().await;
+    }
+    let last = Staff::start(&bench.config, 10, work, &log);
+    until("all to be committed", async || bench.uncommitted().await == 0).await;
+    last.stop().await;
+    assert_eq!(log.bodies().len(), published);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_does_not_hold_up_a_rebalance() {
     let bench = Bench::with_partitions(2).await;
     bench.publish_in_turn(records(0..2)).await;

@@ -39,6 +39,23 @@ async fn a_broker_killed_with_work_in_flight_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_while_the_broker_is_away_ends_in_time_and_says_what_it_could_not_commit() {
+    let mut kafka = Kafka::start().await.unwrap();
+    let bench = Bench::on(kafka.bootstrap(), 1).await;
+    bench.publish_in_turn(vec![Record::new("a")]).await;
+    let mut worker = Worker::start_draining_for(&bench, Duration::from_secs(3)).await;
+    let delivery = worker.next().await;
+    kafka.kill();
+    delivery.ack().await;
+    let error = worker.stop().await.unwrap_err();
+    assert!(error.to_string().contains("come again"), "{error}");
+    kafka.restart().await.unwrap();
+    let mut next = Worker::start(&bench).await;
+    assert_eq!(next.finish(&bench).await, ["a"]);
+    next.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_away_at_the_start_is_waited_for() {
     let mut kafka = Kafka::start().await.unwrap();
     let bench = Bench::on(kafka.bootstrap(), 1).await;

@@ -85,6 +85,12 @@ impl Staff {
         assert!(waited.is_ok(), "{what}: it is {:?}", *self.ledger.health().borrow());
     }
 
+    /// Ends at once, without a commit.
+    pub(crate) async fn crash(self) {
+        self.pump.abort();
+        drop(self.pump.await);
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.pump.await.unwrap().unwrap();

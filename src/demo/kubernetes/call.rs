@@ -1,15 +1,18 @@
 //! A request as the API understands it: what its path, query and headers ask for.
 
-use axum::extract::Query;
-use axum::http::request::Parts;
-use axum::http::{Method, header};
+use axum::{
+    extract::Query,
+    http::{Method, header, request::Parts},
+};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::access::{ADMIN, Access};
-use super::kinds::{Kind, POD};
-use super::status::{Failure, bad_request, no_such_resource};
+use super::{
+    access::{ADMIN, Access},
+    kinds::{Kind, POD},
+    status::{Failure, bad_request, no_such_resource},
+};
 
 pub(super) struct Call {
     pub(super) method: Method,

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::kinds::{Kind, NAMESPACE, NODE};
-use super::meta;
-use super::selectors;
-use super::status::{Failure, already_exists, bad_request, invalid, not_found};
-use super::store::{Key, Store};
+use super::{
+    kinds::{Kind, NAMESPACE, NODE},
+    meta, selectors,
+    status::{Failure, already_exists, bad_request, invalid, not_found},
+    store::{Key, Store},
+};
 
 /// Creates the object and gives it back as stored, or as it would be in a dry run.
 pub(super) fn create(

@@ -4,11 +4,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
 use kube::core::response::StatusDetails;
 use serde_json::Value;
 
-use super::call::Call;
-use super::kinds::{Kind, NAMESPACE, POD};
-use super::meta;
-use super::status::{Failure, bad_request, conflict, details, not_found, success};
-use super::store::{Key, Store};
+use super::{
+    call::Call,
+    kinds::{Kind, NAMESPACE, POD},
+    meta,
+    status::{Failure, bad_request, conflict, details, not_found, success},
+    store::{Key, Store},
+};
 
 /// The options in the body, or those in the query where there is no body.
 pub(super) fn options(call: &Call) -> Result<DeleteOptions, Failure> {
@@ -50,7 +52,7 @@ pub(super) fn delete(
 }
 
 /// What the preconditions say of the object.
-pub(super) fn check(kind: &Kind, object: &Value, options: &DeleteOptions) -> Result<(), Failure> {
+fn check(kind: &Kind, object: &Value, options: &DeleteOptions) -> Result<(), Failure> {
     let Some(wanted) = &options.preconditions else { return Ok(()) };
     let refuse = |what: &str, wanted: &str, found: &str, then: &str| {
         let why = format!(

@@ -5,13 +5,14 @@
 use k8s_openapi::api::policy::v1::Eviction;
 use serde_json::{Value, json};
 
-use super::call::{Call, Resource};
-use super::delete::{self, is_dry_run};
-use super::kinds::DISRUPTION_BUDGET;
-use super::meta;
-use super::selectors;
-use super::status::{Failure, bad_request, budget_exhausted, internal, not_found, success};
-use super::store::{Key, Store};
+use super::{
+    call::{Call, Resource},
+    delete::{self, is_dry_run},
+    kinds::DISRUPTION_BUDGET,
+    meta, selectors,
+    status::{Failure, bad_request, budget_exhausted, internal, not_found, success},
+    store::{Key, Store},
+};
 
 pub(super) fn evict(
     store: &mut Store,

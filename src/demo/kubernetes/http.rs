@@ -2,18 +2,21 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Json;
-use axum::extract::{Request as HttpRequest, State};
-use axum::http::StatusCode;
-use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Json,
+    extract::{Request as HttpRequest, State},
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::call::Call;
-use super::status::{body, failure};
-use super::traffic::{Fault, Request, Traffic};
-use super::world::World;
+use super::{
+    call::Call,
+    status::{body, failure},
+    traffic::{Fault, Request, Traffic},
+    world::World,
+};
 
 /// The greatest body that is read, as in the API server.
 const BODY_LIMIT: usize = 3 << 20;

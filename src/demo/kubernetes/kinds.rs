@@ -1,8 +1,10 @@
 //! Which kinds the API serves, as a table.
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet, StatefulSet},
+    core::v1::{ConfigMap, Event, Namespace, Node, Pod},
+    policy::v1::PodDisruptionBudget,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 

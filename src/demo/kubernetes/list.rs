@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::call::{Parameters, Resource};
-use super::selectors;
-use super::status::Failure;
-use super::store::Store;
+use super::{
+    call::{Parameters, Resource},
+    selectors,
+    status::Failure,
+    store::Store,
+};
 
 /// Unlike the API server's, a later page shows the objects as they are then.
 pub(super) fn list(

@@ -7,9 +7,11 @@ use kube::core::{Expression, Selector, SelectorExt};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::kinds::{Kind, POD};
-use super::meta;
-use super::status::{Failure, bad_request};
+use super::{
+    kinds::{Kind, POD},
+    meta,
+    status::{Failure, bad_request},
+};
 
 /// What `spec.selector` of a controller or a budget selects. None that can be read selects nothing.
 pub(super) fn of_spec(object: &Value) -> Option<Selector> {
@@ -111,8 +113,7 @@ impl Fields {
 mod tests {
     use serde_json::json;
 
-    use super::super::kinds::NODE;
-    use super::*;
+    use super::{super::kinds::NODE, *};
 
     fn chosen(selector: &str) -> bool {
         let pod = json!({"metadata": {"labels": {"app": "web", "tier": "front"}}});

@@ -1,24 +1,23 @@
 //! The API on a loopback port, and the handle to seed it, disturb it and see what was asked of it.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
-use axum::Router;
-use axum::http::Uri;
+use axum::{Router, http::Uri};
 use kube::core::Status;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::access::{Access, admin_only};
-use super::controllers::settle;
-use super::create::create;
-use super::http::{Shared, handle};
-use super::kinds::Kind;
-use super::status::bad_request;
-use super::store::Store;
-use super::traffic::{Fault, Request};
-use super::world::World;
+use super::{
+    access::{Access, admin_only},
+    controllers::settle,
+    create::create,
+    http::{Shared, handle},
+    kinds::Kind,
+    status::bad_request,
+    store::Store,
+    traffic::{Fault, Request},
+    world::World,
+};
 
 /// The API while it runs; dropping it stops it.
 pub struct Server {

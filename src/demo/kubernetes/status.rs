@@ -1,7 +1,9 @@
 //! The answers that are no object: `Status`, for success and for every failure.
 
-use kube::core::Status;
-use kube::core::response::{StatusCause, StatusDetails, StatusSummary, reason};
+use kube::core::{
+    Status,
+    response::{StatusCause, StatusDetails, StatusSummary, reason},
+};
 use serde_json::{Value, json};
 
 use super::kinds::Kind;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::kinds::{Kind, POD};
-use super::meta;
+use super::{
+    kinds::{Kind, POD},
+    meta,
+};
 
 /// What names an object. The namespace is empty for a kind that has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

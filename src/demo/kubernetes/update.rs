@@ -2,14 +2,27 @@
 
 use serde_json::Value;
 
-use super::call::{Call, Resource, Subresource};
-use super::kinds::Kind;
-use super::meta;
-use super::status::{Failure, bad_request, conflict, invalid, not_found, unsupported_media};
-use super::store::{Key, Store};
+use super::{
+    call::{Call, Resource, Subresource},
+    kinds::Kind,
+    meta,
+    status::{Failure, bad_request, conflict, invalid, not_found, unsupported_media},
+    store::{Key, Store},
+};
 
 const MERGE: &str = "application/merge-patch+json";
 const JSON: &str = "application/json-patch+json";
+
+/// Metadata that is the server's to write.
+const FIXED: [&str; 7] = [
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "resourceVersion",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+];
 
 /// PUT: the object as sent replaces the stored one.
 pub(super) fn replace(
@@ -73,11 +86,7 @@ fn write(
     dry_run: bool,
 ) -> Result<Value, Failure> {
     check(on.kind, &old, &new)?;
-    for fixed in ["uid", "creationTimestamp", "generation", "resourceVersion"].into_iter().chain([
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "namespace",
-    ]) {
+    for fixed in FIXED {
         put_back(&mut new["metadata"], &old["metadata"], fixed);
     }
     match on.subresource {

@@ -3,16 +3,18 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::access::{self, Rule};
-use super::call::{Call, Resource, Subresource, Target};
-use super::controllers::settle;
-use super::create::create;
-use super::delete;
-use super::eviction::evict;
-use super::list::list;
-use super::status::{Failure, not_allowed, not_found};
-use super::store::{Key, Store};
-use super::update;
+use super::{
+    access::{self, Rule},
+    call::{Call, Resource, Subresource, Target},
+    controllers::settle,
+    create::create,
+    delete,
+    eviction::evict,
+    list::list,
+    status::{Failure, not_allowed, not_found},
+    store::{Key, Store},
+    update,
+};
 
 pub(super) struct World {
     pub(super) store: Store,

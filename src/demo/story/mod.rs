@@ -8,9 +8,11 @@ mod words;
 
 use axum::http::{Method, StatusCode};
 
-use super::kubernetes::Request;
-use super::narrator::Narrator;
-use super::stage::{Error, Pod, Stage};
+use super::{
+    kubernetes::Request,
+    narrator::Narrator,
+    stage::{Error, Pod, Stage},
+};
 pub(super) use words::read_out;
 
 /// What the scenes leave to be judged at the end.

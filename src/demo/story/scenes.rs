@@ -3,11 +3,15 @@
 use axum::http::StatusCode;
 use serde_json::Value;
 
-use super::words::{read_out, tell};
-use super::{Ledger, deliver, is_delete_at, is_delete_of};
-use crate::demo::narrator::Narrator;
-use crate::demo::pager::Call;
-use crate::demo::stage::{Error, Pod, RULE, Stage, within};
+use super::{
+    Ledger, deliver, is_delete_at, is_delete_of,
+    words::{read_out, tell},
+};
+use crate::demo::{
+    narrator::Narrator,
+    pager::Call,
+    stage::{Error, Pod, RULE, Stage, within},
+};
 
 /// Gives back the event, to be sent again.
 pub(super) async fn shell(

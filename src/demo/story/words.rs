@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::demo::kubernetes::Request;
-use crate::demo::stage::short;
+use crate::demo::{kubernetes::Request, stage::short};
 
 /// What a delete asked for, and its answer.
 pub(super) fn tell(delete: &Request) -> String {

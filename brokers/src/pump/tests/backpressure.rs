@@ -123,3 +123,17 @@ async fn what_waits_for_a_permit_is_not_handed_over_while_held() {
     rig.hold.send_replace(false);
     assert_eq!(body(&rig.next().await), b"b");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_on_its_way_when_a_hold_began_waits() {
+    let mut rig = Rig::new(4);
+    rig.wires.pauses_late.cancel();
+    rig.hold.send_replace(true);
+    rig.settle_down().await;
+    rig.publish(["a", "skip", "b"]);
+    assert!(rig.within(Duration::from_secs(60)).await.is_none());
+    assert_eq!(rig.broker.unsettled(), 2);
+    rig.hold.send_replace(false);
+    assert_eq!(body(&rig.next().await), b"a");
+    assert_eq!(body(&rig.next().await), b"b");
+}

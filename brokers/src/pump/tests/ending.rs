@@ -23,7 +23,8 @@ async fn a_drain_ends_at_its_limit_and_leaves_the_rest_unsettled() {
     rig.publish(["a"]);
     let a = rig.next().await;
     rig.stop.cancel();
-    rig.task.await.unwrap().unwrap();
+    let limit = tokio::time::timeout(Duration::from_secs(21), rig.task);
+    limit.await.expect("an end").unwrap().unwrap();
     assert_eq!(a.ack().await, Settled::Fenced);
     assert_eq!(rig.broker.unsettled(), 1);
 }

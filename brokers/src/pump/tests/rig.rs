@@ -37,6 +37,8 @@ pub(super) struct Rig {
 #[derive(Default)]
 pub(super) struct Wires {
     demand: Mutex<Option<Demand>>,
+    /// Messages come in spite of a pause, as those do that were on their way.
+    pub(super) pauses_late: CancellationToken,
     pub(super) receiving_fails: CancellationToken,
     pub(super) settling_hangs: CancellationToken,
     pub(super) closed: CancellationToken,
@@ -118,7 +120,9 @@ impl Receiver for Wired {
 
     fn demand(&mut self, demand: Demand) {
         *self.wires.demand.lock().unwrap() = Some(demand);
-        self.inner.demand(demand);
+        if !self.wires.pauses_late.is_cancelled() {
+            self.inner.demand(demand);
+        }
     }
 }
 

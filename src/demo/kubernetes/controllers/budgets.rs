@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::demo::kubernetes::eviction::is_ready;
-use crate::demo::kubernetes::kinds::{DISRUPTION_BUDGET, POD};
-use crate::demo::kubernetes::meta;
-use crate::demo::kubernetes::selectors;
-use crate::demo::kubernetes::store::{Key, Store};
+use crate::demo::kubernetes::{
+    eviction::is_ready,
+    kinds::{DISRUPTION_BUDGET, POD},
+    meta, selectors,
+    store::{Key, Store},
+};
 
 pub(super) fn judge(store: &mut Store) {
     let budgets: Vec<(Key, Value)> =

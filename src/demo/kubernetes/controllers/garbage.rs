@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-use crate::demo::kubernetes::kinds::{Kind, NAMESPACE};
-use crate::demo::kubernetes::meta;
-use crate::demo::kubernetes::store::{Key, Store};
+use crate::demo::kubernetes::{
+    kinds::{Kind, NAMESPACE},
+    meta,
+    store::{Key, Store},
+};
 
 pub(super) fn collect(store: &mut Store) {
     let orphans = store.iter().filter(|(_, object)| is_orphan(store, object));

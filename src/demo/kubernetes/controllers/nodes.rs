@@ -4,9 +4,11 @@
 
 use serde_json::{Value, json};
 
-use crate::demo::kubernetes::kinds::{NODE, POD};
-use crate::demo::kubernetes::meta;
-use crate::demo::kubernetes::store::{Key, Store};
+use crate::demo::kubernetes::{
+    kinds::{NODE, POD},
+    meta,
+    store::{Key, Store},
+};
 
 pub(super) fn run(store: &mut Store) {
     let pods: Vec<(Key, Value)> =

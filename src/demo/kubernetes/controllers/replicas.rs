@@ -4,11 +4,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Value, json};
 
-use crate::demo::kubernetes::create::create;
-use crate::demo::kubernetes::eviction::is_ready;
-use crate::demo::kubernetes::kinds::{DEPLOYMENT, Kind, POD, REPLICA_SET, STATEFUL_SET};
-use crate::demo::kubernetes::meta;
-use crate::demo::kubernetes::store::{Key, Store};
+use crate::demo::kubernetes::{
+    create::create,
+    eviction::is_ready,
+    kinds::{DEPLOYMENT, Kind, POD, REPLICA_SET, STATEFUL_SET},
+    meta,
+    store::{Key, Store},
+};
 
 pub(super) fn reconcile(store: &mut Store) {
     for_each(store, &DEPLOYMENT, deployment);

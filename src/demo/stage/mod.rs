@@ -1,38 +1,33 @@
 //! What the story is played on: a cluster with pods, somebody to be told, a worker and its configuration.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod pod;
+mod props;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use axum::http::{Method, StatusCode};
-use playbooks::act::{Api, ConnectError, Scene};
-use playbooks::decide::Priority;
-use serde_json::{Value, json};
+use playbooks::{
+    act::{Api, ConnectError, Scene},
+    decide::Priority,
+};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::http::Http;
-use super::kubernetes::{Request, Server};
-use super::pager::Pager;
-use super::worker::{self, INTAKE, Worker};
+use super::{
+    http::Http,
+    kubernetes::{Request, Server},
+    pager::Pager,
+    worker::{self, Worker},
+};
+pub(super) use pod::{Pod, short};
 
 /// How long anything may take before it counts as broken; the whole story takes a few seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) const RULE: &str = "Terminal shell in container";
-
-const PLAYBOOK: &str = "\
-apiVersion: stoop.dev/v1alpha1
-kind: Playbook
-metadata:
-  name: shell-in-container
-spec:
-  mode: enforce
-  match:
-    rules: [Terminal shell in container]
-    priority: '>= Notice'
-  actions:
-    - delete: {gracePeriod: 1s, owners: [ReplicaSet, StatefulSet]}
-    - notify: {to: [pager]}
-";
 
 pub(super) struct Stage {
     pub(super) cluster: Server,
@@ -70,12 +65,12 @@ pub(super) enum Error {
 impl Stage {
     pub(super) async fn set() -> Result<Stage, Error> {
         let cluster = Server::start().await?;
-        for object in objects() {
+        for object in props::objects() {
             cluster.create(object).map_err(Error::Cluster)?;
         }
         let pager = Pager::start().await?;
         let folder = tempfile::Builder::new().prefix("stoop-demo-").tempdir()?;
-        write(folder.path(), &cluster, &pager)?;
+        props::write(folder.path(), &cluster, &pager)?;
         let worker = start(folder.path()).await?;
         let witness = Api::from_config(cluster.config(), PATIENCE)?;
         Ok(Stage { cluster, pager, http: Http::new(), worker, witness, folder })
@@ -152,37 +147,6 @@ impl Stage {
     }
 }
 
-/// A pod, as far as the story goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pod {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) uid: String,
-}
-
-impl Pod {
-    fn of(object: &Value) -> Pod {
-        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-        Pod { namespace: text("namespace"), name: text("name"), uid: text("uid") }
-    }
-
-    /// Where the API has it.
-    pub(super) fn path(&self) -> String {
-        format!("/api/v1/namespaces/{}/pods/{}", self.namespace, self.name)
-    }
-}
-
-impl std::fmt::Display for Pod {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{} (uid {})", self.namespace, self.name, short(&self.uid))
-    }
-}
-
-/// As much of a uid as tells it from others on one screen.
-pub(super) fn short(uid: &str) -> String {
-    format!("{}…", uid.split('-').next().unwrap_or_default())
-}
-
 /// Waits, but not for ever.
 pub(super) async fn within<T>(
     what: &'static str,
@@ -194,52 +158,4 @@ pub(super) async fn within<T>(
 async fn start(folder: &Path) -> Result<Worker, Error> {
     let (config, kubeconfig) = (folder.join("stoop.yaml"), folder.join("kubeconfig"));
     Ok(within("the worker is ready", Worker::start(&config, &kubeconfig)).await??)
-}
-
-fn write(folder: &Path, cluster: &Server, pager: &Pager) -> std::io::Result<()> {
-    // JSON is YAML.
-    let config = json!({
-        "cluster": {"name": "demo"},
-        "playbooks": [folder.join("playbooks")],
-        "subscriptions": {
-            INTAKE: {"journal": {"path": folder.join("journal"), "listen": "127.0.0.1:0"}},
-        },
-        "notifiers": {"pager": {"webhook": {"url": pager.url()}}},
-        "defaultNotifiers": ["pager"],
-        "health": {"listen": "127.0.0.1:0"},
-    });
-    std::fs::write(folder.join("stoop.yaml"), format!("{config:#}\n"))?;
-    std::fs::write(folder.join("kubeconfig"), cluster.kubeconfig())?;
-    std::fs::create_dir(folder.join("playbooks"))?;
-    std::fs::write(folder.join("playbooks/shell-in-container.yaml"), PLAYBOOK)
-}
-
-fn objects() -> Vec<Value> {
-    let namespaces = ["shop", "kube-system"]
-        .map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
-    let nodes = ["node-a", "node-b"]
-        .map(|name| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
-    let workloads = [
-        workload("Deployment", "shop", "web", 2),
-        workload("StatefulSet", "shop", "db", 1),
-        workload("Deployment", "kube-system", "coredns", 1),
-    ];
-    nodes.into_iter().chain(namespaces).chain(workloads).collect()
-}
-
-fn workload(kind: &str, namespace: &str, name: &str, replicas: u32) -> Value {
-    let image = format!("registry.example/{name}:1.0");
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"namespace": namespace, "name": name},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {
-                "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [{"name": name, "image": image}]},
-            },
-        },
-    })
 }

@@ -1,0 +1,107 @@
+//! How far this worker is behind, asked of the brokers now and then, off the message path.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
+
+use super::{
+    assignments::{Assignments, Marks, Partition},
+    context::Consumer,
+    health::Monitor,
+};
+
+/// How often the brokers are asked.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How long a broker may take to answer.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// How many offsets this worker's partitions are behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Not yet committed, or about to be: the work that is left. One slow message holds it up.
+    pub committed: u64,
+    /// Not yet received: the work that nobody has looked at.
+    pub received: u64,
+}
+
+impl Lag {
+    pub(super) fn of(marks: &[Marks]) -> Self {
+        let behind = |end: i64, mark: i64| u64::try_from(end.saturating_sub(mark)).unwrap_or(0);
+        marks.iter().fold(Self::default(), |lag, marks| Self {
+            committed: lag.committed + behind(marks.log_end, marks.completed),
+            received: lag.received + behind(marks.log_end, marks.received),
+        })
+    }
+}
+
+/// Asks where logs end and where the group stands, and notices when brokers that were away answer.
+pub(super) struct Survey {
+    pub(super) topic: Arc<str>,
+    pub(super) assignments: Arc<Assignments>,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) consumer: Weak<Consumer>,
+}
+
+impl Survey {
+    /// Asks now and then, until the consumer is gone.
+    pub(super) async fn run(self) {
+        let survey = Arc::new(self);
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let Some(consumer) = survey.consumer.upgrade() else { return };
+            let asking = survey.clone();
+            let asked = tokio::task::spawn_blocking(move || asking.ask(&consumer)).await;
+            if let Ok(Err(error)) = asked {
+                tracing::debug!(%error, "asking how far behind we are failed");
+            }
+        }
+    }
+
+    fn ask(&self, consumer: &Consumer) -> KafkaResult<()> {
+        if self.monitor.is_away() {
+            consumer.fetch_metadata(Some(&self.topic), LIMIT)?;
+            self.monitor.reached();
+        }
+        self.ask_where_the_group_stands(consumer)?;
+        for partition in self.assignments.open() {
+            let (start, end) = consumer.fetch_watermarks(&self.topic, partition, LIMIT)?;
+            self.assignments.set_log(partition, start, end);
+        }
+        Ok(())
+    }
+
+    /// Once for each assignment: what was committed before it.
+    fn ask_where_the_group_stands(&self, consumer: &Consumer) -> KafkaResult<()> {
+        let unknown: Vec<Partition> = self.assignments.without_base();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(unknown.len());
+        for partition in unknown {
+            list.add_partition(&self.topic, partition);
+        }
+        for element in consumer.committed_offsets(list, LIMIT)?.elements() {
+            let committed = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
+            self.assignments.set_base(element.partition(), committed);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_what_was_not_received_and_what_was_not_completed() {
+        let marks = [
+            Marks { log_end: 10, received: 8, completed: 5 },
+            Marks { log_end: 5, received: 6, completed: 6 },
+        ];
+        assert_eq!(Lag::of(&marks), Lag { committed: 5, received: 2 });
+    }
+}
