@@ -34,7 +34,7 @@ fn permanent() -> Outcome {
     Failure::permanent("forbidden").into()
 }
 
-fn bench(actions: &[&Scripted], inbox: &Inbox) -> Bench {
+pub(crate) fn bench(actions: &[&Scripted], inbox: &Inbox) -> Bench {
     let (api, _) = server(pod());
     let mut setup = Setup::new(api);
     for action in actions {
@@ -46,7 +46,10 @@ fn bench(actions: &[&Scripted], inbox: &Inbox) -> Bench {
 }
 
 /// Advances as the worker does, without its waits; how often it was told to come back.
-async fn to_the_end(bench: &Bench, response: &mut Response) -> (playbooks::act::Report, usize) {
+pub(crate) async fn to_the_end(
+    bench: &Bench,
+    response: &mut Response,
+) -> (playbooks::act::Report, usize) {
     for retries in 0.. {
         match bench.advance(response).await {
             Advance::Finished(report) => return (*report, retries),
@@ -345,79 +348,4 @@ async fn the_workers_cap_holds_every_playbook() {
         assert_eq!(report.mode, effective);
         assert!(wire.writes().iter().all(|write| write.body["dryRun"] == json!(["All"])));
     }
-}
-
-#[tokio::test]
-async fn those_who_are_told_by_default_are_told_once_of_what_was_not_done() {
-    let default = ["inbox".to_owned()];
-    let tell = async |action: &Scripted, spec: &str| {
-        let inbox = Inbox::default();
-        let (api, _) = server(pod());
-        let mut setup = Setup::new(api);
-        setup.registry = action.register(setup.registry);
-        setup.notifiers = Notifiers::default()
-            .with("inbox", Arc::new(inbox.clone()))
-            .and_then(|notifiers| notifiers.with_defaults(&default))
-            .expect("notifiers");
-        let bench = setup.build();
-        let mut response = bench.begin(spec, &event()).await;
-        let (report, _) = to_the_end(&bench, &mut response).await;
-        bench.engine.report(&report, &response).await.expect("told");
-        inbox.messages().len()
-    };
-    let failing = || Scripted::containing("act", [permanent()]);
-    let refused = || {
-        Scripted::containing(
-            "act",
-            [Outcome::refused(playbooks::act::Guardrail::MinHealthy, "few")],
-        )
-    };
-    assert_eq!(tell(&failing(), "mode: enforce\nactions: [act]").await, 1);
-    assert_eq!(tell(&refused(), "mode: enforce\nactions: [act]").await, 1);
-    assert_eq!(tell(&Scripted::containing("act", []), "mode: enforce\nactions: [act]").await, 0);
-    assert_eq!(tell(&failing(), "mode: observe\nactions: [act]").await, 0);
-    // The playbook has told the same one already.
-    assert_eq!(tell(&failing(), "mode: enforce\nactions: [act, notify: {to: [inbox]}]").await, 1);
-    assert_eq!(tell(&failing(), "mode: enforce\nactions: [notify: {to: [inbox]}, act]").await, 2);
-}
-
-#[tokio::test]
-async fn a_response_that_is_given_up_says_so_for_every_step() {
-    let act = Scripted::containing("act", []);
-    let bench = bench(&[&act], &Inbox::default());
-    let mut response = bench.begin("mode: enforce\nactions: [act, delete]", &event()).await;
-    let report = response.abandon(Failure::transient("attempts used up"));
-    assert_eq!(words(&report), ["act failed (transient)", "delete skipped (stopped)"]);
-    assert!(report.wants_redrive());
-}
-
-#[tokio::test]
-async fn the_audit_line_is_json_with_closed_words() {
-    let (api, _) = server(pod());
-    let report = Setup::new(api).build().run("mode: enforce\nactions: [delete]", &event()).await;
-    let line = serde_json::to_value(&report).expect("JSON");
-    assert_eq!(line["object"], json!({"kind": "Pod", "namespace": "shop", "name": "web"}));
-    assert_eq!(line["overall"]["outcome"], "applied");
-    assert_eq!(line["steps"][0]["action"], "delete");
-    assert_eq!(line["mode"], "enforce");
-}
-
-#[test]
-fn a_plan_says_what_it_needs() {
-    let (api, _) =
-        tokio::runtime::Runtime::new().expect("a runtime").block_on(async { server(pod()) });
-    let bench = Setup::new(api).build();
-    let rights = |spec: &str| -> Vec<String> {
-        bench.plan(spec).permissions().iter().map(ToString::to_string).collect()
-    };
-    assert_eq!(rights("actions: [notify: {to: [log]}]"), [] as [&str; 0]);
-    assert_eq!(rights("actions: [delete]"), ["delete pods", "get pods", "list pods"]);
-    assert_eq!(
-        rights("actions: [delete: {evict: true, minHealthy: 1}]"),
-        ["get pods", "list pods", "create pods/eviction", "get replicasets.apps"]
-    );
-    let tells = bench.plan("actions: [notify: {to: [log]}]");
-    assert!(!tells.needs_target() && !tells.contains());
-    let nested = bench.plan("actions: [{notify: {to: [log]}, onFailure: [delete]}]");
-    assert!(nested.needs_target() && nested.contains());
 }

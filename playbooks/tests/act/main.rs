@@ -12,6 +12,7 @@ mod notify;
 mod outside;
 mod promises;
 mod receiver;
+mod reports;
 #[cfg(feature = "servers")]
 mod servers;
 mod verify;

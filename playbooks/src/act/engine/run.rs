@@ -1,59 +1,22 @@
-//! Runs responses: verification, guardrails, then the actions in order.
-//!
-//! It keeps no state of its own but what the guardrails remember: a response carries its progress, and the
-//! worker decides when to come back to it.
+//! One pass over a response: guardrails, then the actions in order.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::OnceLock;
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    action::{Context, Limit},
-    api::{Api, Permission},
-    guard::{Guardrails, judge_age},
-    notify::{Notification, Notifiers},
-    object::ClusterId,
-    occurrence::Occurrence,
-    outcome::{Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason},
-    progress::Todo,
-    report::Report,
-    response::{Response, Standing, Start},
-    target::{Identify, Needs, Verification, verify},
+use super::Engine;
+use crate::{
+    act::{
+        action::{Context, Limit},
+        guard::judge_age,
+        outcome::{Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason},
+        progress::Todo,
+        report::Report,
+        response::{Response, Standing, Start},
+    },
+    decide::Mode,
 };
-use crate::decide::{Claim, Mode};
-
-/// Which cluster is ours, and what events must say about it.
-#[derive(Debug, Clone, Default)]
-pub struct ClusterPolicy {
-    /// The configured name.
-    pub name: Option<ClusterId>,
-    /// Refuse events that name no cluster.
-    pub require: bool,
-}
-
-/// What an engine is made of.
-pub struct EngineParts {
-    /// `None` for a worker without a cluster: what needs a target is refused there.
-    pub api: Option<Api>,
-    /// Which cluster is ours.
-    pub cluster: ClusterPolicy,
-    /// The guardrails.
-    pub guardrails: Guardrails,
-    /// Who can be told.
-    pub notifiers: Arc<Notifiers>,
-    /// No playbook goes further than this.
-    pub mode_cap: Mode,
-    /// How long one action may take.
-    pub action_timeout: Duration,
-}
-
-/// Runs responses; shared by all of a worker's tasks.
-pub struct Engine(EngineParts);
 
 /// What one pass over a response came to.
 #[derive(Debug)]
@@ -68,68 +31,6 @@ pub enum Advance {
 }
 
 impl Engine {
-    /// An engine of these parts.
-    pub fn new(parts: EngineParts) -> Engine {
-        Engine(parts)
-    }
-
-    /// The API server, where the worker has one.
-    pub fn api(&self) -> Option<&Api> {
-        self.0.api.as_ref()
-    }
-
-    /// The rights that the guardrails take, beside those of the plans.
-    pub fn permissions(&self) -> Vec<Permission> {
-        self.0.guardrails.permissions()
-    }
-
-    /// Finds out which live object an event is about.
-    ///
-    /// `needs` is what the matching plans ask about it, see `Plan::needs`. Call it only for events that a plan
-    /// with [`Plan::needs_target`](super::Plan::needs_target) answers.
-    ///
-    /// # Errors
-    ///
-    /// Where it can't be told now. A transient failure that waits for the kubelet's report ends by itself,
-    /// about half a minute after the event.
-    pub async fn verify(
-        &self,
-        claim: &Claim,
-        occurrence: &Occurrence,
-        needs: Needs,
-    ) -> Result<Verification, Failure> {
-        if let Some(verification) = self.judge_cluster(occurrence.cluster.as_deref()) {
-            return Ok(verification);
-        }
-        let Some(api) = &self.0.api else {
-            return Ok(Verification::Refused("this worker has no cluster: set KUBECONFIG".into()));
-        };
-        let identify = Identify {
-            claim,
-            time: occurrence.time,
-            sandbox: occurrence.fields.get("k8s.pod.sandbox_id").map(String::as_str),
-            now: Timestamp::now(),
-            cluster: self.0.cluster.name.as_ref(),
-            needs,
-        };
-        verify(api, identify).await
-    }
-
-    /// The ladder's first rung.
-    fn judge_cluster(&self, named: Option<&str>) -> Option<Verification> {
-        match (named, &self.0.cluster.name) {
-            (Some(named), Some(ours)) if named != ours.as_str() => Some(Verification::ForeignCluster),
-            (Some(_), Some(_)) => None,
-            (Some(_), None) => Some(Verification::Refused(
-                "the event names a cluster and this worker doesn't know its own: set cluster.name".into(),
-            )),
-            (None, _) if self.0.cluster.require => Some(Verification::Refused(
-                "the event names no cluster and cluster.require is set: let Falco's static_fields name it".into(),
-            )),
-            (None, _) => None,
-        }
-    }
-
     /// One pass over a response: guardrails, then the steps that have no outcome yet, in order.
     ///
     /// Cancel safe: a step that was running when the call is dropped is done again by the next one, and finds
@@ -290,33 +191,6 @@ impl Engine {
                 Failure::transient(format!("{} did not end within {limit}", action.name())).into()
             }
         }
-    }
-
-    /// Tells `defaultNotifiers` of a containment that did not happen, but for those whom the playbook has told.
-    ///
-    /// # Errors
-    ///
-    /// The first notifier's failure; call again, and only those who were not told are.
-    pub async fn report(&self, report: &Report, response: &Response) -> Result<(), Failure> {
-        if !report.is_alarming() || self.0.mode_cap != Mode::Enforce {
-            return Ok(());
-        }
-        let message = Notification::new(
-            response.occurrence(),
-            response.standing(),
-            &report.playbook,
-            report.mode,
-            &report.steps,
-        );
-        let (limit, alarmed) = (Limit::within(self.0.action_timeout), &response.alarmed);
-        let untold = |name: &&String| !report.told.contains(name) && !alarmed.is_done(name);
-        // At once, so that one who is away keeps no other waiting.
-        let sent = self.0.notifiers.defaults().iter().filter(untold).map(async |name| {
-            self.0.notifiers.send(name, &message, limit.calls).await?;
-            alarmed.done(name);
-            Ok(())
-        });
-        join_all(sent).await.into_iter().collect()
     }
 }
 

@@ -1,0 +1,97 @@
+//! What could not be done: whether trying again can help, and who is away.
+
+use std::{fmt, time::Duration};
+
+/// Something outside of the worker that it can't do without.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Dependency {
+    /// The Kubernetes API server.
+    KubernetesApi,
+    /// A notifier's receiver, by the notifier's configured name.
+    Sink(String),
+    /// A dead-letter queue, by its subscription's configured name.
+    DeadLetters(String),
+}
+
+impl Dependency {
+    /// The metric label: a closed set, without the name.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Dependency::KubernetesApi => "kubernetes-api",
+            Dependency::Sink(_) => "sink",
+            Dependency::DeadLetters(_) => "dead-letters",
+        }
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dependency::KubernetesApi => f.write_str("the Kubernetes API"),
+            Dependency::Sink(name) => write!(f, "the notifier {name}"),
+            Dependency::DeadLetters(name) => write!(f, "the dead letters of {name}"),
+        }
+    }
+}
+
+/// Whether trying again can help, and whose fault it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The same call will fail again: a missing permission, a refused request.
+    Permanent,
+    /// It may work next time; each try uses up one attempt.
+    Transient,
+    /// A dependency is away: intake pauses, and no attempt is used up.
+    Unavailable(Dependency),
+}
+
+impl FailureKind {
+    /// The metric label.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            FailureKind::Permanent => "permanent",
+            FailureKind::Transient => "transient",
+            FailureKind::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+/// An action or a guard that could not do its work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Failure {
+    /// Whether trying again can help.
+    pub kind: FailureKind,
+    /// What went wrong, for the operator.
+    pub why: String,
+    /// How long the other side asked us to wait before the next try.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// The same call will fail again.
+    pub fn permanent(why: impl Into<String>) -> Failure {
+        Failure { kind: FailureKind::Permanent, why: why.into(), retry_after: None }
+    }
+
+    /// It may work next time.
+    pub fn transient(why: impl Into<String>) -> Failure {
+        Failure { kind: FailureKind::Transient, why: why.into(), retry_after: None }
+    }
+
+    /// A dependency is away.
+    pub fn unavailable(dependency: Dependency, why: impl Into<String>) -> Failure {
+        Failure { kind: FailureKind::Unavailable(dependency), why: why.into(), retry_after: None }
+    }
+
+    /// With the wait that the other side asked for.
+    pub fn after(mut self, wait: Option<Duration>) -> Failure {
+        self.retry_after = wait;
+        self
+    }
+
+    /// True where no retry can help.
+    pub fn is_permanent(&self) -> bool {
+        self.kind == FailureKind::Permanent
+    }
+}
