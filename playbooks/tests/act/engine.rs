@@ -98,11 +98,13 @@ async fn transient_failures_use_up_attempts_and_an_outage_does_not() {
     assert_eq!((words(&report), failing.calls()), (vec!["act failed (transient)".to_owned()], 3));
     assert!(report.wants_redrive());
 
-    let outage = Scripted::containing("act", vec![away(); 50]);
+    let mut script = vec![away(); 50];
+    script.extend([transient(), transient()]);
+    let outage = Scripted::containing("act", script);
     let bench_ = bench(&[&outage], &Inbox::default());
     let mut response = bench_.begin(spec, &event()).await;
     let (report, retries) = to_the_end(&bench_, &mut response).await;
-    assert_eq!((words(&report), retries), (vec!["act applied".to_owned()], 50));
+    assert_eq!((words(&report), retries), (vec!["act applied".to_owned()], 52));
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,10 +262,20 @@ async fn a_lost_delivery_stops_before_the_next_action() {
     let lost = CancellationToken::new();
     lost.cancel();
     assert!(matches!(bench.engine.advance(&mut response, &lost).await, Advance::Lost));
-    assert_eq!(first.calls(), 0);
+    assert_eq!((first.calls(), response.steps().len()), (0, 0));
     // Found again: nothing was forgotten.
     assert!(matches!(bench.advance(&mut response).await, Advance::Finished(_)));
     assert_eq!(first.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_delivery_concludes_nothing_even_where_nothing_would_be_done() {
+    let bench = bench(&[], &Inbox::default());
+    let mut response = bench.begin("mode: observe\nactions: [delete]", &event()).await;
+    let lost = CancellationToken::new();
+    lost.cancel();
+    assert!(matches!(bench.engine.advance(&mut response, &lost).await, Advance::Lost));
+    assert!(response.steps().is_empty());
 }
 
 #[tokio::test]

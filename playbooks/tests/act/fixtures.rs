@@ -1,6 +1,6 @@
 //! A pod, an event about it, a playbook, and an engine to bring them together.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
@@ -110,8 +110,8 @@ impl Setup {
             guardrails: Guardrails::new(self.guardrails).expect("guardrails"),
             notifiers: Arc::clone(&notifiers),
             mode_cap: self.cap,
-            // As the worker has it: the calls' deadline is the action's.
-            action_timeout: DEADLINE,
+            // Shorter than what a call may take by itself.
+            action_timeout: DEADLINE - Duration::from_secs(1),
         });
         Bench { engine, registry: self.registry, resources: Resources { notifiers } }
     }

@@ -298,6 +298,39 @@ async fn a_kill_switch_that_cannot_be_read_means_no_change_and_no_end() {
     }
 }
 
+#[tokio::test]
+async fn a_delivery_that_is_lost_while_a_guard_is_asked_changes_nothing() {
+    let lost = tokio_util::sync::CancellationToken::new();
+    let fires = lost.clone();
+    let (api, wire) = Wire::new(switch(move || {
+        fires.cancel();
+        not_found()
+    }));
+    let bench = switched(api).build();
+    let mut response = bench.begin(DELETE, &event()).await;
+    assert!(matches!(bench.engine.advance(&mut response, &lost).await, Advance::Lost));
+    assert!(wire.writes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_asks_the_kill_switch_once_even_when_it_hangs() {
+    for hangs in [false, true] {
+        let (api, wire) =
+            Wire::new(switch(move || if hangs { Answer::Never } else { not_found() }));
+        let bench = switched(api).build();
+        let began = tokio::time::Instant::now();
+        let passes = (0..10).map(async |_| {
+            let mut response = bench.begin(DELETE, &event()).await;
+            bench.advance(&mut response).await
+        });
+        for advance in futures::future::join_all(passes).await {
+            assert_eq!(matches!(advance, Advance::Retry(_)), hangs, "{advance:?}");
+        }
+        assert_eq!(wire.requests().iter().filter(|request| request.path == SWITCH).count(), 1);
+        assert!(began.elapsed() <= crate::wire::DEADLINE);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_turned_switch_is_noticed_within_a_second() {
     let on = Arc::new(std::sync::atomic::AtomicBool::new(false));

@@ -166,6 +166,19 @@ async fn a_webhook_can_be_told_from_a_forged_or_an_old_one() {
 }
 
 #[tokio::test]
+async fn no_message_follows_a_redirect() {
+    let elsewhere = Receiver::start(vec![]).await;
+    let bench = bench(
+        json!({"chat": {"webhook": {"url": crate::receiver::redirecting(elsewhere.url()).await}}}),
+    );
+    assert_eq!(
+        words(&bench.run(NOTIFY, &event()).await),
+        ["delete applied", "notify failed (permanent)"]
+    );
+    assert!(elsewhere.received().is_empty());
+}
+
+#[tokio::test]
 async fn copies_of_a_message_carry_the_same_key_and_others_do_not() {
     let inbox = Inbox::default();
     let (api, _) = server(pod());

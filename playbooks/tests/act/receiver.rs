@@ -75,6 +75,15 @@ async fn receive(
     (StatusCode::from_u16(code).expect("a status"), headers, text)
 }
 
+/// A server that sends everyone elsewhere.
+pub(crate) async fn redirecting(to: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let router = Router::new().fallback(async move || axum::response::Redirect::temporary(&to));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
 /// A server that always answers with one status; how often it was asked.
 pub(crate) async fn always(code: u16) -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

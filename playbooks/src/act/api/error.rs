@@ -1,6 +1,6 @@
 //! What an API error means for an event: retry, wait, or give up.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use kube::core::Status;
 
@@ -81,7 +81,7 @@ impl From<kube::Error> for ApiError {
                 };
                 ApiError { class, status: Some(status), message }
             }
-            error => ApiError { class, status: None, message: chain(&error) },
+            error => ApiError { class, status: None, message: explain(&error) },
         }
     }
 }
@@ -144,18 +144,29 @@ fn classify_status(status: &Status) -> Class {
     Class::Failed(kind)
 }
 
-/// The error and its sources, without repeating what a `Display` already shows of its source.
-fn chain(error: &kube::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(next) = source {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text = format!("{text}: {next_text}");
+/// What went wrong before there was a status, the error's sources behind it.
+fn explain(error: &kube::Error) -> String {
+    let what = match error {
+        kube::Error::HyperError(_) | kube::Error::Service(_) => {
+            "the Kubernetes API can't be reached"
         }
-        source = next.source();
+        kube::Error::Auth(_) => "the worker's credentials can't be read",
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
+            "the Kubernetes API's answer can't be read"
+        }
+        _ => "the Kubernetes API can't be asked",
+    };
+    let mut text = String::new();
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        // Some displays repeat their source, some don't.
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        source = error.source();
     }
-    format!("the Kubernetes API can't be reached: {}", clean(&text, 300))
+    format!("{what}{}", clean(&text, 300))
 }
 
 #[cfg(test)]
@@ -206,6 +217,18 @@ mod tests {
             ApiError::from(kube::Error::Api(Status::failure(&page, "").with_code(502).boxed()));
         assert!(error.to_string().len() < 400);
         assert!(!error.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn an_error_without_an_answer_says_what_it_was() {
+        let refused = ApiError::from(kube::Error::Service("connection refused".into()));
+        assert_eq!(
+            refused.to_string(),
+            "the Kubernetes API can't be reached: ServiceError: connection refused"
+        );
+        let Err(odd) = serde_json::from_str::<u8>("<html>") else { return };
+        let odd = ApiError::from(kube::Error::SerdeError(odd)).to_string();
+        assert!(odd.starts_with("the Kubernetes API's answer can't be read: "), "{odd}");
     }
 
     #[test]

@@ -29,7 +29,15 @@ pub struct KillSwitchOptions {
 pub(super) struct KillSwitch {
     options: KillSwitchOptions,
     /// The last answer. Held while asking, so that a burst of responses asks once.
-    last: Mutex<Option<(Instant, bool)>>,
+    last: Mutex<Option<Answer>>,
+}
+
+/// What the ConfigMap said, or why it could not be read.
+#[derive(Debug)]
+struct Answer {
+    asked: Instant,
+    came: Instant,
+    on: Result<bool, Failure>,
 }
 
 impl KillSwitch {
@@ -79,32 +87,41 @@ impl KillSwitch {
         let api = api.ok_or_else(|| {
             Failure::transient("the kill switch's ConfigMap can't be read without a cluster")
         })?;
+        let arrived = Instant::now();
         let mut last = self.last.lock().await;
-        if let Some((at, on)) = *last
-            && at.elapsed() < FRESH
-        {
-            return Ok(on);
+        match last.as_ref() {
+            // Good from when it was asked for, not from when the answer came.
+            Some(Answer { asked, on: Ok(on), .. }) if asked.elapsed() < FRESH => return Ok(*on),
+            // Who waited for this one shares its failure: one after the other would time out for minutes.
+            Some(Answer { came, on: Err(failure), .. }) if *came >= arrived => {
+                return Err(failure.clone());
+            }
+            _ => {}
         }
-        // Good from when it was asked for, not from when the answer came.
         let asked = Instant::now();
-        let read = api
-            .call(|client| async move {
-                kube::Api::<ConfigMap>::namespaced(client, namespace).get(name).await
-            })
-            .await;
-        let on = match read {
-            Ok(map) => {
-                map.data.and_then(|mut data| data.remove(KEY)).is_some_and(|value| is_on(&value))
-            }
-            Err(error) if *error.class() == Class::NotFound => false,
-            Err(error) => {
-                let Failure { kind, why, .. } = error.into();
-                let why = format!("the kill switch {namespace}/{name} can't be read: {why}");
-                return Err(Failure { kind, why, retry_after: None });
-            }
-        };
-        *last = Some((asked, on));
-        Ok(on)
+        let on = read(api, namespace, name).await;
+        *last = Some(Answer { asked, came: Instant::now(), on: on.clone() });
+        on
+    }
+}
+
+async fn read(api: &Api, namespace: &str, name: &str) -> Result<bool, Failure> {
+    let map = api
+        .call(|client| async move {
+            kube::Api::<ConfigMap>::namespaced(client, namespace).get(name).await
+        })
+        .await;
+    match map {
+        Ok(map) => {
+            let value = map.data.and_then(|mut data| data.remove(KEY));
+            Ok(value.is_some_and(|value| is_on(&value)))
+        }
+        Err(error) if *error.class() == Class::NotFound => Ok(false),
+        Err(error) => {
+            let failure = Failure::from(error);
+            let why = format!("the kill switch {namespace}/{name} can't be read: {failure}");
+            Err(Failure { why, ..failure })
+        }
     }
 }
 
