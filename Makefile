@@ -24,7 +24,9 @@ test: provision ## every test, on a real Kafka and a real Kubernetes
 	$(CARGO) test --workspace --all-features --locked
 
 bench: ## ratios to the raw clients, printed as tables
-	$(CARGO) bench --workspace --locked
+	$(CARGO) bench --locked --package playbooks --bench decide
+	$(CARGO) bench --locked --package brokers --bench journal
+	$(CARGO) bench --locked --package stoop --bench latency --bench kafka
 
 demo: ## the whole way of an event, with no broker and no cluster
 	$(CARGO) run --release --locked -- demo

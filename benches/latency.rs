@@ -4,6 +4,7 @@
 //! The API server here is a socket that notes when bytes come and answers at once, so that only the worker's time is seen.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that can't go on should stop")]
+#![allow(unreachable_pub, reason = "nothing is reached from outside a benchmark")]
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,8 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use brokers::{
-    AckStrength, Attempt, Attempts, Borrowed, Capabilities, DeadLetter, DeadLetterError, Demand, Error, Lease, Ledger,
-    Message, MessageId, Pool, Receiver, Settled, pump,
+    AckStrength, Attempt, Attempts, Borrowed, Capabilities, DeadLetter, DeadLetterError, Demand,
+    Error, Lease, Ledger, Message, MessageId, Pool, Receiver, Settled, pump,
 };
 use playbooks::{
     act::{Api, Registry},
@@ -119,7 +120,12 @@ impl Ledger<()> for Settles {
         Settled::Durable
     }
 
-    async fn dead_letter(&self, (): &(), _: &Message, letter: &DeadLetter) -> Result<Settled, DeadLetterError> {
+    async fn dead_letter(
+        &self,
+        (): &(),
+        _: &Message,
+        letter: &DeadLetter,
+    ) -> Result<Settled, DeadLetterError> {
         panic!("nothing should fail here: {letter:?}")
     }
 
@@ -142,7 +148,8 @@ async fn main() {
     let file = folder.path().join("playbook.yaml");
     std::fs::write(&file, PLAYBOOK).unwrap();
     let config = config::parse("bench", &format!("playbooks: [{}]", file.display()), []).unwrap();
-    let cluster = Api::from_config(kube::Config::new(format!("http://{address}").parse().unwrap()), PATIENCE);
+    let cluster =
+        Api::from_config(kube::Config::new(format!("http://{address}").parse().unwrap()), PATIENCE);
     let (registry, audit) = (Registry::standard(), Audit::to(std::io::sink()));
     let worker = assemble::worker(&config, &registry, cluster, Mode::Enforce, audit).unwrap();
 
@@ -230,13 +237,20 @@ async fn converse(mut socket: TcpStream, times: Shared) {
         request.extend_from_slice(&part[..read]);
         let text = String::from_utf8_lossy(&request);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length = head.lines().find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
+        });
         if body.len() < length.unwrap_or(0) {
             continue;
         }
         let is_get = head.starts_with("GET");
-        let name = head.split(' ').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-        let answer = if is_get { pod(name.split('?').next().unwrap_or_default()) } else { SUCCESS.to_owned() };
+        let name =
+            head.split(' ').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        let answer = if is_get {
+            pod(name.split('?').next().unwrap_or_default())
+        } else {
+            SUCCESS.to_owned()
+        };
         let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
             answer.len()

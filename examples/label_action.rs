@@ -13,9 +13,9 @@ use kube::{
 };
 use playbooks::{
     act::{
-        Action, Advance, Api, Class, ClusterPolicy, ConfigError, Context, Engine, EngineParts, GuardrailOptions,
-        Guardrails, Notifiers, Occurrence, Outcome, Permission, Registry, Resources, Response, Scene, SkipReason,
-        Standing, Subject, read_config,
+        Action, Advance, Api, Class, ClusterPolicy, ConfigError, Context, Engine, EngineParts,
+        GuardrailOptions, Guardrails, Notifiers, Occurrence, Outcome, Permission, Registry,
+        Resources, Response, Scene, SkipReason, Standing, Subject, read_config,
     },
     decide::{Event, Mode, Priority, read_text},
 };
@@ -63,7 +63,8 @@ impl Action for Label {
             Err(failure) => return failure.into(),
         };
         // The uid in the patch makes the API server refuse a successor of the same name.
-        let patch = json!({"metadata": {"uid": target.uid().as_str(), "labels": {&self.key: self.value}}});
+        let patch =
+            json!({"metadata": {"uid": target.uid().as_str(), "labels": {&self.key: self.value}}});
         let (namespace, name) = (target.namespace(), target.name());
         let patched = api.call(|client| async move {
             let pods = Pods::<Pod>::namespaced(client, namespace);
@@ -112,9 +113,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         mode_cap: Mode::Enforce,
         action_timeout: Duration::from_secs(5),
     });
-    println!("it takes: {}", plan.permissions().iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    println!(
+        "it takes: {}",
+        plan.permissions().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    );
 
-    let created = server.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}));
+    let created = server
+        .create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}));
     created.map_err(|status| status.message)?;
     create(&server).map_err(|status| status.message)?;
     let scene = Scene {
@@ -151,7 +156,8 @@ async fn answer(
     payload: &[u8],
 ) -> Result<String, Box<dyn std::error::Error>> {
     let event = Event::decode(payload)?;
-    let occurrence = Arc::new(Occurrence::new(&event, event.id(None)?, None, payload.to_vec().into())?);
+    let occurrence =
+        Arc::new(Occurrence::new(&event, event.id(None)?, None, payload.to_vec().into())?);
     let verified = engine.verify(&event.claim()?, &occurrence, plan.needs()).await?;
     let standing = Standing::of(verified).ok_or("another cluster's event")?;
     let mut response = Response::new(plan.clone(), standing, occurrence);

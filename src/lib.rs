@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod error;
 pub mod health;
 pub mod metrics;
 pub mod telemetry;

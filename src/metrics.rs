@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use brokers::{Pool, pump::Passed};
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::worker::outage::Outages;
@@ -31,27 +31,33 @@ pub struct Metrics {
     messages: IntCounterVec,
     in_flight: IntGaugeVec,
     lag: IntGaugeVec,
+    dead_letters: IntGaugeVec,
+    intake: IntCounterVec,
     oldest: GaugeVec,
     outage: IntGaugeVec,
     subscriptions: Mutex<Vec<Watched>>,
 }
 
-/// How far behind a subscription is.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Lag {
+/// What a subscription's broker tells of itself at a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Gauges {
     /// Messages not settled yet, those in flight included.
-    pub messages: u64,
+    pub lag: u64,
     /// Age of the oldest of them in seconds, where the broker tells.
     pub oldest_seconds: Option<f64>,
+    /// Dead letters that it keeps itself.
+    pub dead_letters: Option<u64>,
+    /// What its own intake has done so far, by result; the results are a closed set.
+    pub intake: Vec<(&'static str, u64)>,
 }
 
-type LagOf = Box<dyn Fn() -> Option<Lag> + Send + Sync>;
+type Ask = Box<dyn Fn() -> Gauges + Send + Sync>;
 
 struct Watched {
     name: String,
     passed: Arc<Passed>,
     pool: Pool,
-    lag: LagOf,
+    ask: Ask,
 }
 
 impl std::fmt::Debug for Watched {
@@ -113,6 +119,16 @@ impl Metrics {
             )?,
             in_flight: gauge("in_flight", "Deliveries held now", &["subscription"])?,
             lag: gauge("lag", "Messages not settled yet", &["subscription"])?,
+            dead_letters: gauge(
+                "journal_dead_letters",
+                "Dead letters kept in the journal",
+                &["subscription"],
+            )?,
+            intake: counter(
+                "intake_total",
+                "Events accepted and requests refused by the intake",
+                &["subscription", "result"],
+            )?,
             outage: gauge("outage", "1 while something depended on is away", &["dependency"])?,
             time_to_effect,
             oldest,
@@ -122,8 +138,8 @@ impl Metrics {
     }
 
     /// Reads a subscription's counters and lag at every scrape from now on.
-    pub fn watch(&self, name: &str, passed: Arc<Passed>, pool: Pool, lag: LagOf) {
-        let watched = Watched { name: name.to_owned(), passed, pool, lag };
+    pub fn watch(&self, name: &str, passed: Arc<Passed>, pool: Pool, ask: Ask) {
+        let watched = Watched { name: name.to_owned(), passed, pool, ask };
         let mut subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
         // One that was built anew takes the place of its predecessor.
         subscriptions.retain(|other| other.name != name);
@@ -153,17 +169,28 @@ impl Metrics {
         let fates =
             [("skipped", &passed.skipped), ("kept", &passed.kept), ("again", &passed.again)];
         for (fate, count) in fates {
-            let counter = self.messages.with_label_values(&[name, fate]);
-            counter.inc_by(count.load(Ordering::Relaxed).saturating_sub(counter.get()));
+            raise(&self.messages.with_label_values(&[name, fate]), count.load(Ordering::Relaxed));
         }
-        let held = i64::try_from(watched.pool.held()).unwrap_or(i64::MAX);
-        self.in_flight.with_label_values(&[name]).set(held);
-        if let Some(lag) = (watched.lag)() {
-            let messages = i64::try_from(lag.messages).unwrap_or(i64::MAX);
-            self.lag.with_label_values(&[name]).set(messages);
-            if let Some(seconds) = lag.oldest_seconds {
-                self.oldest.with_label_values(&[name]).set(seconds);
-            }
+        self.in_flight.with_label_values(&[name]).set(clamp(watched.pool.held() as u64));
+        let gauges = (watched.ask)();
+        self.lag.with_label_values(&[name]).set(clamp(gauges.lag));
+        if let Some(seconds) = gauges.oldest_seconds {
+            self.oldest.with_label_values(&[name]).set(seconds);
+        }
+        if let Some(dead) = gauges.dead_letters {
+            self.dead_letters.with_label_values(&[name]).set(clamp(dead));
+        }
+        for (result, count) in gauges.intake {
+            raise(&self.intake.with_label_values(&[name, result]), count);
         }
     }
+}
+
+/// Brings a counter up to what was counted elsewhere; what was counted anew there adds nothing.
+fn raise(counter: &IntCounter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
+}
+
+fn clamp(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

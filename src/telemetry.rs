@@ -19,8 +19,9 @@ pub enum LogFormat {
 
 /// Starts logging at the level of `STOOP_LOG` (`info` without it), in the syntax of `RUST_LOG`. Call once.
 pub fn init(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("STOOP_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,librdkafka=warn,rdkafka=warn,kube_client=off,hyper=warn"));
+    let filter = EnvFilter::try_from_env("STOOP_LOG").unwrap_or_else(|_| {
+        EnvFilter::new("info,librdkafka=warn,rdkafka=warn,kube_client=off,hyper=warn")
+    });
     let json = match format {
         LogFormat::Auto => !stderr().is_terminal(),
         LogFormat::Pretty => false,

@@ -5,6 +5,7 @@
 //! `STOOP_BENCH_MESSAGES` sets how many messages a round has.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that can't go on should stop")]
+#![allow(unreachable_pub, reason = "nothing is reached from outside a benchmark")]
 
 #[path = "../../playbooks/benches/corpus/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "it is shared with a benchmark that uses more of it")]

@@ -32,7 +32,8 @@ pub async fn peak(bootstrap: &str, topic: &str, messages: usize, playbooks: &str
         tokio::time::sleep(Duration::from_millis(100)).await;
         let Ok(answer) = reqwest::get(&url).await else { continue };
         let text = answer.text().await.unwrap();
-        let skipped = text.lines().find(|line| line.starts_with("stoop_messages_total{fate=\"skipped\""));
+        let skipped =
+            text.lines().find(|line| line.starts_with("stoop_messages_total{fate=\"skipped\""));
         let skipped = skipped.and_then(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
         if skipped.is_some_and(|skipped| skipped >= messages) {
             break;

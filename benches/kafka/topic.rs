@@ -9,7 +9,12 @@ use rdkafka::{
 use std::time::Duration;
 
 /// Creates a topic of 4 partitions and publishes `messages` events to it, spread as Falcosidekick does: without a key.
-pub async fn fill(bootstrap: &str, name: &str, messages: usize, event: fn(usize) -> String) -> String {
+pub async fn fill(
+    bootstrap: &str,
+    name: &str,
+    messages: usize,
+    event: fn(usize) -> String,
+) -> String {
     let topic = super::fresh(name);
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
@@ -20,13 +25,15 @@ pub async fn fill(bootstrap: &str, name: &str, messages: usize, event: fn(usize)
     }
     config.set("acks", "all").set("linger.ms", "20").set("batch.size", "1000000");
     config.set("queue.buffering.max.messages", "2000000");
-    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = config.create().unwrap();
+    let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> =
+        config.create().unwrap();
     let published = topic.clone();
     tokio::task::spawn_blocking(move || {
         for number in 0..messages {
             let payload = event(number);
             let partition = i32::try_from(number % 4).unwrap();
-            let mut record = BaseRecord::<(), str>::to(&published).partition(partition).payload(&payload);
+            let mut record =
+                BaseRecord::<(), str>::to(&published).partition(partition).payload(&payload);
             while let Err((_, back)) = producer.send(record) {
                 record = back;
                 std::thread::sleep(Duration::from_millis(10));

@@ -49,7 +49,8 @@ async fn start(bootstrap: &str, topic: &str, playbooks: &str) -> Running {
     let text = format!("playbooks: [{}]", file.display());
     let config = config::parse("bench", &text, []).unwrap();
     // No cluster is asked, since no event is wanted.
-    let nowhere = Api::from_config(kube::Config::new("http://127.0.0.1:9".parse().unwrap()), PATIENCE);
+    let nowhere =
+        Api::from_config(kube::Config::new("http://127.0.0.1:9".parse().unwrap()), PATIENCE);
     let (registry, audit) = (Registry::standard(), Audit::to(std::io::sink()));
     let worker = assemble::worker(&config, &registry, nowhere, Mode::Enforce, audit).unwrap();
     let kafka: kafka::Config = serde_json::from_value(serde_json::json!({

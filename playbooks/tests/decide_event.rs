@@ -269,7 +269,7 @@ fn numbers_keep_every_digit() {
     );
     let event = decode(&text);
     let fields = event.fields().expect("fields");
-    assert_eq!(fields.get("evt.time"), Some(&FieldValue::Int(1_619_987_050_361_728_219)));
+    assert_eq!(fields.get("evt.time"), Some(FieldValue::Int(1_619_987_050_361_728_219)));
     for (key, text) in [
         ("big", "18446744073709551615"),
         ("evt.time", "1619987050361728219"),
@@ -292,7 +292,7 @@ fn a_missing_value_has_no_text_however_it_is_written() {
         assert_eq!(fields.text(key), None, "{key}");
     }
     assert_eq!(fields.text("no").as_deref(), Some("false"));
-    assert_eq!(fields.get("list"), Some(&FieldValue::List(vec![FieldValue::Text("a".into())])));
+    assert_eq!(fields.get("list"), Some(FieldValue::List(vec![FieldValue::Text("a".into())])));
 }
 
 #[test]
@@ -325,6 +325,16 @@ fn a_field_that_is_there_twice_has_no_meaning() {
         let event = decode(&text);
         assert_eq!(event.fields().expect_err("a refusal").kind(), EventErrorKind::BadFields);
         assert!(event.claim().is_err() && event.id(None).is_err());
+    }
+}
+
+#[test]
+fn a_lone_surrogate_is_no_text() {
+    for value in ["\"\\ud800\"", "[\"\\ud800\"]"] {
+        let text = event(json!({}))
+            .replace("\"output_fields\":{}", &format!("\"output_fields\":{{\"a\":{value}}}"));
+        let event = decode(&text);
+        assert_eq!(event.fields().expect_err("a refusal").kind(), EventErrorKind::BadFields);
     }
 }
 

@@ -6,7 +6,10 @@ use clap::Args;
 use playbooks::act::{Api, Permission, Registry};
 
 use super::{ConfigArgs, Ended};
-use crate::{config::Config, worker::{assemble, rules::Rules}};
+use crate::{
+    config::Config,
+    worker::{assemble, rules::Rules},
+};
 
 /// Check configuration and playbooks, and with --cluster the permissions.
 ///
@@ -44,7 +47,10 @@ impl Check {
         if missing == 0 {
             return Ok(ExitCode::SUCCESS);
         }
-        println!("\n{missing} of {} permissions are missing: add them to the worker's ClusterRole", needed.len());
+        println!(
+            "\n{missing} of {} permissions are missing: add them to the worker's ClusterRole",
+            needed.len()
+        );
         Ok(ExitCode::from(1))
     }
 }
@@ -61,7 +67,12 @@ fn show(config: &Config, rules: &Rules) {
     }
     for plan in rules.plans() {
         let playbook = &plan.playbook;
-        println!("  {} ({}): {}", playbook.name, playbook.mode.as_str(), plan.describe().join(", then "));
+        println!(
+            "  {} ({}): {}",
+            playbook.name,
+            playbook.mode.as_str(),
+            plan.describe().join(", then ")
+        );
     }
 }
 

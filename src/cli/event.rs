@@ -74,12 +74,8 @@ impl Event {
         if let Some(cluster) = &config.cluster.name {
             fields.entry(config.cluster.field.clone()).or_insert_with(|| cluster.clone());
         }
-        let scene = Scene {
-            rule: self.rule,
-            priority: self.priority,
-            container: self.container,
-            fields,
-        };
+        let scene =
+            Scene { rule: self.rule, priority: self.priority, container: self.container, fields };
         let (namespace, name) = &self.pod;
         let event = api.testify(namespace, name, &scene).await?;
         let payload = serde_json::to_vec(&event)?;

@@ -57,7 +57,9 @@ impl Explain {
 
         let plans: Vec<_> = worker.rules.plans().iter().filter(|plan| self.wants(plan)).collect();
         if let (true, Some(name)) = (plans.is_empty(), &self.playbook) {
-            return Err(Refused(format!("no playbook is called `{name}`: `stoop check` lists them")));
+            return Err(Refused(format!(
+                "no playbook is called `{name}`: `stoop check` lists them"
+            )));
         }
         let standing = if self.cluster {
             let needs = plans.iter().map(|plan| plan.needs()).fold(Needs::default(), Needs::and);
@@ -92,7 +94,9 @@ impl Explain {
         }
         let mut input = std::io::stdin();
         if input.is_terminal() {
-            return Err(Refused("an event is expected on standard input: pipe one in, or name a file".into()));
+            return Err(Refused(
+                "an event is expected on standard input: pipe one in, or name a file".into(),
+            ));
         }
         let mut payload = Vec::new();
         input.read_to_end(&mut payload)?;
@@ -109,7 +113,9 @@ async fn verify(
     let standing = Standing::of(engine.verify(claim, occurrence, needs).await?);
     match &standing {
         None => println!("target: another cluster's, passed over"),
-        Some(Standing::Target(target)) => println!("target: {} with uid {}", target.object(), target.uid()),
+        Some(Standing::Target(target)) => {
+            println!("target: {} with uid {}", target.object(), target.uid())
+        }
         Some(Standing::Gone(gone)) => println!("target: gone, {}", gone.why),
         Some(Standing::NoTarget) => println!("target: none, the event is about no pod"),
         Some(Standing::Unidentified(why)) => println!("target: not verified, {why}"),

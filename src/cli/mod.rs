@@ -13,18 +13,23 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::{config, demo, telemetry::LogFormat};
+use crate::{config, demo, error::with_sources, telemetry::LogFormat};
 
 /// The response fleet for Falco: acknowledges an event only after its playbook has succeeded.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100, after_help = "\
+#[command(
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
 Examples:
   stoop demo                            the whole way of an event, with no broker and no cluster
   stoop check -c stoop.yaml --cluster   configuration, playbooks and permissions, before running
   stoop run -c stoop.yaml --mode observe
                                         a worker that only says what it would do
   stoop event --rule 'Terminal shell in container' --pod shop/web-7d4b9 --to falco
-                                        what Falco would say about that pod now")]
+                                        what Falco would say about that pod now"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -82,14 +87,7 @@ pub struct Refused(pub String);
 
 impl<E: std::error::Error> From<E> for Refused {
     fn from(error: E) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self(text)
+        Self(with_sources(&error))
     }
 }
 

@@ -66,7 +66,8 @@ impl Run {
         let config = self.config.load()?;
         let mode = self.mode.into();
         let cluster = assemble::cluster(&config).await;
-        let worker = assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
+        let worker =
+            assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
         let stop = CancellationToken::new();
         watch_signals(stop.clone())?;
         serve(&config, worker, stop).await?;
@@ -104,7 +105,8 @@ async fn serve(
         stop: stop.clone(),
         drain: config.limits.drain.0,
     };
-    let ended = try_join_all(streams.iter().map(|(name, subscription)| runner.run(name, subscription)));
+    let ended =
+        try_join_all(streams.iter().map(|(name, subscription)| runner.run(name, subscription)));
     let ended = ended.await.map(drop);
     closed.cancel();
     // It failed only if it said so itself.

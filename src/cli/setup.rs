@@ -33,7 +33,10 @@ impl Setup {
         let streams = config.streams();
         if let Some(unknown) = self.subscriptions.iter().find(|name| !streams.contains_key(*name)) {
             let known: Vec<_> = streams.keys().map(String::as_str).collect();
-            return Err(Refused(format!("no subscription is called `{unknown}`; known: {}", known.join(", "))));
+            return Err(Refused(format!(
+                "no subscription is called `{unknown}`; known: {}",
+                known.join(", ")
+            )));
         }
         for (name, subscription) in &streams {
             if !self.subscriptions.is_empty() && !self.subscriptions.contains(name) {

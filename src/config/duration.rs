@@ -20,7 +20,9 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         humantime::parse_duration(&text).map(Self).map_err(|error| {
-            D::Error::custom(format!("`{text}` is no length of time ({error}): write 20s, 5m or 1h"))
+            D::Error::custom(format!(
+                "`{text}` is no length of time ({error}): write 20s, 5m or 1h"
+            ))
         })
     }
 }

@@ -28,7 +28,10 @@ pub(super) fn overlay(
             (false, 1) => continue,
             (false, _) => {
                 let known = top_level.join(", ");
-                return Err(Error::Variable { name, why: format!("no such section; known: {known}") });
+                return Err(Error::Variable {
+                    name,
+                    why: format!("no such section; known: {known}"),
+                });
             }
         }
         let value = match yaml::parse(&name, &text) {
@@ -64,7 +67,8 @@ fn alike(key: &str, variable: &str) -> bool {
 }
 
 fn camel_case(variable: &str) -> String {
-    let mut words = variable.split('_').filter(|word| !word.is_empty()).map(str::to_ascii_lowercase);
+    let mut words =
+        variable.split('_').filter(|word| !word.is_empty()).map(str::to_ascii_lowercase);
     let mut name = words.next().unwrap_or_default();
     for word in words {
         let mut letters = word.chars();

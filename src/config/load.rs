@@ -64,7 +64,9 @@ pub fn load(file: Option<&Path>) -> Result<Config, Error> {
     let path = file.unwrap_or(Path::new(DEFAULT_FILE));
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            String::new()
+        }
         Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
     };
     let variables = std::env::vars_os()
@@ -96,7 +98,9 @@ fn read(located: &Located) -> Result<Config, yaml::Error> {
         let at = root.key("subscriptions").key(name);
         let broker = match subscription.broker() {
             Ok(broker) => broker,
-            Err(why) => return Err(located.error_at(&at, why, "name exactly one of kafka, journal")),
+            Err(why) => {
+                return Err(located.error_at(&at, why, "name exactly one of kafka, journal"));
+            }
         };
         if let Err(error) = broker.check() {
             return Err(located.error_at(&at.key(broker.as_str()), error.to_string(), ""));
@@ -108,7 +112,8 @@ fn read(located: &Located) -> Result<Config, yaml::Error> {
     }
     for (position, name) in config.default_notifiers.iter().enumerate() {
         if !config.notifiers.contains_key(name) && name != "log" {
-            let known: Vec<_> = config.notifiers.keys().map(String::as_str).chain(["log"]).collect();
+            let known: Vec<_> =
+                config.notifiers.keys().map(String::as_str).chain(["log"]).collect();
             let at = root.key("defaultNotifiers").index(position);
             let message = format!("no notifier is called `{name}`");
             return Err(located.error_at(&at, message, format!("known: {}", known.join(", "))));
@@ -120,7 +125,11 @@ fn read(located: &Located) -> Result<Config, yaml::Error> {
         return Err(located.error_at(&at, "nothing would ever run", "at least 1"));
     }
     if config.limits.memory < ByteSize::mib(1) {
-        return Err(located.error_at(&limits.key("memory"), "too little for one event", "at least 1MiB"));
+        return Err(located.error_at(
+            &limits.key("memory"),
+            "too little for one event",
+            "at least 1MiB",
+        ));
     }
     Ok(config)
 }
@@ -156,7 +165,10 @@ mod tests {
     #[test]
     fn a_subscription_names_exactly_one_broker() {
         let error = refused("subscriptions:\n  falco: {concurrency: 3}\n");
-        assert!(error.contains("no broker is named") && error.contains("kafka, journal"), "{error}");
+        assert!(
+            error.contains("no broker is named") && error.contains("kafka, journal"),
+            "{error}"
+        );
     }
 
     #[test]

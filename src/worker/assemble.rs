@@ -5,15 +5,14 @@ use std::sync::Arc;
 use brokers::Pool;
 use playbooks::{
     act::{
-        Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine, EngineParts,
-        GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnPod, Registry, Resources,
+        Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
+        EngineParts, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnPod, Registry,
+        Resources,
     },
     decide::{Mode, PlaybookErrors},
 };
 
-use super::{
-    Worker, audit::Audit, bursts::Bursts, lanes::Lanes, outage::Outages, rules::Rules,
-};
+use super::{Worker, audit::Audit, bursts::Bursts, lanes::Lanes, outage::Outages, rules::Rules};
 use crate::{config::Config, metrics::Metrics};
 
 /// How many events may wait for a response of their burst, for each that may run.

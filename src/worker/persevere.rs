@@ -78,7 +78,8 @@ impl<'a> Tries<'a> {
                 self.in_outage = 0;
                 self.attempts += 1;
                 let wait = failure.retry_after.unwrap_or_else(|| backoff(self.attempts, LONGEST));
-                if self.attempts >= self.patience.attempts || Instant::now() + wait > self.deadline {
+                if self.attempts >= self.patience.attempts || Instant::now() + wait > self.deadline
+                {
                     return Err(Stopped::GaveUp { failure, attempts: self.attempts });
                 }
                 wait
@@ -102,7 +103,8 @@ impl<'a> Tries<'a> {
 
 /// Doubles from try to try up to `longest`; the upper half is random, so that workers don't move in step.
 fn backoff(tries: u32, longest: Duration) -> Duration {
-    let full = FIRST.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1).min(16))).min(longest);
+    let full =
+        FIRST.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1).min(16))).min(longest);
     full.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
@@ -113,7 +115,10 @@ mod tests {
     const PATIENCE: Patience = Patience { attempts: 3, timeout: Duration::from_secs(600) };
 
     /// Fails as told, then succeeds.
-    async fn run(patience: Patience, failures: Vec<Failure>) -> (Result<(), Stopped>, usize, Arc<Outages>) {
+    async fn run(
+        patience: Patience,
+        failures: Vec<Failure>,
+    ) -> (Result<(), Stopped>, usize, Arc<Outages>) {
         let (outages, lost) = (Outages::new(), CancellationToken::new());
         let mut tries = Tries::new(&outages, patience, &lost);
         let mut count = 1;

@@ -1,6 +1,9 @@
 //! Publishing one event to a subscription, as Falcosidekick would.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use brokers::{Error, journal, kafka};
 
@@ -23,9 +26,12 @@ pub async fn publish(subscription: &Subscription, payload: &[u8]) -> Result<(), 
 /// A journal belongs to the worker that runs on it: the event goes to its intake.
 async fn post(config: &journal::Config, payload: &[u8]) -> Result<(), Error> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}/", config.listen);
+    let url = format!("{scheme}://{}/", reachable(config.listen));
     let failed = |error: reqwest::Error| {
-        Error::client(format!("the intake at {url} did not take the event; is `stoop run` up?"), error)
+        Error::client(
+            format!("the intake at {url} did not take the event; is `stoop run` up?"),
+            error,
+        )
     };
     let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(failed)?;
     let mut request = client.post(&url).body(payload.to_vec());
@@ -40,4 +46,14 @@ async fn post(config: &journal::Config, payload: &[u8]) -> Result<(), Error> {
     }
     let why = answer.text().await.unwrap_or_default();
     Err(Error::client(format!("the intake at {url} refused the event with {status}"), why.trim()))
+}
+
+/// Where an intake that listens on every address is reached from here.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let loopback = match listen {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
+    };
+    let address = if listen.ip().is_unspecified() { loopback } else { listen.ip() };
+    SocketAddr::new(address, listen.port())
 }

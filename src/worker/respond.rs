@@ -140,7 +140,12 @@ impl Worker {
     }
 
     /// Tells the default notifiers of a containment that did not happen.
-    async fn tell(&self, report: &Report, response: &Response, lost: &CancellationToken) -> Option<()> {
+    async fn tell(
+        &self,
+        report: &Report,
+        response: &Response,
+        lost: &CancellationToken,
+    ) -> Option<()> {
         let mut tries = Tries::new(&self.outages, TELLING, lost);
         while let Err(failure) = self.engine.report(report, response).await {
             match tries.after(failure).await {

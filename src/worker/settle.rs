@@ -16,7 +16,7 @@ use super::{
     read::PassedOver,
     verdict::Reason,
 };
-use crate::metrics::Metrics;
+use crate::{error::with_sources, metrics::Metrics};
 
 /// A dead letter that is refused is not offered again; one that meets an outage is, without end.
 const ONCE: Patience = Patience { attempts: 1, timeout: Duration::ZERO };
@@ -153,15 +153,4 @@ fn refused(subscription: &str, error: &DeadLetterError) -> Failure {
         }
         DeadLetterError::Refused(_) => Failure::permanent(why),
     }
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -13,7 +13,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Worker, readiness::Readiness, settle::Stream};
 use crate::{
     config::{Broker, Subscription},
-    metrics::Lag,
+    error::with_sources,
+    metrics::Gauges,
 };
 
 /// How long a subscription that failed rests before it is opened anew.
@@ -51,7 +52,11 @@ impl Runner {
             match ended {
                 Err(error) if !error.is_configuration() && !self.stop.is_cancelled() => {
                     let why = with_sources(&error);
-                    tracing::error!(subscription = name, why, "the subscription broke; it is opened anew");
+                    tracing::error!(
+                        subscription = name,
+                        why,
+                        "the subscription broke; it is opened anew"
+                    );
                     self.readiness.waits(name, why);
                 }
                 ended => return ended,
@@ -68,9 +73,12 @@ impl Runner {
         let pool = self.pool.narrow(slots);
         let passed = Arc::new(Passed::default());
         let watched = ledger.clone();
-        self.worker.metrics.watch(name, passed.clone(), pool.clone(), Box::new(move || {
-            Some(Lag { messages: watched.lag().committed, oldest_seconds: None })
-        }));
+        self.worker.metrics.watch(
+            name,
+            passed.clone(),
+            pool.clone(),
+            Box::new(move || Gauges { lag: watched.lag().committed, ..Gauges::default() }),
+        );
         let mut health = ledger.health();
         let watching = async {
             loop {
@@ -90,17 +98,34 @@ impl Runner {
         }
     }
 
-    async fn journal(&self, name: &str, slots: usize, config: &journal::Config) -> Result<(), Error> {
-        let is_event = |body: &[u8]| Event::decode(body).map(drop).map_err(|error| error.to_string());
+    async fn journal(
+        &self,
+        name: &str,
+        slots: usize,
+        config: &journal::Config,
+    ) -> Result<(), Error> {
+        let is_event =
+            |body: &[u8]| Event::decode(body).map(drop).map_err(|error| error.to_string());
         let journal = journal::Journal::open(config, is_event).await?;
         let pool = self.pool.narrow(slots);
         let passed = Arc::new(Passed::default());
         let monitor = journal.monitor.clone();
-        self.worker.metrics.watch(name, passed.clone(), pool.clone(), Box::new(move || {
-            let depth = monitor.depth();
-            let age = depth.oldest.map(|oldest| Timestamp::now().duration_since(oldest).as_secs_f64());
-            Some(Lag { messages: depth.unsettled.messages, oldest_seconds: Some(age.unwrap_or(0.0)) })
-        }));
+        self.worker.metrics.watch(
+            name,
+            passed.clone(),
+            pool.clone(),
+            Box::new(move || {
+                let depth = monitor.depth();
+                let age = |since| Timestamp::now().duration_since(since).as_secs_f64();
+                let refused = monitor.rejected().map(|(why, count)| (why.as_str(), count));
+                Gauges {
+                    lag: depth.unsettled.messages,
+                    oldest_seconds: Some(depth.oldest.map_or(0.0, age)),
+                    dead_letters: Some(depth.dead.messages),
+                    intake: [("accepted", monitor.accepted())].into_iter().chain(refused).collect(),
+                }
+            }),
+        );
         let address = journal.intake.local_addr();
         let intake = tokio::spawn(journal.intake.serve(self.stop.clone()));
         tracing::info!(subscription = name, %address, path = %config.path.display(), "the intake takes events");
@@ -151,15 +176,4 @@ impl Runner {
         tasks.wait().await;
         ended
     }
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -82,10 +82,9 @@ impl Reason {
 pub fn judge(answers: &[Arc<Answer>], worker: &str) -> Verdict {
     let open = |answer: &&Arc<Answer>| matches!(answer.end, End::Failed | End::Redo);
     let unfinished: Vec<_> = answers.iter().filter(open).collect();
-    let (Some(began), Some(ended)) = (
-        unfinished.iter().map(|a| a.began).min(),
-        unfinished.iter().map(|a| a.ended).max(),
-    ) else {
+    let (Some(began), Some(ended)) =
+        (unfinished.iter().map(|a| a.began).min(), unfinished.iter().map(|a| a.ended).max())
+    else {
         return Verdict::Ack;
     };
     let failed = unfinished.iter().any(|a| a.end == End::Failed);

@@ -77,8 +77,13 @@ async fn a_sink_that_is_away_holds_intake_and_repeats_no_containment() {
     let sink = Sink::start().await;
     sink.turn_away();
     let topic = Topic::new(kafka.bootstrap(), "sink-away");
-    let playbook = DELETE.replace("ReplicaSet, Standalone]}", "ReplicaSet]}\n    - notify: {to: [hook]}");
-    let config = format!("{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n", topic.subscription(), sink.url());
+    let playbook =
+        DELETE.replace("ReplicaSet, Standalone]}", "ReplicaSet]}\n    - notify: {to: [hook]}");
+    let config = format!(
+        "{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n",
+        topic.subscription(),
+        sink.url()
+    );
     let desk = Desk::new(cluster.kubeconfig(), &config, &[&playbook]);
     desk.must(&["setup"]).await;
     let worker = desk.run().await;
@@ -96,4 +101,23 @@ async fn a_sink_that_is_away_holds_intake_and_repeats_no_containment() {
     let audit = worker.audit();
     assert_eq!(audit[0]["steps"][0]["outcome"], "applied", "{audit:?}");
     assert_eq!(audit[0]["steps"][1]["outcome"], "applied", "{audit:?}");
+}
+
+#[tokio::test]
+async fn an_event_whose_dead_letters_are_away_is_not_acknowledged() {
+    let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
+    let topic = Topic::new(kafka.bootstrap(), "dead-away");
+    let unburied = topic.subscription().replace(".dead", ".elsewhere");
+    let first = Desk::new(cluster.kubeconfig(), &topic.subscription(), &[DELETE]);
+    first.must(&["setup"]).await;
+    let desk = Desk::new(cluster.kubeconfig(), &unburied, &[DELETE]);
+    let worker = desk.run().await;
+
+    topic.publish(b"not an event").await;
+    unready(&worker, "dead letters").await;
+    assert_eq!(topic.progress().await, (1, 0));
+    desk.must(&["setup"]).await;
+
+    worker.ready().await;
+    topic.all_committed(&worker).await;
 }

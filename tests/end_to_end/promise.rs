@@ -63,13 +63,15 @@ async fn a_successor_of_the_same_name_is_untouched() {
     desk.must(&["setup"]).await;
     let worker = desk.run().await;
     let container = |digit: &str| format!("containerd://{}", digit.repeat(64));
-    let first = cluster.create_pod_with_status(&namespace, "db-0", &[&container("a")]).await.unwrap();
+    let first =
+        cluster.create_pod_with_status(&namespace, "db-0", &[&container("a")]).await.unwrap();
     let target = format!("{namespace}/db-0");
     let event = desk.must(&["event", "--rule", RULE, "--pod", &target]).await;
 
     topic.publish(event.as_bytes()).await;
     cluster.pod_gone(&namespace, "db-0", &first.uid().unwrap()).await.unwrap();
-    let second = cluster.create_pod_with_status(&namespace, "db-0", &[&container("b")]).await.unwrap();
+    let second =
+        cluster.create_pod_with_status(&namespace, "db-0", &[&container("b")]).await.unwrap();
     topic.publish(event.as_bytes()).await;
     topic.all_committed(&worker).await;
 
@@ -81,7 +83,8 @@ async fn a_successor_of_the_same_name_is_untouched() {
 }
 
 #[tokio::test]
-async fn a_worker_killed_between_delete_and_notify_tells_after_its_restart_and_deletes_nothing_twice() {
+async fn a_worker_killed_between_delete_and_notify_tells_after_its_restart_and_deletes_nothing_twice()
+ {
     let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
     let namespace = cluster.create_namespace("killed").await.unwrap();
     let pod = cluster.create_deployment(&namespace, "web", 1).await.unwrap().remove(0);
@@ -89,7 +92,11 @@ async fn a_worker_killed_between_delete_and_notify_tells_after_its_restart_and_d
     let sink = Sink::start().await;
     sink.hold();
     let topic = Topic::new(kafka.bootstrap(), "killed");
-    let config = format!("{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n", topic.subscription(), sink.url());
+    let config = format!(
+        "{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n",
+        topic.subscription(),
+        sink.url()
+    );
     let desk = Desk::new(cluster.kubeconfig(), &config, &[DELETE_AND_TELL]);
     desk.must(&["setup"]).await;
     let worker = desk.run().await;
@@ -100,7 +107,11 @@ async fn a_worker_killed_between_delete_and_notify_tells_after_its_restart_and_d
     cluster.pod_gone(&namespace, &name, &uid).await.unwrap();
     let successor = cluster.running_pods(&namespace, "web", 1).await.unwrap().remove(0);
     worker.kill().await;
-    assert_eq!(topic.progress().await, (1, 0), "it was acknowledged before its playbook had succeeded");
+    assert_eq!(
+        topic.progress().await,
+        (1, 0),
+        "it was acknowledged before its playbook had succeeded"
+    );
 
     sink.release();
     let worker = desk.run().await;
@@ -127,7 +138,8 @@ async fn two_workers_with_the_same_event_delete_once() {
     let workers = [desk.run().await, other.run().await];
 
     let name = pods[0].name_any();
-    let event = desk.must(&["event", "--rule", RULE, "--pod", &format!("{namespace}/{name}")]).await;
+    let event =
+        desk.must(&["event", "--rule", RULE, "--pod", &format!("{namespace}/{name}")]).await;
     for _ in 0..20 {
         topic.publish(event.as_bytes()).await;
     }
@@ -148,7 +160,11 @@ async fn a_worker_that_is_asked_to_leave_finishes_what_it_began() {
     let sink = Sink::start().await;
     sink.hold();
     let topic = Topic::new(kafka.bootstrap(), "leaving");
-    let config = format!("{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n", topic.subscription(), sink.url());
+    let config = format!(
+        "{}notifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n",
+        topic.subscription(),
+        sink.url()
+    );
     let desk = Desk::new(cluster.kubeconfig(), &config, &[DELETE_AND_TELL]);
     desk.must(&["setup"]).await;
     let worker = desk.run().await;

@@ -129,11 +129,7 @@ impl Worker {
     }
 
     /// `probe` until it gives a value; on a timeout the worker's log is shown.
-    pub async fn wait<T>(
-        &self,
-        what: &str,
-        probe: impl AsyncFnMut() -> Result<T, String>,
-    ) -> T {
+    pub async fn wait<T>(&self, what: &str, probe: impl AsyncFnMut() -> Result<T, String>) -> T {
         match testbed::until(what, PATIENCE, probe).await {
             Ok(value) => value,
             Err(error) => panic!("{error}\n--- log\n{}", self.log.lock().unwrap().join("\n")),

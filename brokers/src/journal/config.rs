@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::store::Load;
+use super::load::Load;
 use crate::{contract::Error, secret::Secret, size::ByteSize};
 
 /// A journal and its intake.

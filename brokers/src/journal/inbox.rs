@@ -13,19 +13,15 @@ use tokio::sync::oneshot;
 
 use super::{
     batch::{Ack, Answer, Batch, Burial, Ended, List, Reply},
+    gathering::Gathering,
+    load::Load,
     record::{Event, Record, Sequence},
-    store::{Load, Totals},
+    store::Totals,
 };
 use crate::dead_letter::DeadLetter;
 
 /// How long a skipped event waits for a transaction that is made for something else.
 const LAZY: Duration = Duration::from_millis(100);
-
-/// How long at most a transaction waits for publishers who were just answered.
-const GATHER: Duration = Duration::from_millis(2);
-
-/// For how many transactions none waits after one has waited in vain.
-const DISCOURAGED: u32 = 32;
 
 /// Why events were not taken in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,38 +60,6 @@ struct Waiting {
     asleep: Option<Until>,
 }
 
-/// Whether to wait for publishers who were just answered: they come back at once as a rule, and a transaction for the
-/// first of them is one that all the others have to wait out. It pays where the disk is slower than they are.
-#[derive(Clone, Copy, Debug, Default)]
-struct Gathering {
-    /// How many publishers the last transaction answered, and how long it took.
-    answered: usize,
-    took: Duration,
-    /// How many are expected for the next one: those, and who was waiting already.
-    expected: usize,
-    /// For so many transactions more it is not tried.
-    discouraged: u32,
-}
-
-impl Gathering {
-    /// How much longer to wait when `come` have come, and `since` has passed since the last transaction.
-    fn patience(&self, come: usize, since: Duration) -> Duration {
-        match self.discouraged == 0 && come < self.expected {
-            true => (self.took / 2).min(GATHER).saturating_sub(since),
-            false => Duration::ZERO,
-        }
-    }
-
-    /// A transaction begins for the publishers that have come.
-    fn begin(&mut self, come: usize) {
-        self.discouraged = match self.discouraged {
-            0 if come < self.expected => DISCOURAGED,
-            discouraged => discouraged.saturating_sub(1),
-        };
-        self.answered = come;
-    }
-}
-
 /// What the writer sleeps for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Until {
@@ -124,7 +88,7 @@ impl Waiting {
         if awaited {
             return match self.gathering.patience(self.batch.appended.len(), since_last) {
                 Duration::ZERO => Next::Take,
-                left => Next::Sleep(Until::Publishers(self.gathering.expected), Some(left)),
+                left => Next::Sleep(Until::Publishers(self.gathering.target()), Some(left)),
             };
         }
         match self.skipped.map(|since| LAZY.saturating_sub(since.elapsed())) {
@@ -258,14 +222,15 @@ impl Inbox {
         let mut waiting = self.lock();
         waiting.stored = totals;
         waiting.coming = waiting.coming.minus(arrived);
-        waiting.gathering.took = took;
+        waiting.gathering.ended(took);
     }
 
     /// Waits for something to do and takes all of it; none when the journal has ended and all is done. For the writer.
     pub(super) fn take(&self) -> Option<Batch> {
         let last = Instant::now();
         let mut waiting = self.lock();
-        waiting.gathering.expected = waiting.gathering.answered + waiting.batch.appended.len();
+        let come = waiting.batch.appended.len();
+        waiting.gathering.expect(come);
         loop {
             match waiting.next(last.elapsed()) {
                 Next::End => return None,

@@ -25,9 +25,11 @@
 
 mod batch;
 mod config;
+mod gathering;
 mod inbox;
 mod intake;
 mod ledger;
+mod load;
 mod monitor;
 mod receiver;
 mod record;
@@ -55,10 +57,10 @@ pub use self::{
     config::{Capacity, Config, Tls},
     intake::{Intake, Rejection, Validate},
     ledger::Ledger,
+    load::Load,
     monitor::{Buried, Depth, Monitor},
     receiver::{Key, Receiver},
     record::{Lent, Sequence},
-    store::Load,
 };
 use crate::{
     contract::{Demand, Error},

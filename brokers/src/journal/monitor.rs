@@ -11,8 +11,8 @@ use super::{
     Keeper,
     intake::Rejection,
     ledger::wait,
+    load::Load,
     record::{Record, Sequence},
-    store::Load,
 };
 use crate::{
     contract::Error,

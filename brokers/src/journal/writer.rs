@@ -8,9 +8,10 @@ use std::{error::Error as StdError, io, mem, sync::Arc, thread, time::Instant};
 use super::{
     Shared,
     batch::{Batch, Ended},
+    load::Load,
     record::{Event, Record, Sequence},
     shelf::Plan,
-    store::{Fault, Load, Store},
+    store::{Fault, Store},
 };
 
 /// Starts the thread. It ends after [`Inbox::end`](super::inbox::Inbox::end), and lets go of the file.

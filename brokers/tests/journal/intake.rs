@@ -209,6 +209,22 @@ async fn a_stopped_intake_ends_what_is_under_way_and_accepts_nothing_new() {
 }
 
 #[tokio::test]
+async fn an_intake_that_is_no_longer_served_hangs_up() {
+    let (_folder, mut journal) = opened().await;
+    let address = journal.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+    journal.done().await;
+    journal.serving.abort();
+    let mut rest = Vec::new();
+    let hung_up =
+        tokio::time::timeout(std::time::Duration::from_secs(20), stream.read_to_end(&mut rest));
+    hung_up.await.expect("the connection ends").unwrap();
+    assert!((&mut journal.serving).await.unwrap_err().is_cancelled());
+    assert!(TcpStream::connect(&address).await.is_err());
+}
+
+#[tokio::test]
 async fn a_closed_journal_takes_nothing() {
     let (_folder, mut journal) = opened().await;
     let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
@@ -216,6 +232,7 @@ async fn a_closed_journal_takes_nothing() {
     let response = journal.post("{}").await;
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
+    assert_eq!(response.headers()["connection"], "close", "another may listen there soon");
     assert!(matches!(journal.receiver.next().now_or_never(), Some(Err(_))));
     journal.stop.cancel();
     journal.serving.await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Playbooks and events to measure with: shared by every benchmark that decides.
+//! Playbooks and events to measure with: shared by every benchmark that decides, which includes it by path.
 //!
 //! A quarter of the playbooks name rules, a quarter globs, a quarter fields and a quarter CEL. Those without a
 //! rule are held to a priority, as a fleet's would be: one that is open to every event would leave no event
@@ -23,8 +23,7 @@ const RULES: [&str; 12] = [
 ];
 
 /// `count` playbooks, as documents of one file.
-#[must_use]
-pub fn playbooks(count: usize) -> String {
+pub(crate) fn playbooks(count: usize) -> String {
     let mut text = String::new();
     for number in 0..count {
         let matching = matching(number);
@@ -70,7 +69,9 @@ fn matching(number: usize) -> String {
             "{{rules: [\"{narrowed}\"], fields: {{\"proc.name\": [tool-{number}, sh], \"user.name\": [root, \"svc-*\"]}}}}"
         ),
         6 => {
-            format!("{{sources: [k8s_audit], fields: {{\"ka.target.resource\": [kind-{number}]}}}}")
+            format!(
+                "{{priority: \">= Critical\", fields: {{\"ka.target.resource\": [kind-{number}]}}}}"
+            )
         }
         3 => format!(
             "{{rules: [\"{narrowed}\"], when: 'fields[\"proc.name\"] == \"bash\" && fields[\"proc.tty\"] != 0'}}"
@@ -82,20 +83,17 @@ fn matching(number: usize) -> String {
 }
 
 /// An event of about 750 bytes that no playbook could want: its rule alone says so.
-#[must_use]
-pub fn unwanted(number: usize) -> String {
+pub(crate) fn unwanted(number: usize) -> String {
     event(number, &format!("Unexpected UDP Traffic {}", number % 40), "node", "dns-proxy")
 }
 
 /// An event that a filter has to keep, since playbooks ask for its rule, and whose fields then please none.
-#[must_use]
-pub fn kept(number: usize) -> String {
+pub(crate) fn kept(number: usize) -> String {
     event(number, &narrowed_rule(number % 12), "node", "nginx")
 }
 
 /// An event that one or two playbooks want: for its rule, for its fields, or by CEL.
-#[must_use]
-pub fn wanted(number: usize) -> String {
+pub(crate) fn wanted(number: usize) -> String {
     match number % 4 {
         0 | 1 => event(number, &rule(number % 12), "root", "sh"),
         2 => event(number, &narrowed_rule(number % 12), "root", "sh"),

@@ -3,7 +3,10 @@
 //! It keeps no state of its own but what the guardrails remember: a response carries its progress, and the
 //! worker decides when to come back to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -16,7 +19,7 @@ use super::{
     notify::{Notification, Notifiers},
     object::ClusterId,
     occurrence::Occurrence,
-    outcome::{Failure, FailureKind, Guardrail, Outcome, SkipReason},
+    outcome::{Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason},
     progress::Todo,
     report::Report,
     response::{Response, Standing, Start},
@@ -160,17 +163,10 @@ impl Engine {
         if response.start().is_some() {
             return;
         }
-        let (playbook, occurrence, standing) =
-            (&response.plan().playbook, response.occurrence(), response.standing());
         let at = Timestamp::now();
-        let mode = playbook.mode.min(self.0.mode_cap);
-        let scope = self.0.guardrails.judge_scope(occurrence, standing, at);
-        // What is refused anyway, or is gone, takes nothing from the budget.
-        let payable =
-            scope.is_none() && matches!(standing, Standing::Target(_) | Standing::NoTarget);
-        let budget = payable
-            .then(|| self.0.guardrails.judge_budget(playbook, mode, occurrence, standing))
-            .flatten();
+        let mode = response.plan().playbook.mode.min(self.0.mode_cap);
+        let scope = self.0.guardrails.judge_scope(response.occurrence(), response.standing(), at);
+        let budget = OnceLock::new();
         response.set_start(Start { at, mode, scope, budget });
     }
 
@@ -181,7 +177,7 @@ impl Engine {
         todo: &Todo,
         lost: &CancellationToken,
     ) -> Option<Outcome> {
-        let start = response.start()?.clone();
+        let start = response.start()?;
         let (action, standing) = (&todo.step.action, response.standing());
         if let Some(why) = todo.held_by.as_ref().filter(|_| todo.step.acts()) {
             return Some(Outcome::Skipped(SkipReason::Stopped, why.clone()));
@@ -201,7 +197,7 @@ impl Engine {
                 }
             }
         }
-        match self.judge(response, todo, &start).await {
+        match self.judge(response, todo, start).await {
             Ok(None) => {}
             Ok(Some(refused)) => return Some(refused),
             // A guard that can't be judged is never a yes, and no failure of the action either.
@@ -219,7 +215,7 @@ impl Engine {
         if lost.is_cancelled() {
             return None;
         }
-        let outcome = self.apply(response, todo, &start).await;
+        let outcome = self.apply(response, todo, start).await;
         if action.changes_cluster() && start.mode == Mode::Enforce {
             self.0.guardrails.learn(&outcome);
         }
@@ -243,16 +239,33 @@ impl Engine {
         let age = || judge_age(occurrence.time, start.at, age);
         if !action.changes_cluster() {
             // A playbook that only tells is held by its budget as well; one that contains still tells of it.
-            let budget = start.budget.clone().filter(|_| !response.plan().contains());
-            return Ok(budget.or_else(age).map(Outcome::from));
+            let counts = !response.plan().contains();
+            let budget = || counts.then(|| self.judge_budget(response, start)).flatten();
+            let refusal = age().or_else(budget);
+            return Ok(refusal.map(Outcome::from));
         }
-        if let Some(refusal) = start.scope.clone().or_else(age).or_else(|| start.budget.clone()) {
+        let budget = || self.judge_budget(response, start);
+        if let Some(refusal) = start.scope.clone().or_else(age).or_else(budget) {
             return Ok(Some(refusal.into()));
         }
         let target = response.standing().target().map(AsRef::as_ref);
         let refusal =
             self.0.guardrails.judge_change(self.0.api.as_ref(), target, start.mode).await?;
         Ok(refusal.map(Outcome::from))
+    }
+
+    /// Once for a response, however often it is tried.
+    fn judge_budget(&self, response: &Response, start: &Start) -> Option<Refusal> {
+        let (playbook, guardrails) = (&response.plan().playbook, &self.0.guardrails);
+        let judged = start.budget.get_or_init(|| {
+            guardrails.judge_budget(
+                playbook,
+                start.mode,
+                response.occurrence(),
+                response.standing(),
+            )
+        });
+        judged.clone()
     }
 
     async fn apply(&self, response: &Response, todo: &Todo, start: &Start) -> Outcome {

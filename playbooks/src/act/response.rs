@@ -1,6 +1,9 @@
 //! One playbook's answer on one target: what is still to do, and what each step came to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::{Serialize, ser::SerializeMap as _};
@@ -102,12 +105,13 @@ pub struct Response {
 }
 
 /// What is judged once, when a response starts.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Start {
     pub(super) at: Timestamp,
     pub(super) mode: Mode,
     pub(super) scope: Option<Refusal>,
-    pub(super) budget: Option<Refusal>,
+    /// Judged for the first step that nothing else holds back: what is refused anyway takes nothing from it.
+    pub(super) budget: OnceLock<Option<Refusal>>,
 }
 
 impl Response {

@@ -16,7 +16,7 @@ async fn a_delete_carries_the_uid_and_nothing_that_was_not_asked_for() {
     Setup::new(api).build().run("mode: enforce\nactions: [delete: {}]", &event()).await;
     let [delete] = &wire.writes()[..] else { panic!("{:?}", wire.writes()) };
     assert!(delete.is(&Method::DELETE, POD));
-    assert_eq!(delete.body, json!({"preconditions": {"uid": UID}}));
+    assert_eq!(delete.body, json!({"gracePeriodSeconds": 30, "preconditions": {"uid": UID}}));
 }
 
 #[tokio::test]

@@ -88,6 +88,8 @@ async fn an_ending_pod_is_only_ever_hurried() {
         (30, "{}", "delete already-done", 0),
         (30, "{gracePeriod: 30s}", "delete already-done", 0),
         (3600, "{gracePeriod: 5s}", "delete applied", 1),
+        // Someone gave it an hour; its own grace period is shorter.
+        (3600, "{}", "delete applied", 1),
     ] {
         let (api, wire) = server(ending(remaining));
         let report = Setup::new(api)

@@ -35,7 +35,7 @@ pub(crate) fn pod() -> Value {
                 "controller": true
             }]
         },
-        "spec": {"nodeName": "node-1", "containers": [{"name": "c", "image": "shop/web:1"}]},
+        "spec": {"nodeName": "node-1", "terminationGracePeriodSeconds": 30, "containers": [{"name": "c", "image": "shop/web:1"}]},
         "status": {"containerStatuses": [{
             "name": "c", "image": "i", "imageID": "", "ready": true, "restartCount": 0,
             "containerID": format!("containerd://{CONTAINER}3f2a6ac7d190134e3f2a")

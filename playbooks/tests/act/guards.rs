@@ -137,10 +137,11 @@ async fn age_is_judged_when_the_response_starts() {
     setup.registry = act.register(setup.registry);
     let bench = setup.build();
     let spec = "mode: enforce\nactions: [act]\nlimits: {maxEventAge: 2s}";
-    let event = event_at(ago(0));
+    let (event, began) = (event_at(ago(0)), std::time::Instant::now());
     let mut response = bench.begin(spec, &event).await;
     assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
     while words(&bench.run(spec, &event).await) != ["act refused (event-age)"] {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "it never grows too old");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     let Advance::Finished(report) = bench.advance(&mut response).await else {
@@ -173,6 +174,44 @@ async fn a_budget_is_paid_once_by_each_target_and_refuses_for_later() {
     assert_eq!(words(&report), ["act refused (budget)"]);
     assert!(report.wants_redrive(), "it would be right later");
     assert_eq!(act.calls(), 3);
+}
+
+#[tokio::test]
+async fn what_is_refused_anyway_takes_nothing_from_the_budget() {
+    let (api, _) = Wire::new(|_| Answer::Json(200, pod()));
+    let bench = Setup::new(api).build();
+    let spec = "mode: enforce\nactions: [delete]\nlimits: {budget: 1 per 5m}";
+    let old = pod_with(|pod| pod["metadata"]["uid"] = json!("another"));
+    let mut old_event = event_at(ago(600));
+    old_event["output_fields"]["k8s.pod.uid"] = json!("another");
+    let verified = Setup::new(server(old).0).build().verify(&old_event).await;
+    let standing = Standing::of(verified).expect("ours");
+    let mut response =
+        Response::new(bench.plan(spec), standing, Arc::new(occurrence(&old_event).1));
+    let Advance::Finished(report) = bench.advance(&mut response).await else {
+        panic!("not finished")
+    };
+    assert_eq!(words(&report), ["delete refused (event-age)"]);
+    assert_eq!(words(&bench.run(spec, &event()).await), ["delete applied"]);
+}
+
+#[tokio::test]
+async fn a_playbook_that_only_tells_is_held_by_its_budget_too() {
+    let inbox = Inbox::default();
+    let (api, _) = server(pod());
+    let mut setup = Setup::new(api);
+    setup.notifiers =
+        Notifiers::default().with("inbox", Arc::new(inbox.clone())).expect("a free name");
+    let bench = setup.build();
+    let spec = "mode: enforce\nactions: [notify: {to: [inbox]}]\nlimits: {budget: 1 per 5m}";
+    for id in ["one", "two"] {
+        let mut event = event();
+        event["output_fields"] = json!({"k8s.pod.uid": id});
+        let occurrence = Arc::new(occurrence(&event).1);
+        let mut response = Response::new(bench.plan(spec), Standing::NoTarget, occurrence);
+        assert!(matches!(bench.advance(&mut response).await, Advance::Finished(_)));
+    }
+    assert_eq!(inbox.messages().len(), 1);
 }
 
 #[tokio::test]

@@ -47,8 +47,7 @@ proptest! {
         for write in writes {
             let options = if write.method == Method::POST { &write.body["deleteOptions"] } else { &write.body };
             prop_assert_eq!(&options["preconditions"]["uid"], UID);
-            prop_assert_ne!(&options["gracePeriodSeconds"], 0);
-            prop_assert!(own_grace != Some(0) || !options["gracePeriodSeconds"].is_null());
+            prop_assert!(options["gracePeriodSeconds"].as_u64().is_some_and(|seconds| seconds > 0));
             prop_assert_eq!(&options["dryRun"], &if dry_run { json!(["All"]) } else { json!(null) });
         }
     }

@@ -118,12 +118,14 @@ impl Intake {
         self.address
     }
 
-    /// Answers requests until `stop`: then nothing new is accepted, and what is under way gets a few seconds to end.
+    /// Answers requests until `stop`, which is the pump's too: then nothing new is accepted, and what is under way gets a
+    /// few seconds to end. Dropping the future closes the listener and every connection.
     ///
     /// # Errors
     /// The listener has failed.
     pub async fn serve(self, stop: CancellationToken) -> Result<(), Error> {
         let handle = Handle::new();
+        let _hang_up = HangUp(handle.clone());
         let serving = self.listen(handle.clone());
         tokio::pin!(serving);
         let ended = tokio::select! {
@@ -153,6 +155,15 @@ impl Intake {
                 server.serve(service).await
             }
         }
+    }
+}
+
+/// Ends the connections with the future that serves them: they run in tasks of their own.
+struct HangUp(Handle<SocketAddr>);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        self.0.shutdown();
     }
 }
 

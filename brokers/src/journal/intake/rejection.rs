@@ -1,7 +1,7 @@
 //! Why a request was refused: a closed set, with the status and the text of each.
 
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 
@@ -65,19 +65,16 @@ impl Rejection {
     }
 
     /// What a publisher has to be told beside the text.
-    const fn header(self) -> Option<(header::HeaderName, HeaderValue)> {
+    const fn headers(self) -> &'static [(&'static str, &'static str)] {
+        const LATER: (&str, &str) = ("retry-after", "5");
+        // What is left of the body isn't read; and a journal that has ended may be opened anew, for new connections.
+        const HANG_UP: (&str, &str) = ("connection", "close");
         match self {
-            Self::Unauthorized => Some((
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer, Basic realm=\"stoop\""),
-            )),
-            Self::Busy | Self::Full | Self::Closed => {
-                Some((header::RETRY_AFTER, HeaderValue::from_static("5")))
-            }
-            Self::TooLarge | Self::Slow => {
-                Some((header::CONNECTION, HeaderValue::from_static("close")))
-            }
-            Self::Malformed | Self::Failed => None,
+            Self::Unauthorized => &[("www-authenticate", "Bearer, Basic realm=\"stoop\"")],
+            Self::Busy | Self::Full => &[LATER],
+            Self::Closed => &[LATER, HANG_UP],
+            Self::TooLarge | Self::Slow | Self::Failed => &[HANG_UP],
+            Self::Malformed => &[],
         }
     }
 
@@ -97,8 +94,8 @@ pub(super) struct Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.rejection.status(), self.why + "\n").into_response();
-        if let Some((name, value)) = self.rejection.header() {
-            response.headers_mut().insert(name, value);
+        for (name, value) in self.rejection.headers() {
+            response.headers_mut().insert(*name, HeaderValue::from_static(value));
         }
         response
     }

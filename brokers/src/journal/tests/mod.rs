@@ -4,6 +4,7 @@ mod bench;
 mod conformance;
 mod disk;
 mod failing;
+mod file;
 mod power_cut;
 
 use jiff::Timestamp;

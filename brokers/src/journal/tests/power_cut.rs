@@ -14,8 +14,9 @@ use redb::{StorageBackend, backends::InMemoryBackend};
 use super::{
     super::{
         Keeper,
+        load::Load,
         record::{Event, Record, Sequence},
-        store::{Load, Store},
+        store::Store,
     },
     letter,
 };

@@ -36,8 +36,7 @@ impl Grace {
 /// How a write is to be made.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::act) struct Write {
-    /// `None` leaves the pod its own.
-    pub(in crate::act) grace: Option<Grace>,
+    pub(in crate::act) grace: Grace,
     /// Have the server judge it and change nothing.
     pub(in crate::act) dry_run: bool,
 }
@@ -92,7 +91,7 @@ impl Api {
     ) -> Result<(), ApiError> {
         let params = DeleteParams {
             dry_run: write.dry_run,
-            grace_period_seconds: write.grace.map(Grace::seconds),
+            grace_period_seconds: Some(write.grace.seconds()),
             preconditions: Some(kube::api::Preconditions {
                 uid: Some(target.uid().to_string()),
                 resource_version: None,
@@ -124,7 +123,7 @@ impl Api {
             },
             delete_options: Some(DeleteOptions {
                 dry_run: write.dry_run.then(|| vec!["All".to_owned()]),
-                grace_period_seconds: write.grace.map(|grace| i64::from(grace.seconds())),
+                grace_period_seconds: Some(i64::from(write.grace.seconds())),
                 preconditions: Some(Preconditions {
                     uid: Some(target.uid().to_string()),
                     resource_version: None,

@@ -1,6 +1,7 @@
 //! What an event says it is about.
 
 use super::{Event, EventError, Fields, names};
+use std::borrow::Cow;
 
 /// What the event *says*. Every value could have been chosen by an attacker; all that holds is its syntax.
 ///
@@ -48,17 +49,17 @@ impl Event<'_> {
     pub fn claim(&self) -> Result<Claim, EventError> {
         let fields = self.fields()?;
         let audit_id =
-            fields.string("ka.auditid").filter(|id| names::is_uid(id)).map(str::to_owned);
+            fields.string("ka.auditid").filter(|id| names::is_uid(id)).map(Cow::into_owned);
         let node = self.hostname.as_deref().and_then(|name| named(name, names::is_subdomain));
         if self.source == "k8s_audit" {
             return Ok(Claim { audit_id, ..audited(fields) });
         }
-        if fields.string("container.id") == Some("host") {
+        if fields.string("container.id").as_deref() == Some("host") {
             return Ok(Claim { node, audit_id, ..Claim::of(ClaimSource::Host) });
         }
         let pod = name(fields, "k8s.pod.name", names::is_subdomain);
         let pod_uid =
-            fields.string("k8s.pod.uid").filter(|uid| names::is_uid(uid)).map(str::to_owned);
+            fields.string("k8s.pod.uid").filter(|uid| names::is_uid(uid)).map(Cow::into_owned);
         let container_id = container_id(fields);
         let about_a_pod = pod.is_some() || pod_uid.is_some() || container_id.is_some();
         let source = if about_a_pod { ClaimSource::Container } else { ClaimSource::None };
@@ -83,7 +84,7 @@ impl Claim {
 
 /// An audit event names its object; it carries no uid or container of it, and `hostname` is not its node.
 fn audited(fields: &Fields<'_>) -> Claim {
-    let resource = fields.string("ka.target.resource").map(str::to_owned);
+    let resource = fields.string("ka.target.resource").map(Cow::into_owned);
     let namespace = name(fields, "ka.target.namespace", names::is_label);
     // A pod created with `generateName` has its name only in the response.
     let pod = match resource.as_deref() {
@@ -96,7 +97,7 @@ fn audited(fields: &Fields<'_>) -> Claim {
 }
 
 fn name(fields: &Fields<'_>, key: &str, valid: fn(&str) -> bool) -> Option<String> {
-    fields.string(key).and_then(|text| named(text, valid))
+    fields.string(key).and_then(|text| named(&text, valid))
 }
 
 /// `host` is Falco's word for "no container": it is never taken for a name.
@@ -107,7 +108,7 @@ fn named(text: &str, valid: fn(&str) -> bool) -> Option<String> {
 /// The longest id that the event gives, where the two that it can give agree.
 fn container_id(fields: &Fields<'_>) -> Option<String> {
     let id = |key| {
-        fields.string(key).filter(|id| names::is_container_id(id)).map(str::to_ascii_lowercase)
+        fields.string(key).filter(|id| names::is_container_id(id)).map(|id| id.to_ascii_lowercase())
     };
     match (id("container.id"), id("container.full_id")) {
         (Some(short), Some(full)) if full.starts_with(&short) => Some(full),

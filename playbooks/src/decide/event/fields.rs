@@ -1,4 +1,6 @@
 //! `output_fields`: values as they were sent, found by key.
+//!
+//! A playbook looks at one or two of a dozen: parsing finds where the values are, and reads none of them.
 
 use super::text::Text;
 use super::{EventError, EventErrorKind};
@@ -8,7 +10,14 @@ use std::borrow::Cow;
 
 /// The fields of one event, in order of key.
 #[derive(Debug, Default)]
-pub struct Fields<'a>(Vec<(Cow<'a, str>, FieldValue<'a>)>);
+pub struct Fields<'a>(Vec<Entry<'a>>);
+
+#[derive(Debug)]
+struct Entry<'a> {
+    key: Cow<'a, str>,
+    /// The value's text, which is known to be readable.
+    json: &'a str,
+}
 
 /// One value. Numbers keep every digit: `evt.time` is beyond what a float can hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,10 +45,10 @@ impl<'a> Fields<'a> {
     pub(super) fn parse(json: &'a str) -> Result<Self, EventError> {
         let mut entries = entries(json).ok_or_else(|| bad("output_fields can't be read"))?;
         // Go and Falco both write sorted keys: this only moves what another publisher sent.
-        if !entries.is_sorted_by(|a, b| a.0 < b.0) {
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            if let Some([(key, _), _]) = entries.array_windows().find(|[a, b]| a.0 == b.0) {
-                let key: String = key.chars().take(64).collect();
+        if !entries.is_sorted_by(|a, b| a.key < b.key) {
+            entries.sort_by(|a, b| a.key.cmp(&b.key));
+            if let Some([twice, _]) = entries.array_windows().find(|[a, b]| a.key == b.key) {
+                let key: String = twice.key.chars().take(64).collect();
                 return Err(bad(format!("output_fields has `{key}` twice")));
             }
         }
@@ -50,41 +59,45 @@ impl<'a> Fields<'a> {
     ///
     /// An indexed key is found in both its forms, `proc.aname[2]` and, as Falcosidekick's bracket replacer
     /// writes it, `proc.aname_2`.
-    pub fn get(&self, key: &str) -> Option<&FieldValue<'a>> {
-        self.exactly(key).or_else(|| match key.strip_suffix(']') {
+    pub fn get(&self, key: &str) -> Option<FieldValue<'a>> {
+        let entry = self.exactly(key).or_else(|| match key.strip_suffix(']') {
             Some(open) => self.exactly(&open.replacen('[', "_", 1)),
-            None if key.contains('_') => {
-                let same = |(other, _): &&(Cow<'a, str>, FieldValue<'a>)| is_replaced(other, key);
-                self.0.iter().find(same).map(|(_, value)| value)
-            }
+            None if key.contains('_') => self.0.iter().find(|entry| is_replaced(&entry.key, key)),
             None => None,
-        })
+        });
+        entry.and_then(Entry::value)
     }
 
-    fn exactly(&self, key: &str) -> Option<&FieldValue<'a>> {
-        let at = self.0.binary_search_by(|(other, _)| other.as_ref().cmp(key)).ok()?;
-        self.0.get(at).map(|(_, value)| value)
+    fn exactly(&self, key: &str) -> Option<&Entry<'a>> {
+        let at = self.0.binary_search_by(|entry| entry.key.as_ref().cmp(key)).ok()?;
+        self.0.get(at)
     }
 
     /// The text of a value that is really there.
     ///
     /// `null`, `""`, `<NA>` and `<no value>` are Falco's and Falcosidekick's ways to say that there is none;
     /// arrays and objects have no text.
-    pub fn text(&self, key: &str) -> Option<Cow<'_, str>> {
-        self.get(key).and_then(FieldValue::text)
+    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.get(key).and_then(FieldValue::into_text)
     }
 
     /// The string of a value that is really there and was sent as a string.
-    pub(super) fn string(&self, key: &str) -> Option<&str> {
-        match self.get(key) {
-            Some(FieldValue::Text(text)) => present(text),
+    pub(super) fn string(&self, key: &str) -> Option<Cow<'a, str>> {
+        match self.get(key)? {
+            FieldValue::Text(text) => present(text),
             _ => None,
         }
     }
 
     /// All fields as they were sent, in order of key.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &FieldValue<'a>)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), value))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, FieldValue<'a>)> {
+        self.0.iter().filter_map(|entry| Some((entry.key.as_ref(), entry.value()?)))
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn value(&self) -> Option<FieldValue<'a>> {
+        FieldValue::read(self.json)
     }
 }
 
@@ -92,13 +105,21 @@ impl<'a> FieldValue<'a> {
     /// The value as text, if there is one; see [`Fields::text`].
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self {
+            FieldValue::Text(text) => present(Cow::Borrowed(text)),
+            other => other.clone().into_text(),
+        }
+    }
+
+    /// The value as text, if there is one; see [`Fields::text`].
+    pub fn into_text(self) -> Option<Cow<'a, str>> {
+        match self {
             FieldValue::Null | FieldValue::List(_) | FieldValue::Object(_) => None,
             FieldValue::Bool(true) => Some(Cow::Borrowed("true")),
             FieldValue::Bool(false) => Some(Cow::Borrowed("false")),
             FieldValue::Int(number) => Some(Cow::Owned(number.to_string())),
             FieldValue::UInt(number) => Some(Cow::Owned(number.to_string())),
             FieldValue::Number(text) => Some(Cow::Borrowed(text)),
-            FieldValue::Text(text) => present(text).map(Cow::Borrowed),
+            FieldValue::Text(text) => present(text),
         }
     }
 
@@ -108,7 +129,10 @@ impl<'a> FieldValue<'a> {
             b'n' => FieldValue::Null,
             b't' => FieldValue::Bool(true),
             b'f' => FieldValue::Bool(false),
-            b'"' => FieldValue::Text(string(json)?),
+            b'"' => FieldValue::Text(match json.contains('\\') {
+                false => Cow::Borrowed(json.get(1..json.len() - 1)?),
+                true => unescaped(json)?,
+            }),
             b'{' => FieldValue::Object(json),
             b'[' => {
                 let values: Vec<&'a RawValue> = serde_json::from_str(json).ok()?;
@@ -131,8 +155,8 @@ fn bad(what: impl Into<String>) -> EventError {
     EventError::new(EventErrorKind::BadFields, what)
 }
 
-/// The keys and values of an object's text. Serde would build each value twice: once raw, once read.
-fn entries(json: &str) -> Option<Vec<(Cow<'_, str>, FieldValue<'_>)>> {
+/// The keys and values of an object's text. serde would read each value, and one by one.
+fn entries(json: &str) -> Option<Vec<Entry<'_>>> {
     let mut at = Cursor::new(json.as_bytes());
     let mut entries = Vec::with_capacity(16);
     at.expect(b'{')?;
@@ -143,10 +167,20 @@ fn entries(json: &str) -> Option<Vec<(Cow<'_, str>, FieldValue<'_>)>> {
         let Quoted { range, escaped } = at.string()?;
         let key = match escaped {
             false => Cow::Borrowed(json.get(range)?),
-            true => string(json.get(range.start - 1..range.end + 1)?)?,
+            true => unescaped(json.get(range.start - 1..range.end + 1)?)?,
         };
         at.expect(b':')?;
-        entries.push((key, FieldValue::read(json.get(at.value()?)?)?));
+        let (range, escaped) = match at.peek()? {
+            b'"' => at
+                .string()
+                .map(|Quoted { range, escaped }| (range.start - 1..range.end + 1, escaped))?,
+            first => (at.value()?, first == b'['),
+        };
+        let value = json.get(range)?;
+        if escaped && may_have_surrogates(value) {
+            FieldValue::read(value)?;
+        }
+        entries.push(Entry { key, json: value });
         match at.next()? {
             b',' => {}
             b'}' => return Some(entries),
@@ -155,17 +189,18 @@ fn entries(json: &str) -> Option<Vec<(Cow<'_, str>, FieldValue<'_>)>> {
     }
 }
 
-/// A JSON string in its quotes, with its escapes undone.
-fn string(json: &str) -> Option<Cow<'_, str>> {
-    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    match memchr::memchr(b'\\', inner.as_bytes()) {
-        None => Some(Cow::Borrowed(inner)),
-        Some(_) => serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0),
-    }
+/// A lone surrogate is well formed and yet no text: the one thing that serde_json steps over and can't read.
+fn may_have_surrogates(json: &str) -> bool {
+    json.as_bytes().windows(3).any(|bytes| matches!(bytes, b"\\ud" | b"\\uD"))
 }
 
-fn present(text: &str) -> Option<&str> {
-    (!matches!(text, "" | "<NA>" | "<no value>")).then_some(text)
+/// A string in its quotes, with its escapes undone.
+fn unescaped(json: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text<'_>>(json).ok().map(|text| text.0)
+}
+
+fn present(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    (!matches!(text.as_ref(), "" | "<NA>" | "<no value>")).then_some(text)
 }
 
 /// Whether `bracketed` is what a bracket replacer turns into `replaced`.

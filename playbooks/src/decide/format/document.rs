@@ -18,7 +18,7 @@ pub fn schema() -> Value {
 
 /// Which events, and the ordered actions that answer them.
 #[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "a playbook")]
 #[schemars(rename = "Playbook")]
 pub(super) struct PlaybookDoc {
     #[allow(dead_code, reason = "reading it is the check")]

@@ -22,6 +22,8 @@ pub(super) struct Anchors {
 #[derive(Debug)]
 struct FieldAnchors {
     key: String,
+    /// The priorities of all of them: at any other the field is not even looked at.
+    priorities: u8,
     values: HashMap<String, Vec<Anchor>>,
 }
 
@@ -41,11 +43,15 @@ impl Anchors {
         if let Some(field) = selector.needed_field() {
             let at =
                 self.fields.iter().position(|known| known.key == field.key).unwrap_or_else(|| {
-                    self.fields
-                        .push(FieldAnchors { key: field.key.clone(), values: HashMap::new() });
+                    self.fields.push(FieldAnchors {
+                        key: field.key.clone(),
+                        priorities: 0,
+                        values: HashMap::new(),
+                    });
                     self.fields.len() - 1
                 });
             if let Some(known) = self.fields.get_mut(at) {
+                known.priorities |= anchor.priorities;
                 for value in field.values.exact() {
                     known.values.entry(value.clone()).or_default().push(anchor);
                 }
@@ -78,12 +84,9 @@ impl Anchors {
                 .filter_map(|tag| self.tags.get(tag.as_ref()))
                 .for_each(|anchors| add(anchors));
         }
-        if !self.fields.is_empty() {
-            let fields = event.fields()?;
-            for known in &self.fields {
-                if let Some(value) = fields.get(&known.key) {
-                    known.look_up(value, &mut add);
-                }
+        for known in self.fields.iter().filter(|known| known.priorities & bit != 0) {
+            if let Some(value) = event.fields()?.get(&known.key) {
+                known.look_up(&value, &mut add);
             }
         }
         Ok(())

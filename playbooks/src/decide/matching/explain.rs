@@ -68,9 +68,10 @@ impl Playbook {
             Ok(fields) => {
                 checks.extend(selector.fields.iter().map(|field| {
                     let value = fields.get(&field.key);
-                    let found =
-                        value.map_or_else(|| "missing".to_owned(), |value| format!("{value:?}"));
-                    let passed = value.is_some_and(|value| field.allows(value));
+                    let found = value
+                        .as_ref()
+                        .map_or_else(|| "missing".to_owned(), |value| format!("{value:?}"));
+                    let passed = value.is_some_and(|value| field.allows(&value));
                     Check::new(
                         "fields",
                         passed,

@@ -66,11 +66,7 @@ impl Match {
         }
         if !self.fields.is_empty() {
             let fields = event.fields()?;
-            if !self
-                .fields
-                .iter()
-                .all(|field| fields.get(&field.key).is_some_and(|value| field.allows(value)))
-            {
+            if !self.fields.iter().all(|field| field.holds(fields)) {
                 return Ok(Verdict::No);
             }
         }
@@ -86,7 +82,7 @@ impl Match {
 impl FieldMatch {
     /// Whether the event has the field with one of the values.
     pub(super) fn holds(&self, fields: &Fields<'_>) -> bool {
-        fields.get(&self.key).is_some_and(|value| self.allows(value))
+        fields.get(&self.key).is_some_and(|value| self.allows(&value))
     }
 
     /// Whether the value, or one of a list's, is allowed. A value that Falco says is missing never is.

@@ -54,6 +54,8 @@ fn ours(name: &str) -> String {
     };
     match name {
         "unit value" | "unit" => "null".to_owned(),
+        // The type's name is the program's business.
+        name if name.starts_with("struct ") => "a mapping".to_owned(),
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative".to_owned(),
         name => name.split(' ').map(word).collect::<Vec<_>>().join(" "),
     }

@@ -8,6 +8,7 @@ mod error;
 mod hint;
 mod path;
 mod read;
+mod strict;
 
 pub use error::{Error, Place};
 pub use path::{Path, Segment};
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use strict::Strict;
 
 /// One document: its value, and where each part of it was written.
 #[derive(Debug, Clone)]
@@ -54,7 +56,7 @@ impl Located {
     ///
     /// The first fault, at its place, with the fix where it is known.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        self.deserialize_value(&Path::root(), self.value.clone())
+        self.deserialize_at(&Path::root())
     }
 
     /// Reads the part at `path` as a `T`; nothing there reads as `null`.
@@ -63,16 +65,9 @@ impl Located {
     ///
     /// As [`Located::deserialize`].
     pub fn deserialize_at<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Error> {
-        self.deserialize_value(path, self.get(path).cloned().unwrap_or(Value::Null))
-    }
-
-    fn deserialize_value<T: DeserializeOwned>(
-        &self,
-        base: &Path,
-        value: Value,
-    ) -> Result<T, Error> {
-        serde_path_to_error::deserialize(value).map_err(|error| {
-            let path = base.join(error.path());
+        let value = self.get(path).unwrap_or(&Value::Null);
+        serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
+            let path = path.join(error.path());
             let (message, help) = hint::explain(&error.inner().to_string());
             match hint::is_about_the_key(&message) {
                 true => self.error_at_key(&path, message, help),

@@ -43,7 +43,7 @@ impl Delete {
 
     async fn delete(&self, cx: &Context<'_>, target: &Verified) -> Result<Outcome, Failure> {
         let grace = self.grace_for(target);
-        if let Some(done) = already_ending(target, self.grace.or(grace)) {
+        if let Some(done) = already_ending(target, grace) {
             return Ok(Outcome::AlreadyDone(done));
         }
         if let Some(refusal) = self.owners.judge(target.owner()) {
@@ -63,11 +63,13 @@ impl Delete {
         Ok(outcome)
     }
 
-    /// The grace period to send: the configured one, and never a pod's own zero.
-    fn grace_for(&self, target: &Verified) -> Option<Grace> {
-        self.grace.or_else(|| {
+    /// The grace period to end it with: the configured one, else the pod's own, and never zero.
+    ///
+    /// Always sent, since the server keeps to a longer one that an earlier delete may have brought along.
+    fn grace_for(&self, target: &Verified) -> Grace {
+        self.grace.unwrap_or_else(|| {
             let own = target.spec().and_then(|spec| spec.termination_grace_period_seconds);
-            own.filter(|seconds| *seconds < 1).map(|_| Grace::LEAST)
+            own.and_then(|own| u32::try_from(own).ok()).and_then(Grace::new).unwrap_or(Grace::LEAST)
         })
     }
 
@@ -198,13 +200,13 @@ impl Action for Delete {
     }
 }
 
-/// The words for a pod that was ending when it was read, unless our grace period would end it sooner.
-fn already_ending(target: &Verified, grace: Option<Grace>) -> Option<String> {
+/// The words for a pod that was ending when it was read, unless our grace period ends it sooner.
+fn already_ending(target: &Verified, grace: Grace) -> Option<String> {
     let meta = &target.pod().metadata;
     meta.deletion_timestamp.as_ref()?;
     let remaining = meta.deletion_grace_period_seconds.unwrap_or_default();
-    let shortens = grace.is_some_and(|grace| i64::from(grace.seconds()) < remaining);
-    (!shortens).then(|| format!("{} is being deleted", target.object()))
+    let is_sooner = i64::from(grace.seconds()) < remaining;
+    (!is_sooner).then(|| format!("{} is being deleted", target.object()))
 }
 
 /// The words for a target that is no longer there, or is ending; `None` where it lives on.

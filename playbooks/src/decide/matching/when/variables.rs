@@ -149,7 +149,7 @@ impl<'e> Indexer for FieldMap<'e> {
 
 impl Container for FieldMap<'_> {
     fn contains(&self, value: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(self.0.get(key(value)?).is_some_and(|value| !is_missing(value)))
+        Ok(self.0.get(key(value)?).is_some_and(|value| !is_missing(&value)))
     }
 }
 
@@ -171,7 +171,7 @@ fn value<'v>(fields: &'v Fields<'v>, key: &str) -> Result<Box<dyn Val + 'v>, Exe
     let Some(value) = fields.get(key).filter(|value| !is_missing(value)) else {
         return Ok(Box::new(CelNull));
     };
-    if size(value) > MOST_TEXT || items(value) > MOST_ITEMS {
+    if size(&value) > MOST_TEXT || items(&value) > MOST_ITEMS {
         return Err(ExecutionError::function_error(
             "fields",
             format!("`{key}` of this event is too large to evaluate"),
@@ -180,19 +180,19 @@ fn value<'v>(fields: &'v Fields<'v>, key: &str) -> Result<Box<dyn Val + 'v>, Exe
     Ok(convert(value))
 }
 
-fn convert<'v>(value: &'v FieldValue<'v>) -> Box<dyn Val + 'v> {
+fn convert<'v>(value: FieldValue<'v>) -> Box<dyn Val + 'v> {
     match value {
         FieldValue::Null => Box::new(CelNull),
-        FieldValue::Bool(value) => Box::new(CelBool::from(*value)),
-        FieldValue::Int(number) => Box::new(CelInt::from(*number)),
-        FieldValue::UInt(number) => Box::new(CelUInt::from(*number)),
+        FieldValue::Bool(value) => Box::new(CelBool::from(value)),
+        FieldValue::Int(number) => Box::new(CelInt::from(number)),
+        FieldValue::UInt(number) => Box::new(CelUInt::from(number)),
         FieldValue::Number(text) => {
             Box::new(CelDouble::from(text.parse::<f64>().unwrap_or(f64::NAN)))
         }
-        FieldValue::Text(text) => Box::new(CelString::from(text.as_ref())),
-        FieldValue::Object(json) => Box::new(CelString::from(*json)),
+        FieldValue::Text(text) => Box::new(CelString::from(text)),
+        FieldValue::Object(json) => Box::new(CelString::from(json)),
         FieldValue::List(values) => {
-            Box::new(CelList::from(values.iter().map(convert).collect::<Vec<_>>()))
+            Box::new(CelList::from(values.into_iter().map(convert).collect::<Vec<_>>()))
         }
     }
 }
