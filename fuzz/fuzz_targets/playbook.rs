@@ -14,8 +14,12 @@ fuzz_target!(|text: &str| {
         Ok(playbooks) => {
             let matcher = Matcher::new(playbooks);
             for line in EVENT.lines() {
-                let Ok(event) = Event::decode(line.as_bytes()) else { panic!("a sample that is no event") };
-                let Ok(found) = matcher.candidates(&event) else { panic!("a sample whose fields can't be read") };
+                let Ok(event) = Event::decode(line.as_bytes()) else {
+                    panic!("a sample that is no event")
+                };
+                let Ok(found) = matcher.candidates(&event) else {
+                    panic!("a sample whose fields can't be read")
+                };
                 assert!(found.is_empty() || matcher.wants(line.as_bytes()));
             }
         }
