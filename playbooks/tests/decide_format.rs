@@ -225,6 +225,17 @@ fn an_action_can_point_into_its_configuration() {
 }
 
 #[test]
+fn lines_end_however_they_end_on_the_operators_machine() {
+    for end in ["\n", "\r\n", "\r"] {
+        let error = refusal(&with_match("rulez: [x]").replace('\n', end));
+        assert!(
+            error.contains("p.yaml:6:5: ") && error.contains("6 |     rulez: [x]\n"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn yaml_that_is_loose_or_hostile_is_refused() {
     let bomb = (1..12).fold("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
         let before = n - 1;

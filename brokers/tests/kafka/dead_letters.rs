@@ -1,8 +1,8 @@
-//! Dead letters that don't fit.
+//! Dead letters that don't fit, or have no place.
 
 use brokers::{
-    DeadLetter, DeadLetterError, Settled,
-    conformance::{Record, Worker},
+    DeadLetter, DeadLetterError, Ledger as _, Settled,
+    conformance::{Harness as _, Record, Worker},
 };
 use jiff::Timestamp;
 
@@ -73,6 +73,18 @@ async fn one_whose_very_headers_do_not_fit_is_refused_and_stays() {
     let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(4000).collect();
     let record = Record { headers: vec![("large".into(), noise.into())], ..Record::new("body") };
     let refused = bury(&bench, record).await.unwrap_err();
+    assert!(matches!(refused, DeadLetterError::Refused(_)), "{refused}");
+    assert_eq!(bench.uncommitted().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_topic_for_them_they_are_refused() {
+    let mut bench = Bench::with_partitions(1).await;
+    bench.config.dead_letters = None;
+    let (receiver, ledger) = bench.connect().await;
+    assert!(!ledger.capabilities().dead_letters);
+    drop((receiver, ledger));
+    let refused = bury(&bench, Record::new("a")).await.unwrap_err();
     assert!(matches!(refused, DeadLetterError::Refused(_)), "{refused}");
     assert_eq!(bench.uncommitted().await, 1);
 }

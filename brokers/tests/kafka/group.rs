@@ -5,6 +5,7 @@ use std::time::Duration;
 use brokers::{
     Settled,
     conformance::{Record, Worker, until},
+    kafka::Timing,
 };
 
 use crate::{
@@ -90,15 +91,15 @@ async fn a_retry_does_not_hold_up_a_rebalance() {
 async fn a_member_that_stops_leaves_at_once() {
     let bench = Bench::with_partitions(1).await;
     let log = Log::default();
-    let first = Staff::start(&bench.config, 10, Duration::ZERO, &log);
+    let timing = Timing { session: Duration::from_secs(60), ..Bench::TIMING };
+    let first = Staff::start_with(&bench.config, timing, 10, Duration::ZERO, &log);
     bench.publish_in_turn(records(0..1)).await;
     log.has(1).await;
     first.stop().await;
     let second = Staff::start(&bench.config, 10, Duration::ZERO, &log);
     bench.publish_in_turn(records(1..2)).await;
     // A member that is missed instead of gone would hold the partition until its session ends.
-    let limit = Bench::TIMING.session / 2;
-    assert!(tokio::time::timeout(limit, log.has(2)).await.is_ok());
+    assert!(tokio::time::timeout(timing.session / 2, log.has(2)).await.is_ok());
     second.stop().await;
 }
 

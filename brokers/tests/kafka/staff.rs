@@ -9,7 +9,7 @@ use std::{
 use brokers::{
     Error,
     conformance::until,
-    kafka::{self, Config, Health, Ledger},
+    kafka::{self, Config, Health, Ledger, Timing},
     pool::Pool,
     pump::{self, Intake, Passed},
 };
@@ -48,7 +48,17 @@ pub(crate) struct Staff {
 impl Staff {
     /// Works on each message for `work`, and on `slots` of them at a time.
     pub(crate) fn start(config: &Config, slots: usize, work: Duration, log: &Log) -> Self {
-        let (receiver, ledger) = kafka::connect(config, Bench::TIMING).unwrap();
+        Self::start_with(config, Bench::TIMING, slots, work, log)
+    }
+
+    pub(crate) fn start_with(
+        config: &Config,
+        timing: Timing,
+        slots: usize,
+        work: Duration,
+        log: &Log,
+    ) -> Self {
+        let (receiver, ledger) = kafka::connect(config, timing).unwrap();
         let (hold, held) = watch::channel(false);
         let (stop, passed) = (CancellationToken::new(), Arc::<Passed>::default());
         let intake = Intake {

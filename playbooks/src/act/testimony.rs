@@ -27,10 +27,17 @@ impl Api {
     ///
     /// # Errors
     /// There is no such pod or container, or it can't be read.
-    pub async fn testify(&self, namespace: &str, name: &str, scene: &Scene) -> Result<Value, Failure> {
+    pub async fn testify(
+        &self,
+        namespace: &str,
+        name: &str,
+        scene: &Scene,
+    ) -> Result<Value, Failure> {
         let pod = self.pod(namespace, name).await.map_err(Failure::from)?;
         let pod = pod.ok_or_else(|| {
-            Failure::permanent(format!("there is no pod {namespace}/{name}: `kubectl get pods -A` lists them"))
+            Failure::permanent(format!(
+                "there is no pod {namespace}/{name}: `kubectl get pods -A` lists them"
+            ))
         })?;
         event(&pod, scene, Timestamp::now())
     }
@@ -62,7 +69,10 @@ fn event(pod: &Pod, scene: &Scene, now: Timestamp) -> Result<Value, Failure> {
     for (key, value) in &scene.fields {
         set(key, Some(value));
     }
-    fields.insert("evt.time".to_owned(), json!(i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX)));
+    fields.insert(
+        "evt.time".to_owned(),
+        json!(i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX)),
+    );
     let mut event = json!({
         "output": format!("{now}: {} {} (sent by stoop event)", scene.priority.as_str(), scene.rule),
         "priority": scene.priority.as_str(),
@@ -86,7 +96,10 @@ fn container<'a>(
     let found = statuses.iter().find(|status| status.name == wanted);
     found.map(Some).ok_or_else(|| {
         let known: Vec<_> = statuses.iter().map(|status| status.name.as_str()).collect();
-        Failure::permanent(format!("no container `{wanted}` has a status; known: {}", known.join(", ")))
+        Failure::permanent(format!(
+            "no container `{wanted}` has a status; known: {}",
+            known.join(", ")
+        ))
     })
 }
 
@@ -133,7 +146,9 @@ mod tests {
 
     #[test]
     fn the_event_is_one_that_claims_this_very_pod() {
-        let bytes = serde_json::to_vec(&event(&pod(), &scene(None), Timestamp::UNIX_EPOCH).unwrap()).unwrap();
+        let bytes =
+            serde_json::to_vec(&event(&pod(), &scene(None), Timestamp::UNIX_EPOCH).unwrap())
+                .unwrap();
         let event = Event::decode(&bytes).unwrap();
         let claim = event.claim().unwrap();
         assert_eq!(claim.pod.as_deref(), Some("web"));
@@ -142,7 +157,10 @@ mod tests {
         assert_eq!(claim.container_id.as_deref(), Some("6ac7d190134e"));
         assert_eq!(claim.node.as_deref(), Some("node-a"));
         let fields = event.fields().unwrap();
-        assert_eq!(fields.text("container.image.repository").as_deref(), Some("registry.local:5000/shop/web"));
+        assert_eq!(
+            fields.text("container.image.repository").as_deref(),
+            Some("registry.local:5000/shop/web")
+        );
         assert_eq!(fields.text("container.image.tag").as_deref(), Some("1.2"));
         assert_eq!(fields.text("proc.cmdline").as_deref(), Some("sh -i"));
     }

@@ -10,6 +10,7 @@ mod limits;
 mod playbook;
 mod priorities;
 mod read;
+mod values;
 
 pub use document::schema;
 pub use limits::{Budget, BudgetScope, Limits};
@@ -19,4 +20,5 @@ pub use playbook::{
 pub use priorities::Priorities;
 pub use read::{read_path, read_paths, read_text};
 
-pub(super) use document::{MatchDoc, OneOrMany, Scalar};
+pub(super) use document::MatchDoc;
+pub(super) use values::{OneOrMany, Scalar};

@@ -39,7 +39,9 @@ pub fn parse_all(name: &str, text: &str) -> Result<Vec<Located>, Error> {
         return Err(Error::of_file(name, format!("larger than {LONGEST} bytes"), "split the file"));
     }
     let name: Arc<str> = name.into();
-    let lines: Arc<[Box<str>]> = text.lines().map(Box::from).collect();
+    // To YAML a carriage return alone ends a line, too.
+    let lines: Arc<[Box<str>]> =
+        text.replace("\r\n", "\n").split(['\n', '\r']).map(Box::from).collect();
     let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple_with_options(text, options())
         .map_err(|error| syntax(&name, &lines, &error))?;
     Ok(nodes
