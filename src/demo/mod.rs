@@ -3,6 +3,11 @@
 //! Lives here: the small in-memory Kubernetes API ([`kubernetes`]), the stage that is set on it, and the story that is
 //! played there. The worker is the same that runs for real, as a process of its own; it knows nothing of the demo.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "objects are JSON values, and one that lacks a key gives null"
+)]
+
 pub mod kubernetes;
 
 mod http;
