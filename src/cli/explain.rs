@@ -70,13 +70,14 @@ impl Explain {
             true => verify(&config, &claim, &occurrence, &plans).await?,
             false => None,
         };
+        let namespace = claim.namespace.as_deref();
         let mut concerns = false;
         for plan in &plans {
             let mut checks = foreign.clone().into_iter().collect::<Vec<_>>();
             checks.extend(plan.playbook.explain(&event));
             let mut holds = Holds::all(&checks);
             if let Some(standing) = &standing {
-                let of_object = explain_object(&plan.playbook, &claim, standing);
+                let of_object = explain_object(&plan.playbook, namespace, standing);
                 // A `when` that fails is told before anyone asks whose object it is.
                 if holds == Holds::Yes {
                     holds = Holds::all(&of_object);
@@ -145,16 +146,16 @@ async fn verify(
 }
 
 /// What each condition on the object says, as the worker judges them by where the target stands.
-fn explain_object(playbook: &Playbook, claim: &Claim, standing: &Standing) -> Vec<Check> {
+fn explain_object(playbook: &Playbook, claimed: Option<&str>, standing: &Standing) -> Vec<Check> {
     if !playbook.needs_object() {
         return Vec::new();
     }
     match standing {
         Standing::Target(target) => playbook.explain_object(target.facts()),
         Standing::Gone(_) => {
-            let namespace = claim.namespace.as_deref();
-            let why = format!("the target is gone, it was in {}", namespace.unwrap_or("none"));
-            vec![Check::new("namespaces", playbook.could_select_in(namespace), why)]
+            let why =
+                format!("the target is gone, said to have been in {}", claimed.unwrap_or("none"));
+            vec![Check::new("namespaces", playbook.could_select_in(claimed), why)]
         }
         Standing::NoTarget => vec![Check::new("target", false, "the event is about no pod")],
         // It can't be ruled out: the playbook is asked, and the engine refuses.
@@ -189,5 +190,41 @@ fn show(plan: &Plan, checks: &[Check], holds: Holds) -> io::Result<()> {
                 fails.map(|check| format!("`{}` fails: {}", check.what, check.why)).collect();
             say(format_args!("  => goes to the dead letters: {}", fails.join("; ")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use playbooks::{act::Gone, decide::read_text};
+
+    use super::*;
+
+    fn holds(matching: &str, standing: &Standing) -> Holds {
+        let text = format!(
+            "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {{name: p}}\n\
+             spec: {{match: {matching}, actions: [delete]}}\n"
+        );
+        let playbooks = read_text("p.yaml", &text).expect("a playbook");
+        Holds::all(&explain_object(&playbooks[0], Some("shop"), standing))
+    }
+
+    #[test]
+    fn a_condition_on_the_object_fails_where_there_is_none() {
+        assert_eq!(holds("{namespaces: [shop]}", &Standing::NoTarget), Holds::No);
+        assert_eq!(holds("{rules: R}", &Standing::NoTarget), Holds::Yes);
+    }
+
+    #[test]
+    fn of_an_object_that_is_not_verified_nothing_is_ruled_out() {
+        let unidentified = Standing::Unidentified("why".to_owned());
+        assert_eq!(holds("{namespaces: [other]}", &unidentified), Holds::Yes);
+    }
+
+    #[test]
+    fn only_the_namespace_of_an_object_that_is_gone_counts() {
+        let gone = Standing::Gone(Gone { object: None, why: "gone".to_owned() });
+        assert_eq!(holds("{namespaces: [shop]}", &gone), Holds::Yes);
+        assert_eq!(holds("{namespaces: [other]}", &gone), Holds::No);
+        assert_eq!(holds("{target: {images: [app]}}", &gone), Holds::Yes);
     }
 }

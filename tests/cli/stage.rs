@@ -20,7 +20,7 @@ pub(crate) struct Ran {
 
 impl Stage {
     pub(crate) fn empty() -> Stage {
-        Stage(tempfile::tempdir().unwrap())
+        Stage(tempfile::tempdir().expect("a folder"))
     }
 
     /// A configuration that names one file of playbooks: these, each a name and the rest of its `spec`.
@@ -37,7 +37,7 @@ impl Stage {
     }
 
     pub(crate) fn file(self, name: &str, text: &str) -> Stage {
-        fs::write(self.0.path().join(name), text).unwrap();
+        fs::write(self.0.path().join(name), text).expect("a file");
         self
     }
 
@@ -51,13 +51,13 @@ impl Stage {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        self.command(arguments).output().unwrap().into()
+        self.command(arguments).output().expect("it starts").into()
     }
 
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Ran {
-        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap().into()
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("it starts");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+        child.wait_with_output().expect("it ends").into()
     }
 }
 
@@ -65,8 +65,8 @@ impl From<Output> for Ran {
     fn from(output: Output) -> Ran {
         Ran {
             code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
         }
     }
 }
