@@ -12,6 +12,9 @@
 //!                └ skip ──────────────────────────────────────────────────────────────▶ Ledger
 //! ```
 
+// What comes from outside is never indexed: a message must not be able to end the worker.
+#![warn(clippy::indexing_slicing)]
+
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod contract;
