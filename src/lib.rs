@@ -2,6 +2,9 @@
 //!
 //! Composition only: brokers live in `brokers`, matching and acting in `playbooks`.
 
+// What comes from outside is never indexed: a message must not be able to end the worker.
+#![warn(clippy::indexing_slicing)]
+
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -12,6 +12,9 @@
 //!                └ skip ──────────────────────────────────────────────────────────────▶ Ledger
 //! ```
 
+// What comes from outside is never indexed: a message must not be able to end the worker.
+#![warn(clippy::indexing_slicing)]
+
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod contract;
@@ -27,8 +30,6 @@ pub mod memory;
 pub mod message;
 pub mod pool;
 pub mod pump;
-pub mod secret;
-pub mod size;
 
 pub use contract::{AckStrength, Attempts, Capabilities, Demand, Error, Ledger, Receiver, Settled};
 pub use dead_letter::{DeadLetter, DeadLetterError};
@@ -36,5 +37,3 @@ pub use delivery::Delivery;
 pub use lease::Lease;
 pub use message::{Attempt, Borrowed, Message, MessageId};
 pub use pool::{Permit, Pool};
-pub use secret::{Secret, SecretError};
-pub use size::ByteSize;

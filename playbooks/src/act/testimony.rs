@@ -81,9 +81,10 @@ fn event(pod: &Pod, scene: &Scene, now: Timestamp) -> Result<Value, Failure> {
         "output_fields": fields,
         "source": "syscall",
         "tags": ["stoop-event"],
+        "hostname": node,
     });
-    if let Some(node) = node {
-        event["hostname"] = json!(node);
+    if let (None, Some(event)) = (node, event.as_object_mut()) {
+        event.remove("hostname");
     }
     Ok(event)
 }
