@@ -97,6 +97,21 @@ spec:
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Answers { permissions, pod, successor } = run().await?;
+    println!("it takes: {permissions}");
+    println!("the pod of the event:         {pod}");
+    println!("a successor of the same name: {successor}");
+    Ok(())
+}
+
+/// What came of it.
+struct Answers {
+    permissions: String,
+    pod: String,
+    successor: String,
+}
+
+async fn run() -> Result<Answers, Box<dyn std::error::Error>> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         unreachable!("nothing else installs a provider");
     }
@@ -113,10 +128,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         mode_cap: Mode::Enforce,
         action_timeout: Duration::from_secs(5),
     });
-    println!(
-        "it takes: {}",
-        plan.permissions().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    );
+    let permissions = plan.permissions().iter().map(ToString::to_string).collect::<Vec<_>>();
 
     let created = server
         .create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}));
@@ -129,7 +141,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         fields: BTreeMap::new(),
     };
     let payload = serde_json::to_vec(&api.testify("shop", "web-0", &scene).await?)?;
-    println!("the pod of the event:        {}", answer(&engine, &plan, &payload).await?);
+    let pod = answer(&engine, &plan, &payload).await?;
 
     let deleted = api.call(|client| async move {
         let pods = Pods::<Pod>::namespaced(client, "shop");
@@ -137,8 +149,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     deleted.await?;
     create(&server).map_err(|status| status.message)?;
-    println!("a successor of the same name: {}", answer(&engine, &plan, &payload).await?);
-    Ok(())
+    let successor = answer(&engine, &plan, &payload).await?;
+    Ok(Answers { permissions: permissions.join(", "), pod, successor })
 }
 
 /// A pod that no scheduler takes, so that it is gone at once when it is deleted.
@@ -166,4 +178,17 @@ async fn answer(
         Advance::Retry(failure) => format!("to be tried again: {failure}"),
         Advance::Lost => "lost".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_pod_of_the_event_is_labelled_and_its_successor_is_not() {
+        let Answers { permissions, pod, successor } = run().await.expect("it runs");
+        assert!(permissions.contains("patch pods"), "{permissions}");
+        assert_eq!(pod, "applied: labelled quarantine=yes");
+        assert!(successor.starts_with("skipped (gone)"), "{successor}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Which playbooks an event is for.
 
-use playbooks::decide::{Event, Facts, Matcher, Owner, Playbook, read_text};
+use playbooks::decide::{Event, Facts, Holds, Matcher, Owner, Playbook, read_text};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn matches(matching: Value, over: Value) -> bool {
         .is_empty();
     let explained =
         matcher.playbooks()[0].explain(&Event::decode(text.as_bytes()).expect("an event"));
-    assert_eq!(explained.iter().all(|check| check.passed), found, "{explained:?}");
+    assert_eq!(Holds::all(&explained) != Holds::No, found, "{explained:?}");
     assert!(!found || matcher.wants(text.as_bytes()), "the filter would have skipped it");
     found
 }
@@ -252,7 +252,7 @@ fn the_object_is_judged_on_what_was_verified() {
         let playbook = playbook("p", matching.clone());
         assert_eq!(playbook.selects(&facts()), expected, "{matching}");
         assert_eq!(
-            playbook.explain_object(&facts()).iter().all(|check| check.passed),
+            Holds::all(&playbook.explain_object(&facts())) == Holds::Yes,
             expected,
             "{matching}"
         );
@@ -273,17 +273,59 @@ fn why_a_playbook_is_not_for_an_event_is_told_condition_by_condition() {
     let text = event(json!({}));
     let checks =
         playbook("p", matching).explain(&Event::decode(text.as_bytes()).expect("an event"));
-    let told: Vec<(&str, bool)> = checks.iter().map(|check| (check.what, check.passed)).collect();
+    let told: Vec<(&str, Holds)> = checks.iter().map(|check| (check.what, check.holds)).collect();
     assert_eq!(
         told,
         [
-            ("rules", true),
-            ("priority", true),
-            ("sources", false),
-            ("fields", false),
-            ("when", false)
+            ("rules", Holds::Yes),
+            ("priority", Holds::Yes),
+            ("sources", Holds::No),
+            ("fields", Holds::No),
+            ("when", Holds::Errs)
         ]
     );
+}
+
+#[test]
+fn a_priority_is_told_with_what_was_asked_for() {
+    for (asked, told) in [
+        (json!(">= Warning"), "asks for >= Warning"),
+        (json!("> Notice"), "asks for >= Warning"),
+        (json!("< Error"), "asks for <= Warning"),
+        (json!("Alert"), "asks for Alert"),
+        (json!("!= Debug"), "asks for >= Informational"),
+        (json!(["Alert", "Notice"]), "asks for one of [\"Notice\", \"Alert\"]"),
+        (json!(["<= Error", "> Error"]), "asks for any"),
+    ] {
+        let text = event(json!({}));
+        let checks = playbook("p", json!({"priority": asked}))
+            .explain(&Event::decode(text.as_bytes()).expect("an event"));
+        assert_eq!(checks[0].why, format!("{told}, the priority is Notice"));
+    }
+}
+
+#[test]
+fn a_when_that_errs_is_neither_a_yes_nor_a_no() {
+    for (matching, expected) in [
+        (json!({"when": "size(fields['x']) > 1"}), Holds::Errs),
+        (json!({"when": "rule"}), Holds::Errs),
+        (json!({"when": "size(rule) > 1"}), Holds::Yes),
+        (json!({"when": "size(fields['x']) > 1", "sources": "k8s_audit"}), Holds::No),
+        (json!({"when": "size(fields['x']) > 1", "rules": "Other"}), Holds::No),
+    ] {
+        let matcher = Matcher::new(vec![playbook("p", matching.clone())]);
+        let text = event(json!({}));
+        let event = Event::decode(text.as_bytes()).expect("an event");
+        let explained = Holds::all(&matcher.playbooks()[0].explain(&event));
+        assert_eq!(explained, expected, "{matching}");
+        let found = matcher.candidates(&event).expect("fields");
+        let found = match found.as_slice() {
+            [] => Holds::No,
+            [one, ..] if one.when_error.is_some() => Holds::Errs,
+            _ => Holds::Yes,
+        };
+        assert_eq!(explained, found, "the worker would do something else: {matching}");
+    }
 }
 
 #[test]

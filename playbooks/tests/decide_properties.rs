@@ -1,6 +1,6 @@
 //! What holds for any bytes, any event and any playbooks.
 
-use playbooks::decide::{Claim, Event, Matcher, Playbook, read_text};
+use playbooks::decide::{Claim, Event, Holds, Matcher, Playbook, read_text};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -238,11 +238,10 @@ proptest! {
             let Ok(found) = matcher.candidates(&event) else { continue };
             for (position, playbook) in matcher.playbooks().iter().enumerate() {
                 let found = found.iter().find(|found| found.position == position);
-                let failed: Vec<_> = playbook.explain(&event).into_iter().filter(|check| !check.passed).collect();
-                let expected = match failed.as_slice() {
-                    [] => Some(false),
-                    [only] if only.what == "when" && only.why.contains("can't be evaluated") => Some(true),
-                    _ => None,
+                let expected = match Holds::all(&playbook.explain(&event)) {
+                    Holds::Yes => Some(false),
+                    Holds::Errs => Some(true),
+                    Holds::No => None,
                 };
                 prop_assert_eq!(found.map(|found| found.when_error.is_some()), expected, "{:?} {}", playbook.selector, message);
             }

@@ -1,11 +1,11 @@
 //! `stoop check`: configuration, playbooks and, with `--cluster`, permissions.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use clap::Args;
 use playbooks::act::{Api, Permission, Registry};
 
-use super::{ConfigArgs, Ended};
+use super::{ConfigArgs, Ended, output::say};
 use crate::{
     config::Config,
     worker::{assemble, rules::Rules},
@@ -34,7 +34,7 @@ impl Check {
         let resources = assemble::resources(&config)?;
         let rules = assemble::rules(&config, &Registry::standard(), &resources)?;
         let guardrails = assemble::guardrails(&config)?;
-        show(&config, &rules);
+        show(&config, &rules)?;
         if !self.cluster {
             return Ok(ExitCode::SUCCESS);
         }
@@ -47,43 +47,44 @@ impl Check {
         if missing == 0 {
             return Ok(ExitCode::SUCCESS);
         }
-        println!(
+        say(format_args!(
             "\n{missing} of {} permissions are missing: add them to the worker's ClusterRole",
             needed.len()
-        );
+        ))?;
         Ok(ExitCode::from(1))
     }
 }
 
-fn show(config: &Config, rules: &Rules) {
-    println!("subscriptions");
+fn show(config: &Config, rules: &Rules) -> io::Result<()> {
+    say("subscriptions")?;
     for (name, subscription) in config.streams() {
         let broker = subscription.broker().map_or("?", |broker| broker.as_str());
-        println!("  {name}: {broker}, {} at once", subscription.concurrency);
+        say(format_args!("  {name}: {broker}, {} at once", subscription.concurrency))?;
     }
-    println!("playbooks");
+    say("playbooks")?;
     if rules.plans().is_empty() {
-        println!("  none: every event would be acknowledged and nothing done");
+        say("  none: every event would be acknowledged and nothing done")?;
     }
     for plan in rules.plans() {
         let playbook = &plan.playbook;
-        println!(
+        say(format_args!(
             "  {} ({}): {}",
             playbook.name,
             playbook.mode.as_str(),
             plan.describe().join(", then ")
-        );
+        ))?;
     }
+    Ok(())
 }
 
 /// Prints an answer for each permission, and counts the ones that are missing.
 async fn ask(api: &Api, needed: &[Permission]) -> Result<usize, super::Refused> {
-    println!("permissions");
+    say("permissions")?;
     let mut missing = 0;
     for permission in needed {
         let allowed = api.can_i(permission).await?;
         missing += usize::from(!allowed);
-        println!("  {} {permission}", if allowed { "yes" } else { "NO " });
+        say(format_args!("  {} {permission}", if allowed { "yes" } else { "NO " }))?;
     }
     Ok(missing)
 }

@@ -8,7 +8,7 @@ use playbooks::{
     decide::Priority,
 };
 
-use super::{ConfigArgs, Ended, Refused};
+use super::{ConfigArgs, Ended, Refused, output::say};
 use crate::worker::publish::publish;
 
 /// Send what Falco would say now about a live pod.
@@ -80,7 +80,7 @@ impl Event {
         let event = api.testify(namespace, name, &scene).await?;
         let payload = serde_json::to_vec(&event)?;
         let Some(to) = &self.to else {
-            println!("{}", String::from_utf8_lossy(&payload));
+            say(String::from_utf8_lossy(&payload))?;
             return Ok(ExitCode::SUCCESS);
         };
         let streams = config.streams();
@@ -89,7 +89,7 @@ impl Event {
             Refused(format!("no subscription is called `{to}`; known: {}", known.join(", ")))
         })?;
         publish(subscription, &payload).await?;
-        println!("published to {to}: {} about {namespace}/{name}", scene.rule);
+        say(format_args!("published to {to}: {} about {namespace}/{name}", scene.rule))?;
         Ok(ExitCode::SUCCESS)
     }
 }

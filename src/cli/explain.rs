@@ -1,23 +1,28 @@
 //! `stoop explain`: why an event would or would not match, and what would be done.
 
 use std::{
-    io::{IsTerminal, Read},
+    io::{self, IsTerminal, Read},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Args;
 use playbooks::{
-    act::{Engine, Needs, Occurrence, Plan, Registry, Standing},
-    decide::{Check, Event, Mode},
+    act::{Needs, Occurrence, Plan, Registry, Standing},
+    decide::{Check, Claim, Event, Holds, Mode, Playbook},
 };
 
-use super::{ConfigArgs, Ended, Refused};
-use crate::worker::{assemble, audit::Audit};
+use super::{ConfigArgs, Ended, Refused, output::say};
+use crate::{
+    config::Config,
+    worker::{assemble, audit::Audit},
+};
 
 /// Explain why an event would or would not match, and what would be done.
 ///
-/// Exits with 0 if some playbook matches, 1 if none does, 2 if it can't be told.
+/// Exits with 0 if it concerns some playbook: one matches, or has a `when` that fails, which sends the event to the dead
+/// letters. With 1 if it concerns none, and with 2 if it can't be told.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,41 +51,46 @@ impl Explain {
         let payload = self.read()?;
         let event = Event::decode(&payload)?;
         let config = self.config.load()?;
-        let (registry, audit) = (Registry::standard(), Audit::to(std::io::sink()));
-        let cluster = assemble::cluster(&config).await;
-        let worker = assemble::worker(&config, &registry, cluster, Mode::Observe, audit)?;
-        println!("{} · {} · {}", event.rule, event.priority, event.time);
-        let cluster = event.cluster(&config.cluster.field)?.map(|name| name.into_owned());
-        let id = event.id(cluster.as_deref())?;
-        let claim = event.claim()?;
-        let occurrence = Occurrence::new(&event, id, cluster, payload.clone().into())?;
-
-        let plans: Vec<_> = worker.rules.plans().iter().filter(|plan| self.wants(plan)).collect();
+        let resources = assemble::resources(&config)?;
+        let rules = assemble::rules(&config, &Registry::standard(), &resources)?;
+        let plans: Vec<_> = rules.plans().iter().filter(|plan| self.wants(plan)).collect();
         if let (true, Some(name)) = (plans.is_empty(), &self.playbook) {
             return Err(Refused(format!(
                 "no playbook is called `{name}`: `stoop check` lists them"
             )));
         }
-        let standing = if self.cluster {
-            let needs = plans.iter().map(|plan| plan.needs()).fold(Needs::default(), Needs::and);
-            verify(&worker.engine, &claim, &occurrence, needs).await?
-        } else {
-            None
+        say(format_args!("{} · {} · {}", event.rule, event.priority, event.time))?;
+        let cluster = event.cluster(&config.cluster.field)?.map(|name| name.into_owned());
+        let foreign = foreign(cluster.as_deref(), config.cluster.name.as_deref());
+        let id = event.id(cluster.as_deref())?;
+        let claim = event.claim()?;
+        let occurrence = Occurrence::new(&event, id, cluster, payload.clone().into())?;
+
+        let standing = match self.cluster && foreign.is_none() {
+            true => verify(&config, &claim, &occurrence, &plans).await?,
+            false => None,
         };
-        let mut matching = 0;
-        for plan in plans {
-            let mut checks = plan.playbook.explain(&event);
-            if let Some(target) = standing.as_ref().and_then(Standing::target) {
-                checks.extend(plan.playbook.explain_object(target.facts()));
+        let namespace = claim.namespace.as_deref();
+        let mut concerns = false;
+        for plan in &plans {
+            let mut checks = foreign.clone().into_iter().collect::<Vec<_>>();
+            checks.extend(plan.playbook.explain(&event));
+            let mut holds = Holds::all(&checks);
+            if let Some(standing) = &standing {
+                let of_object = explain_object(&plan.playbook, namespace, standing);
+                // A `when` that fails is told before anyone asks whose object it is.
+                if holds == Holds::Yes {
+                    holds = Holds::all(&of_object);
+                }
+                checks.extend(of_object);
             }
-            let matches = checks.iter().all(|check| check.passed);
-            matching += usize::from(matches);
-            show(plan, &checks, matches);
+            concerns |= holds != Holds::No;
+            show(plan, &checks, holds)?;
         }
-        if !self.cluster && worker.rules.plans().iter().any(|plan| plan.needs_target()) {
-            println!("\nthe target was not verified: --cluster does");
+        if !self.cluster && plans.iter().any(|plan| plan.needs_target()) {
+            say("\nthe target was not verified: --cluster does")?;
         }
-        Ok(if matching > 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if concerns { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 
     fn wants(&self, plan: &Plan) -> bool {
@@ -104,32 +114,117 @@ impl Explain {
     }
 }
 
+/// The condition that another cluster's event fails, for every playbook.
+fn foreign(theirs: Option<&str>, ours: Option<&str>) -> Option<Check> {
+    let (theirs, ours) = theirs.zip(ours)?;
+    let why = format!("this one is {ours}, the event is about {theirs}");
+    (theirs != ours).then(|| Check::new("cluster", false, why))
+}
+
+/// What the API server says of the target now; `None` for another cluster's.
 async fn verify(
-    engine: &Engine,
-    claim: &playbooks::decide::Claim,
+    config: &Config,
+    claim: &Claim,
     occurrence: &Occurrence,
-    needs: Needs,
+    plans: &[&Arc<Plan>],
 ) -> Result<Option<Standing>, Refused> {
-    let standing = Standing::of(engine.verify(claim, occurrence, needs).await?);
+    let (registry, audit) = (Registry::standard(), Audit::to(io::sink()));
+    let cluster = assemble::cluster(config).await;
+    let worker = assemble::worker(config, &registry, cluster, Mode::Observe, audit)?;
+    let needs = plans.iter().map(|plan| plan.needs()).fold(Needs::default(), Needs::and);
+    let standing = Standing::of(worker.engine.verify(claim, occurrence, needs).await?);
     match &standing {
-        None => println!("target: another cluster's, passed over"),
+        None => say("target: another cluster's, passed over")?,
         Some(Standing::Target(target)) => {
-            println!("target: {} with uid {}", target.object(), target.uid())
+            say(format_args!("target: {} with uid {}", target.object(), target.uid()))?;
         }
-        Some(Standing::Gone(gone)) => println!("target: gone, {}", gone.why),
-        Some(Standing::NoTarget) => println!("target: none, the event is about no pod"),
-        Some(Standing::Unidentified(why)) => println!("target: not verified, {why}"),
+        Some(Standing::Gone(gone)) => say(format_args!("target: gone, {}", gone.why))?,
+        Some(Standing::NoTarget) => say("target: none, the event is about no pod")?,
+        Some(Standing::Unidentified(why)) => say(format_args!("target: not verified, {why}"))?,
     }
     Ok(standing)
 }
 
-fn show(plan: &Plan, checks: &[Check], matches: bool) {
-    println!("\n{}: {}", plan.playbook.name, if matches { "matches" } else { "does not match" });
-    for check in checks {
-        println!("  {} {}: {}", if check.passed { "yes" } else { "NO " }, check.what, check.why);
+/// What each condition on the object says, as the worker judges them by where the target stands.
+fn explain_object(playbook: &Playbook, claimed: Option<&str>, standing: &Standing) -> Vec<Check> {
+    if !playbook.needs_object() {
+        return Vec::new();
     }
-    if matches {
-        let would = plan.describe().join(", then ");
-        println!("  => in mode {}: {would}", plan.playbook.mode.as_str());
+    match standing {
+        Standing::Target(target) => playbook.explain_object(target.facts()),
+        Standing::Gone(_) => {
+            let why =
+                format!("the target is gone, said to have been in {}", claimed.unwrap_or("none"));
+            vec![Check::new("namespaces", playbook.could_select_in(claimed), why)]
+        }
+        Standing::NoTarget => vec![Check::new("target", false, "the event is about no pod")],
+        // It can't be ruled out: the playbook is asked, and the engine refuses.
+        Standing::Unidentified(_) => Vec::new(),
+    }
+}
+
+fn show(plan: &Plan, checks: &[Check], holds: Holds) -> io::Result<()> {
+    let verdict = match holds {
+        Holds::Yes => "matches",
+        Holds::No => "does not match",
+        Holds::Errs => "can't be told",
+    };
+    say(format_args!("\n{}: {verdict}", plan.playbook.name))?;
+    for Check { what, holds, why } in checks {
+        let mark = match holds {
+            Holds::Yes => "yes",
+            Holds::No => "NO ",
+            Holds::Errs => "ERR",
+        };
+        say(format_args!("  {mark} {what}: {why}"))?;
+    }
+    match holds {
+        Holds::No => Ok(()),
+        Holds::Yes => {
+            let would = plan.describe().join(", then ");
+            say(format_args!("  => in mode {}: {would}", plan.playbook.mode.as_str()))
+        }
+        Holds::Errs => {
+            let fails = checks.iter().filter(|check| check.holds == Holds::Errs);
+            let fails: Vec<_> =
+                fails.map(|check| format!("`{}` fails: {}", check.what, check.why)).collect();
+            say(format_args!("  => goes to the dead letters: {}", fails.join("; ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use playbooks::{act::Gone, decide::read_text};
+
+    use super::*;
+
+    fn holds(matching: &str, standing: &Standing) -> Holds {
+        let text = format!(
+            "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {{name: p}}\n\
+             spec: {{match: {matching}, actions: [delete]}}\n"
+        );
+        let playbooks = read_text("p.yaml", &text).expect("a playbook");
+        Holds::all(&explain_object(&playbooks[0], Some("shop"), standing))
+    }
+
+    #[test]
+    fn a_condition_on_the_object_fails_where_there_is_none() {
+        assert_eq!(holds("{namespaces: [shop]}", &Standing::NoTarget), Holds::No);
+        assert_eq!(holds("{rules: R}", &Standing::NoTarget), Holds::Yes);
+    }
+
+    #[test]
+    fn of_an_object_that_is_not_verified_nothing_is_ruled_out() {
+        let unidentified = Standing::Unidentified("why".to_owned());
+        assert_eq!(holds("{namespaces: [other]}", &unidentified), Holds::Yes);
+    }
+
+    #[test]
+    fn only_the_namespace_of_an_object_that_is_gone_counts() {
+        let gone = Standing::Gone(Gone { object: None, why: "gone".to_owned() });
+        assert_eq!(holds("{namespaces: [shop]}", &gone), Holds::Yes);
+        assert_eq!(holds("{namespaces: [other]}", &gone), Holds::No);
+        assert_eq!(holds("{target: {images: [app]}}", &gone), Holds::Yes);
     }
 }

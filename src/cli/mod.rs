@@ -5,6 +5,7 @@
 pub mod check;
 pub mod event;
 pub mod explain;
+mod output;
 pub mod run;
 pub mod schema;
 pub mod setup;
@@ -107,9 +108,9 @@ impl Cli {
             Command::Setup(command) => command.run().await,
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {
-                let mut command = Self::command();
-                clap_complete::generate(shell, &mut command, "stoop", &mut std::io::stdout());
-                Ok(ExitCode::SUCCESS)
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "stoop", &mut script);
+                output::write(&script).map(|()| ExitCode::SUCCESS).map_err(Refused::from)
             }
         };
         ended.unwrap_or_else(|Refused(why)| {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::Ended;
+use super::{Ended, output::say};
 use crate::config::Config;
 
 /// Print a JSON Schema, for editors.
@@ -33,7 +33,7 @@ impl Schema {
             Of::Playbook => playbooks::decide::schema(),
             Of::Config => schemars::schema_for!(Config).to_value(),
         };
-        println!("{}", serde_json::to_string_pretty(&schema)?);
+        say(serde_json::to_string_pretty(&schema)?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

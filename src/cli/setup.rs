@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use brokers::kafka;
 use clap::Args;
 
-use super::{ConfigArgs, Ended, Refused};
+use super::{ConfigArgs, Ended, Refused, output::say};
 use crate::config::Broker;
 
 /// Create or check what the subscriptions need on their brokers; never deletes.
@@ -44,7 +44,7 @@ impl Setup {
             }
             match subscription.broker().map_err(|why| Refused(why.to_owned()))? {
                 Broker::Kafka(config) => self.kafka(name, config).await?,
-                Broker::Journal(_) => println!("{name}: a journal needs nothing"),
+                Broker::Journal(_) => say(format_args!("{name}: a journal needs nothing"))?,
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -53,12 +53,12 @@ impl Setup {
     async fn kafka(&self, name: &str, config: &kafka::Config) -> Result<(), Refused> {
         let plan = kafka::Plan::of(config).await?;
         if plan.changes().is_empty() {
-            println!("{name}: all is there");
+            say(format_args!("{name}: all is there"))?;
             return Ok(());
         }
         let verb = if self.dry_run { "would " } else { "" };
         for change in plan.changes() {
-            println!("{name}: {verb}{change}");
+            say(format_args!("{name}: {verb}{change}"))?;
         }
         if !self.dry_run {
             plan.apply().await?;

@@ -16,6 +16,6 @@ pub use format::{
     Approval, Budget, BudgetScope, Limits, Mode, OnFailure, Playbook, PlaybookError,
     PlaybookErrors, Priorities, Source, Step, read_path, read_paths, read_text, schema,
 };
-pub use matching::{Candidate, Check, Facts, Match, Matcher, Owner};
+pub use matching::{Candidate, Check, Facts, Holds, Match, Matcher, Owner};
 
 use event::normal_source;

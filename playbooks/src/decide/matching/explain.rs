@@ -4,7 +4,36 @@ use super::Facts;
 use super::object::{has_label, owned_by};
 use super::selector::subject;
 use crate::decide::event::slug;
-use crate::decide::{Event, Playbook};
+use crate::decide::{Event, Playbook, Priorities, Priority};
+
+/// Whether a condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// It can't be told: never a silent no, the event goes to the dead letters.
+    Errs,
+}
+
+impl Holds {
+    /// Whether all of them hold. One that does not settles it, whatever else can't be told.
+    pub fn all(checks: &[Check]) -> Holds {
+        let any = |answer| checks.iter().any(|check| check.holds == answer);
+        match (any(Holds::No), any(Holds::Errs)) {
+            (true, _) => Holds::No,
+            (false, true) => Holds::Errs,
+            (false, false) => Holds::Yes,
+        }
+    }
+}
+
+impl From<bool> for Holds {
+    fn from(holds: bool) -> Holds {
+        if holds { Holds::Yes } else { Holds::No }
+    }
+}
 
 /// One condition, and whether it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,14 +41,29 @@ pub struct Check {
     /// The key of `match` that it is about.
     pub what: &'static str,
     /// Whether it holds.
-    pub passed: bool,
-    /// What was asked for and what there was.
+    pub holds: Holds,
+    /// What was asked for and what there was; what went wrong, where it can't be told.
     pub why: String,
 }
 
 impl Check {
-    fn new(what: &'static str, passed: bool, why: String) -> Check {
-        Check { what, passed, why }
+    /// A condition that was judged.
+    pub fn new(what: &'static str, holds: impl Into<Holds>, why: impl Into<String>) -> Check {
+        Check { what, holds: holds.into(), why: why.into() }
+    }
+}
+
+/// A set of priorities as it would be written in a playbook.
+fn written(asked: Priorities) -> String {
+    let among = Priority::ALL.map(|priority| asked.contain(priority));
+    let names: Vec<_> =
+        Priority::ALL.into_iter().filter(|p| asked.contain(*p)).map(Priority::as_str).collect();
+    match names.as_slice() {
+        all if all.len() == among.len() => "any".to_owned(),
+        [one] => (*one).to_owned(),
+        [least, ..] if among.is_sorted() => format!(">= {least}"),
+        [.., most] if among.is_sorted_by(|a, b| a >= b) => format!("<= {most}"),
+        some => format!("one of {some:?}"),
     }
 }
 
@@ -29,11 +73,8 @@ impl Playbook {
         let selector = &self.selector;
         let mut checks = Vec::new();
         if event.is_internal() {
-            checks.push(Check::new(
-                "event",
-                false,
-                "events about Falco or stoop itself are never acted on".to_owned(),
-            ));
+            let why = "events about Falco or stoop itself are never acted on";
+            checks.push(Check::new("event", false, why));
         }
         if let Some(rules) = &selector.rules {
             let passed = rules.match_text(&event.rule);
@@ -54,7 +95,8 @@ impl Playbook {
         }
         let priority = event.priority;
         let passed = selector.priorities.contain(priority);
-        checks.push(Check::new("priority", passed, format!("the priority is {priority}")));
+        let why = format!("asks for {}, the priority is {priority}", written(selector.priorities));
+        checks.push(Check::new("priority", passed, why));
         if let Some(sources) = &selector.sources {
             let why = format!("asks for one of {sources:?}, the source is `{}`", event.source);
             checks.push(Check::new("sources", selector.allows_source(&event.source), why));
@@ -67,7 +109,7 @@ impl Playbook {
             return checks;
         }
         match event.fields() {
-            Err(error) => checks.push(Check::new("fields", false, error.to_string())),
+            Err(error) => checks.push(Check::new("fields", Holds::Errs, error.to_string())),
             Ok(fields) => {
                 checks.extend(selector.fields.iter().map(|field| {
                     let value = fields.get(&field.key);
@@ -82,11 +124,12 @@ impl Playbook {
                     )
                 }));
                 if let Some(when) = &selector.when {
-                    let (passed, why) = match when.holds(event, fields) {
-                        Ok(passed) => (passed, format!("`{when}` is {passed}")),
-                        Err(error) => (false, format!("`{when}` can't be evaluated: {error}")),
-                    };
-                    checks.push(Check::new("when", passed, why));
+                    checks.push(match when.holds(event, fields) {
+                        Ok(passed) => Check::new("when", passed, format!("`{when}` is {passed}")),
+                        Err(error) => {
+                            Check::new("when", Holds::Errs, format!("{error}, in `{when}`"))
+                        }
+                    });
                 }
             }
         }

@@ -14,7 +14,7 @@ mod read;
 mod selector;
 mod when;
 
-pub use explain::Check;
+pub use explain::{Check, Holds};
 pub use facts::{Facts, Owner};
 pub use matcher::{Candidate, Matcher};
 pub use selector::Match;

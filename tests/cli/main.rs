@@ -1,0 +1,7 @@
+//! The program as its user meets it: what it says, where it says it, and its exit code. No servers.
+
+mod check;
+mod explain;
+mod help;
+mod output;
+mod stage;
