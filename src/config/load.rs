@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use brokers::ByteSize;
 use playbooks::decide::yaml::{self, Located};
+use settings::ByteSize;
 
 use super::{Config, env};
 

@@ -20,6 +20,9 @@ use super::{
 /// prefetched, so a short wait is cheaper.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often the loop lets others run before it waits for a permit.
+const STEPS_ASIDE: usize = 16;
+
 /// How often a paused loop looks whether half of its pool is free again, and whether what waits has been asked back.
 const RECHECK: Duration = Duration::from_millis(50);
 
@@ -77,7 +80,22 @@ where
                 () = tokio::time::sleep(RECHECK), if paused => {}
                 waits = self.feed.until_one_waits(wants, open), if paused || size.is_none() => {
                     self.waiting.push_back(waits?);
+                    if open && !paused {
+                        self.step_aside().await;
+                    }
                 }
+            }
+        }
+    }
+
+    /// Lets the handlers run before it waits in earnest: short work ends meanwhile and gives many permits back at once,
+    /// where waiting for each by itself would cost a wake-up a message.
+    async fn step_aside(&mut self) {
+        for _ in 0..STEPS_ASIDE {
+            tokio::task::yield_now().await;
+            let Some((message, ..)) = self.waiting.front() else { return };
+            if let Some(permit) = self.intake.pool.try_acquire(message.payload.len()) {
+                return self.hand_over_waiting(permit);
             }
         }
     }
