@@ -112,6 +112,12 @@ impl<K: Eq + Hash + Clone, T: Ending> Bursts<K, T> {
     }
 }
 
+impl<K: Eq + Hash + Clone, T: Ending> Default for Bursts<K, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Eq + Hash, T: Ending> Member<K, T> {
     /// Waits for the response's end; `None` if it stopped without one. Cancel safe.
     pub async fn ending(&mut self) -> Option<T> {

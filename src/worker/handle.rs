@@ -15,7 +15,7 @@ use super::{
     persevere::{Patience, Stopped, Tries},
     read::{PassedOver, Read, Wanted, read},
     respond::Ask,
-    settle::Stream,
+    settle::{Reading, Stream},
     verdict::{Answer, End, Verdict, judge},
 };
 
@@ -44,11 +44,11 @@ impl Worker {
         let payload = delivery.message().payload.clone();
         match read(&payload, &self.rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
-                stream.passed_over(why);
+                stream.read(Reading::PassedOver(why));
                 stream.ack(delivery).await;
             }
             Read::Malformed(error) => {
-                stream.events("malformed");
+                stream.read(Reading::Malformed);
                 self.bury_malformed(&stream, delivery, &error).await;
             }
             Read::Wanted(wanted) => Box::pin(self.answer(&stream, delivery, wanted)).await,
@@ -65,11 +65,11 @@ impl Worker {
         match answers {
             None => stream.hand_back(delivery),
             Some(Answers::PassedOver(why)) => {
-                stream.passed_over(why);
+                stream.read(Reading::PassedOver(why));
                 stream.ack(delivery).await;
             }
             Some(Answers::From(answers)) => {
-                stream.events("answered");
+                stream.read(Reading::Answered);
                 match judge(&answers, &self.name) {
                     Verdict::Ack => stream.ack(delivery).await,
                     Verdict::DeadLetter(letter) => self.bury(stream, delivery, &letter).await,
@@ -118,7 +118,10 @@ impl Worker {
         let mut tries = Tries::new(&self.outages, patience, lost);
         loop {
             let failure = match self.engine.verify(&wanted.claim, &wanted.occurrence, needs).await {
-                Ok(found) => return Some(identity(found)),
+                Ok(found) => {
+                    tries.succeeded();
+                    return Some(identity(found));
+                }
                 Err(failure) => failure,
             };
             match tries.after(failure).await {

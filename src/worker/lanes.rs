@@ -44,6 +44,12 @@ impl<K: Eq + Hash + Clone> Lanes<K> {
     }
 }
 
+impl<K: Eq + Hash + Clone> Default for Lanes<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Eq + Hash> Drop for InLane<K> {
     fn drop(&mut self) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);

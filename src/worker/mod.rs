@@ -6,6 +6,7 @@
 pub mod assemble;
 pub mod audit;
 pub mod bursts;
+mod bury;
 mod handle;
 pub mod lanes;
 pub mod outage;

@@ -10,8 +10,8 @@ use tokio::{sync::watch, time::Instant};
 
 /// The outages of now, counted by who waits for their end.
 ///
-/// An outage lasts as long as somebody waits in it: each waiter tries again on its own, and the first success of all
-/// of them, or their giving up, ends it. So there is no probe to keep, and none to get wrong.
+/// An outage lasts as long as somebody waits in it: each waiter tries again on its own, and leaves with its success
+/// or when it has nothing to wait for any more. So there is no probe to keep, and none to get wrong.
 #[derive(Debug)]
 pub struct Outages {
     current: Mutex<HashMap<Dependency, Current>>,
@@ -23,9 +23,11 @@ struct Current {
     waiting: usize,
     since: Instant,
     why: String,
+    /// Somebody has got through since the last one came in.
+    recovered: bool,
 }
 
-/// One waiter in an outage. Dropping it leaves.
+/// One waiter in an outage. Dropping it leaves, and says nothing of the outage's end.
 #[derive(Debug)]
 #[must_use = "an outage ends when nobody waits in it"]
 pub struct Waiter {
@@ -50,9 +52,10 @@ impl Outages {
             let mut current = self.lock();
             let outage = current.entry(dependency.clone()).or_insert_with(|| {
                 tracing::warn!(%dependency, why, "an outage: intake is held until it is over");
-                Current { waiting: 0, since: Instant::now(), why: why.to_owned() }
+                Current { waiting: 0, since: Instant::now(), why: why.to_owned(), recovered: false }
             });
             outage.waiting += 1;
+            outage.recovered = false;
         }
         self.hold.send_if_modified(|held| !std::mem::replace(held, true));
         Waiter { outages: self.clone(), dependency }
@@ -73,7 +76,13 @@ impl Outages {
             outage.waiting -= 1;
             if outage.waiting == 0 {
                 let lasted = outage.since.elapsed();
-                tracing::info!(%dependency, ?lasted, "the outage is over");
+                match outage.recovered {
+                    true => tracing::info!(%dependency, ?lasted, "the outage is over"),
+                    // Whoever waited was lost or drained: it may be away still.
+                    false => {
+                        tracing::debug!(%dependency, ?lasted, "nobody waits for it any more");
+                    }
+                }
                 current.remove(dependency);
             }
             current.is_empty()
@@ -93,6 +102,13 @@ impl Waiter {
     /// What is waited for.
     pub fn dependency(&self) -> &Dependency {
         &self.dependency
+    }
+
+    /// Leaves because the dependency has answered.
+    pub fn recovered(self) {
+        if let Some(outage) = self.outages.lock().get_mut(&self.dependency) {
+            outage.recovered = true;
+        }
     }
 }
 
@@ -123,6 +139,19 @@ mod tests {
         assert_eq!(outages.current(), [(api(), "connection refused".to_owned())]);
         drop(second);
         assert!(!*hold.borrow());
+        assert!(outages.current().is_empty());
+    }
+
+    #[test]
+    fn an_outage_is_over_only_when_somebody_got_through_since_the_last_one_failed() {
+        let outages = Outages::new();
+        let recovered = || outages.lock().values().any(|outage| outage.recovered);
+        let lost = outages.enter(api(), "connection refused");
+        outages.enter(api(), "connection refused").recovered();
+        assert!(recovered());
+        drop(outages.enter(api(), "connection refused"));
+        assert!(!recovered(), "it was away again");
+        drop(lost);
         assert!(outages.current().is_empty());
     }
 }

@@ -65,17 +65,16 @@ impl<'a> Tries<'a> {
     pub async fn after(&mut self, failure: Failure) -> Result<(), Stopped> {
         let wait = match &failure.kind {
             FailureKind::Permanent => {
-                return Err(Stopped::GaveUp { failure, attempts: self.attempts + 1 });
+                let attempts = self.made();
+                self.answered();
+                return Err(Stopped::GaveUp { failure, attempts });
             }
             FailureKind::Unavailable(dependency) => {
                 self.enter(dependency, &failure.why);
                 failure.retry_after.unwrap_or_else(|| backoff(self.in_outage, LONGEST_IN_OUTAGE))
             }
             FailureKind::Transient => {
-                if let Some((_, since)) = self.outage.take() {
-                    self.deadline += since.elapsed();
-                }
-                self.in_outage = 0;
+                self.answered();
                 self.attempts += 1;
                 let wait = failure.retry_after.unwrap_or_else(|| backoff(self.attempts, LONGEST));
                 if self.attempts >= self.patience.attempts || Instant::now() + wait > self.deadline
@@ -89,6 +88,25 @@ impl<'a> Tries<'a> {
             biased;
             () = self.lost.cancelled() => Err(Stopped::Lost),
             () = tokio::time::sleep(wait) => Ok(()),
+        }
+    }
+
+    /// The last try has succeeded: what was away is back.
+    pub fn succeeded(mut self) {
+        self.answered();
+    }
+
+    /// Tries made, the one under way included and those that met an outage aside.
+    pub fn made(&self) -> u32 {
+        self.attempts + 1
+    }
+
+    /// It answered, if only with another failure: an outage is over, and its time doesn't count.
+    fn answered(&mut self) {
+        self.in_outage = 0;
+        if let Some((waiter, since)) = self.outage.take() {
+            self.deadline += since.elapsed();
+            waiter.recovered();
         }
     }
 

@@ -81,7 +81,7 @@ impl Worker {
         });
     }
 
-    async fn run_response(
+    pub(super) async fn run_response(
         &self,
         lost: &CancellationToken,
         plan: Arc<Plan>,
@@ -120,18 +120,20 @@ impl Worker {
         lost: &CancellationToken,
     ) -> Option<(Report, u32)> {
         let mut tries = Tries::new(&self.outages, FOREVER, lost);
-        let mut attempts = 0;
         loop {
-            attempts += 1;
             let failure = match self.engine.advance(response, lost).await {
-                Advance::Finished(report) => return Some((*report, attempts)),
+                Advance::Finished(report) => {
+                    let attempts = tries.made();
+                    tries.succeeded();
+                    return Some((*report, attempts));
+                }
                 Advance::Lost => return None,
                 Advance::Retry(failure) => failure,
             };
             self.metrics.retries.with_label_values(&[failure.kind.as_str()]).inc();
             match tries.after(failure).await {
                 Ok(()) => {}
-                Err(Stopped::GaveUp { failure, .. }) => {
+                Err(Stopped::GaveUp { failure, attempts }) => {
                     return Some((response.abandon(failure), attempts));
                 }
                 Err(Stopped::Lost) => return None,
@@ -158,6 +160,7 @@ impl Worker {
                 Err(Stopped::Lost) => return None,
             }
         }
+        tries.succeeded();
         Some(())
     }
 
@@ -191,11 +194,11 @@ impl Worker {
 }
 
 fn answer(report: &Report, attempts: u32, began: Timestamp) -> Answer {
-    let end = match &report.overall {
-        Outcome::Failed(_) => End::Failed,
-        Outcome::Refused(refusal) if refusal.redo() => End::Redo,
-        Outcome::Refused(_) => End::Refused,
-        _ => End::Well,
+    let end = match (&report.overall, report.wants_redrive()) {
+        (Outcome::Refused(_), true) => End::Redo,
+        (Outcome::Refused(_), false) => End::Refused,
+        (_, true) => End::Failed,
+        (_, false) => End::Well,
     };
     Answer {
         playbook: report.playbook.as_str().into(),

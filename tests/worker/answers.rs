@@ -1,0 +1,89 @@
+//! What an event comes to: acknowledged, dead-lettered, and with what said.
+
+use playbooks::act::{Dependency, Failure, Outcome};
+use serde_json::json;
+
+use super::{
+    rig::{Rig, delete, event, header, play, playbook},
+    stage::Cue,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_when_that_errs_goes_to_the_dead_letters_and_names_the_playbook() {
+    let spec = json!({"match": {"when": "fields[\"proc.name\"] > 1"}, "actions": [play("a")]});
+    let other = playbook("other", json!({"actions": [play("b")]}));
+    let rig = Rig::new(&[playbook("wary", spec), other]).await;
+    let subscription = rig.subscribe([event(json!({"proc.name": "sh"}))]);
+    subscription.is_settled().await;
+    let letters = subscription.broker.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(header(&letters[0], "stoop-reason"), "failed");
+    assert_eq!(header(&letters[0], "stoop-failed"), "wary");
+    assert!(header(&letters[0], "stoop-error").starts_with("wary: "));
+    assert_eq!((rig.stage.played("a"), rig.stage.played("b")), (0, 1));
+    assert_eq!(rig.pager.told(), ["wary"]);
+}
+
+#[tokio::test]
+async fn a_foreign_clusters_event_is_acknowledged_and_nothing_is_asked_of_the_api() {
+    let rig = Rig::new(&[playbook("all", json!({"actions": [delete()]}))]).await;
+    let fields = json!({
+        "static.cluster": "theirs", "container.id": "6ac7d190134e",
+        "k8s.ns.name": "shop", "k8s.pod.name": "web",
+    });
+    let subscription = rig.subscribe([event(fields)]);
+    subscription.is_settled().await;
+    assert!(subscription.broker.dead_letters().is_empty());
+    assert_eq!(rig.server.requests().len(), 0);
+    assert!(rig.audit.lines().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dead_letter_names_only_the_playbooks_that_failed_in_order_of_name() {
+    let plays = |name: &str| playbook(name, json!({"actions": [play(name)]}));
+    let rig = Rig::new(&[plays("zebra"), plays("heron"), plays("adder")]).await;
+    for failing in ["zebra", "adder"] {
+        rig.stage.cue(failing, [Cue::Say(Failure::permanent("forbidden").into())]);
+    }
+    let subscription = rig.subscribe([event(json!({}))]);
+    subscription.is_settled().await;
+    let letters = subscription.broker.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(header(&letters[0], "stoop-failed"), "adder,zebra");
+    assert_eq!(rig.stage.played("heron"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_count_tries_and_not_the_waits_of_an_outage() {
+    let rig = Rig::new(&[playbook("one", json!({"actions": [play("a")]}))]).await;
+    let away = || Failure::unavailable(Dependency::KubernetesApi, "connection refused");
+    let failures = [
+        away(),
+        away(),
+        Failure::transient("conflict"),
+        away(),
+        away(),
+        Failure::permanent("forbidden"),
+    ];
+    rig.stage.cue("a", failures.map(Outcome::from).map(Cue::Say));
+    let subscription = rig.subscribe([event(json!({}))]);
+    subscription.is_settled().await;
+    assert_eq!(rig.stage.played("a"), 6);
+    assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-attempts"), "2");
+    assert_eq!(rig.audit.lines()[0]["attempts"], 2);
+}
+
+#[tokio::test]
+async fn observing_writes_nothing() {
+    let spec = json!({"mode": "observe", "actions": [delete()]});
+    let rig = Rig::new(&[playbook("watch", spec)]).await;
+    rig.create_pod();
+    let subscription = rig.subscribe([rig.event_about_pod(jiff::Timestamp::now()).await]);
+    subscription.is_settled().await;
+    assert!(subscription.broker.dead_letters().is_empty());
+    assert_eq!(rig.asked("GET"), rig.server.requests().len());
+    let lines = rig.audit.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["steps"][0]["reason"], "observe", "{lines:?}");
+    assert_eq!(rig.server.pods("shop").len(), 1);
+}

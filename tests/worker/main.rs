@@ -1,0 +1,12 @@
+//! The worker with a broker in memory and an API server in memory: what is answered, what is settled, and what is not.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+#![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
+
+mod answers;
+mod breaking;
+mod bursts;
+mod leases;
+mod paper;
+mod rig;
+mod stage;

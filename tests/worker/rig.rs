@@ -1,0 +1,227 @@
+//! A worker between a broker and an API server, both in memory.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use brokers::{
+    Error, Pool,
+    memory::{Buried, Memory},
+    pump,
+};
+use jiff::Timestamp;
+use playbooks::{
+    act::{Api, ClusterId, ClusterPolicy, Engine, EngineParts, Notifiers, Scene},
+    decide::{Mode, Priority},
+};
+use serde_json::{Value, json};
+use stoop::{
+    config,
+    demo::kubernetes::Server,
+    worker::{Worker, assemble, audit::Audit, settle::Stream},
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    paper::{Pager, Paper},
+    stage::Stage,
+};
+
+const RULE: &str = "Terminal shell in container";
+const PATIENCE: Duration = Duration::from_secs(60);
+const CALLS: Duration = Duration::from_secs(10);
+
+/// A worker, and all that it meets but brokers.
+pub struct Rig {
+    pub worker: Arc<Worker>,
+    pub stage: Arc<Stage>,
+    pub audit: Paper,
+    pub pager: Pager,
+    pub server: Server,
+    api: Api,
+    _folder: TempDir,
+}
+
+/// One broker, and the pump from it to the worker.
+pub struct Subscription {
+    pub broker: Memory,
+    stop: CancellationToken,
+    pumping: JoinHandle<Result<(), Error>>,
+}
+
+/// A playbook in enforce mode for every event of a test, but for what `spec` says otherwise.
+pub fn playbook(name: &str, spec: Value) -> String {
+    let mut whole = json!({"mode": "enforce", "match": {"rules": [RULE]}});
+    let Value::Object(spec) = spec else { panic!("a spec has keys") };
+    spec.into_iter().for_each(|(key, value)| whole[key] = value);
+    let metadata = json!({"name": name});
+    json!({"apiVersion": "stoop.dev/v1alpha1", "kind": "Playbook", "metadata": metadata, "spec": whole})
+        .to_string()
+}
+
+/// An action that plays a part.
+pub fn play(part: &str) -> Value {
+    json!({"play": {"part": part}})
+}
+
+/// The same, of a verified pod.
+pub fn play_on_pod(part: &str) -> Value {
+    json!({"play": {"part": part, "target": true}})
+}
+
+/// An action that deletes a pod without owners.
+pub fn delete() -> Value {
+    json!({"delete": {"owners": ["Standalone"]}})
+}
+
+/// An event about no pod that this worker knows.
+pub fn event(fields: Value) -> Value {
+    let now = Timestamp::now().to_string();
+    json!({
+        "output": "a shell", "priority": "Notice", "rule": RULE, "time": now, "source": "syscall",
+        "output_fields": fields,
+    })
+}
+
+/// A dead letter's header.
+pub fn header(letter: &Buried, name: &str) -> String {
+    let value = letter.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value);
+    value.map(|value| String::from_utf8(value.to_vec()).unwrap()).unwrap_or_default()
+}
+
+/// Waits for a condition, with a paused clock too.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "in vain: {what}");
+}
+
+impl Rig {
+    pub async fn new(playbooks: &[String]) -> Rig {
+        // Another test may have been first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("playbooks.yaml");
+        std::fs::write(&file, playbooks.join("\n---\n")).unwrap();
+        let text = format!("cluster: {{name: ours}}\nplaybooks: [{}]", file.display());
+        let config = config::parse("test", &text, []).unwrap();
+
+        let server = Server::start().await.unwrap();
+        let api = Api::from_config(server.config(), CALLS).unwrap();
+        let (stage, audit, pager) = (Stage::new(), Paper::default(), Pager::default());
+        let (lines, registry) = (Audit::to(audit.clone()), stage.registry());
+        let worker =
+            assemble::worker(&config, &registry, Ok(api.clone()), Mode::Enforce, lines).unwrap();
+        // A configuration can't name a sink of a test.
+        let notifiers = Notifiers::default().with("pager", Arc::new(pager.clone())).unwrap();
+        let engine = Engine::new(EngineParts {
+            api: Some(api.clone()),
+            cluster: ClusterPolicy { name: Some(ClusterId::new("ours")), require: false },
+            guardrails: assemble::guardrails(&config).unwrap(),
+            notifiers: Arc::new(notifiers.with_defaults(&["pager".to_owned()]).unwrap()),
+            mode_cap: Mode::Enforce,
+            action_timeout: config.limits.action_timeout.0,
+        });
+        let worker = Arc::into_inner(worker).expect("nobody else has it yet");
+        let worker = Arc::new(Worker { engine, ..worker });
+        Rig { worker, stage, audit, pager, server, api, _folder: folder }
+    }
+
+    /// A pod that no scheduler takes, so that it is gone at once when it is deleted.
+    pub fn create_pod(&self) {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        self.server.create(namespace).unwrap();
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"schedulerName": "none", "containers": [{"name": "app", "image": "app"}]},
+        });
+        self.server.create(pod).unwrap();
+    }
+
+    /// What Falco would say about the pod at `time`.
+    pub async fn event_about_pod(&self, time: Timestamp) -> Value {
+        let (rule, fields) = (RULE.to_owned(), BTreeMap::new());
+        let scene = Scene { rule, priority: Priority::Notice, container: None, fields };
+        let mut event = self.api.testify("shop", "web", &scene).await.unwrap();
+        event["time"] = json!(time.to_string());
+        event["output_fields"]["evt.time"] = json!(i64::try_from(time.as_nanosecond()).unwrap());
+        event
+    }
+
+    /// How many requests of this method there were.
+    pub fn asked(&self, method: &str) -> usize {
+        self.server.requests().iter().filter(|request| request.method == method).count()
+    }
+
+    /// Starts a subscription with these events, as the program does.
+    pub fn subscribe(&self, events: impl IntoIterator<Item = Value>) -> Subscription {
+        self.subscribe_for(PATIENCE, events)
+    }
+
+    /// The same, with a limit for its drain.
+    pub fn subscribe_for(
+        &self,
+        drain: Duration,
+        events: impl IntoIterator<Item = Value>,
+    ) -> Subscription {
+        let broker = Memory::new();
+        let (receiver, ledger) = broker.connect();
+        let stop = CancellationToken::new();
+        let intake = pump::Intake {
+            pool: Pool::new(128, 1 << 20),
+            hold: self.worker.outages.hold(),
+            passed: Arc::default(),
+            stop: stop.clone(),
+            drain,
+        };
+        let (worker, stream) = (self.worker.clone(), Stream::new("test", &self.worker.metrics));
+        let pumping = tokio::spawn(async move {
+            let (tasks, left) = (TaskTracker::new(), CancellationToken::new());
+            let wants = |payload: &[u8]| worker.rules.matcher.wants(payload);
+            let handle = |delivery| {
+                let handling = worker.clone().handle(stream.clone(), delivery);
+                tasks.spawn(left.clone().run_until_cancelled_owned(handling));
+            };
+            let ended = pump::run(receiver, ledger, intake, wants, handle).await;
+            left.cancel();
+            tasks.close();
+            tasks.wait().await;
+            ended
+        });
+        let subscription = Subscription { broker, stop, pumping };
+        events.into_iter().for_each(|event| subscription.publish(&event));
+        subscription
+    }
+
+    /// Waits until nobody works for the worker any more: its responses are over, however they ended.
+    pub async fn is_idle(&self) {
+        until("every response is over", || Arc::strong_count(&self.worker) == 1).await;
+    }
+}
+
+impl Subscription {
+    pub fn publish(&self, event: &Value) {
+        self.broker.publish(event.to_string().into(), None, Vec::new());
+    }
+
+    /// Waits until nothing is left on the broker.
+    pub async fn is_settled(&self) {
+        until("everything is settled", || self.broker.unsettled() == 0).await;
+    }
+
+    /// Stops taking in; what is out goes on.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stops, and waits for the end.
+    pub async fn ended(self) -> Memory {
+        self.stop();
+        self.pumping.await.unwrap().unwrap();
+        self.broker
+    }
+}
