@@ -13,7 +13,7 @@ use crate::{
         outcome::{Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason},
         progress::Todo,
         report::Report,
-        response::{Response, Standing, Start},
+        response::{Next, Response, Standing, Start},
     },
     decide::Mode,
 };
@@ -43,18 +43,22 @@ impl Engine {
             }
             let Some(todo) = response.progress().todo(at) else { break };
             let Some(outcome) = self.step(response, todo, lost).await else { return Advance::Lost };
-            let waits_for = response.waits_for(todo, &outcome);
-            response.clock(&outcome);
-            match waits_for {
-                None => response.progress_mut().conclude(at, outcome),
-                Some(failure) => {
-                    if let Some(failure) = response.progress_mut().again(at, failure) {
+            let next = response.judge(todo, outcome);
+            response.clock(next.waits_for());
+            match next {
+                Next::Conclude(outcome) => response.progress_mut().conclude(at, outcome),
+                Next::Wait { failure, costs_attempt } => {
+                    let waits = response.progress_mut().again(at, failure, costs_attempt);
+                    if let Some(failure) = waits {
                         return Advance::Retry(failure);
                     }
                 }
             }
         }
-        match response.progress_mut().waiting() {
+        let waits_for = response.progress_mut().waiting();
+        // Later steps may have ended the outage that an earlier one still waits in.
+        response.clock(waits_for.as_ref());
+        match waits_for {
             Some(failure) => Advance::Retry(failure),
             None => Advance::Finished(Box::new(response.report())),
         }
