@@ -5,13 +5,13 @@
 
 mod config;
 mod healthy;
+mod locks;
 mod owners;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use self::{config::DeleteConfig, healthy::MinHealthy, owners::Owners};
 use crate::act::{
@@ -22,6 +22,8 @@ use crate::act::{
     target::{Gone, Verified},
 };
 
+pub(in crate::act) use locks::OwnerLocks;
+
 /// The configured action.
 #[derive(Debug)]
 pub(in crate::act) struct Delete {
@@ -29,16 +31,18 @@ pub(in crate::act) struct Delete {
     evict: bool,
     min_healthy: Option<MinHealthy>,
     owners: Owners,
-    /// One lock for each owner with `minHealthy`: counting and deleting must not interleave, or two responses
-    /// would each see one pod to spare.
-    locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// Shared with every other `delete` of the worker.
+    locks: Arc<OwnerLocks>,
 }
 
 impl Delete {
     /// Reads the configuration.
-    pub(in crate::act) fn configure(config: &Value) -> Result<Delete, ConfigError> {
+    pub(in crate::act) fn configure(
+        config: &Value,
+        locks: &Arc<OwnerLocks>,
+    ) -> Result<Delete, ConfigError> {
         let DeleteConfig { grace, evict, min_healthy, owners } = DeleteConfig::read(config)?;
-        Ok(Delete { grace, evict, min_healthy, owners, locks: Mutex::default() })
+        Ok(Delete { grace, evict, min_healthy, owners, locks: Arc::clone(locks) })
     }
 
     async fn delete(&self, cx: &Context<'_>, target: &Verified) -> Result<Outcome, Failure> {
@@ -53,8 +57,7 @@ impl Delete {
         let api = cx.api()?;
         let Some(least) = self.min_healthy else { return self.remove(&api, target, write).await };
         // Held until the delete is answered: from then on a list shows the pod as ending.
-        let lock = self.lock(target).await;
-        let held = lock.lock().await;
+        let held = self.locks.lock(target).await;
         let outcome = match healthy::judge(&api, target, least).await? {
             Some(refusal) => refusal.into(),
             None => self.remove(&api, target, write).await?,
@@ -71,14 +74,6 @@ impl Delete {
             let own = target.spec().and_then(|spec| spec.termination_grace_period_seconds);
             own.and_then(|own| u32::try_from(own).ok()).and_then(Grace::new).unwrap_or(Grace::LEAST)
         })
-    }
-
-    async fn lock(&self, target: &Verified) -> Arc<Mutex<()>> {
-        let owner =
-            target.owner().map_or_else(|| target.uid().to_string(), |owner| owner.uid.clone());
-        let mut locks = self.locks.lock().await;
-        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        Arc::clone(locks.entry(owner).or_default())
     }
 
     async fn remove(&self, api: &Api, target: &Verified, write: Write) -> Result<Outcome, Failure> {
