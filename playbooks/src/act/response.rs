@@ -193,7 +193,7 @@ impl Response {
             // Nobody would look at it again: taken for an end, it would be acknowledged as done.
             Outcome::Pending(why) => {
                 let why = format!("{why}: not over within limits.timeout");
-                Next::Conclude(Failure::transient(why).into())
+                Next::Conclude(Failure::transient(why).held_up().into())
             }
             Outcome::Failed(failure) => match failure.kind {
                 FailureKind::Unavailable(_) => Next::Wait { failure, costs_attempt: false },

@@ -268,6 +268,25 @@ async fn two_playbooks_that_would_each_take_one_of_two_pods_leave_one() {
     assert_eq!(wire.writes().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn waiting_for_another_delete_of_the_owners_pods_is_no_failure() {
+    let mut pods = pair();
+    let (api, _) = Wire::new(move |request| match request.path.as_str() {
+        // The first delete keeps its lock for as long as it may.
+        "/api/v1/namespaces/shop/pods" => Answer::Never,
+        _ => pods(request),
+    });
+    let bench = Setup::new(api).build();
+    let spec = "mode: enforce\nactions: [delete: {minHealthy: 1}]\nlimits: {attempts: 1}";
+    let mut first = bench.begin(spec, &event()).await;
+    let mut second = bench.begin(spec, &event()).await;
+    let (first, second) =
+        futures::future::join(bench.advance(&mut first), bench.advance(&mut second)).await;
+    assert!(matches!(first, Advance::Retry(_)), "{first:?}");
+    let Advance::Retry(failure) = second else { panic!("not to be retried: {second:?}") };
+    assert!(failure.why.contains("waiting for other deletes"), "{failure}");
+}
+
 #[tokio::test]
 async fn min_healthy_that_cannot_be_counted_deletes_nothing() {
     let spec = "mode: enforce\nactions: [delete: {minHealthy: 1}]";

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::{
     fixtures::{
-        POD, Setup, ago, event, event_at, occurrence, pod, pod_with, server, with_pod, words,
+        EVICTION, POD, Setup, ago, event, event_at, occurrence, pod, pod_with, server, with_pod,
+        words,
     },
     outside::{Inbox, Scripted},
-    wire::{Answer, Request, Wire, error, not_found},
+    wire::{Answer, Request, Wire, error, not_found, status},
 };
 
 const DELETE: &str = "mode: enforce\nactions: [delete: {owners: [ReplicaSet, Standalone]}]";
@@ -241,6 +242,43 @@ async fn a_loop_on_one_owner_opens_the_breaker() {
         ["delete applied", "delete applied", "delete applied", "delete refused (breaker)"]
     );
     assert_eq!(wire.writes().len(), 3);
+}
+
+/// Refuses every eviction that is asked for, as `answer` says.
+fn evictions(
+    answer: impl Fn() -> Value + Send + 'static,
+) -> impl FnMut(&Request) -> Answer + Send + 'static {
+    move |request| match request.path.as_str() {
+        EVICTION => {
+            let answer = answer();
+            let code = answer["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+            Answer::Json(code.expect("a code"), answer)
+        }
+        _ => Answer::Json(200, pod()),
+    }
+}
+
+#[tokio::test]
+async fn the_breaker_counts_changes_that_failed_and_not_their_tries_or_what_held_them_up() {
+    let failing = || status(500, "InternalError", "etcd is ill");
+    let held_up = || {
+        let mut answer = status(429, "TooManyRequests", "Cannot evict pod");
+        answer["details"] = json!({"causes": [{"reason": "DisruptionBudget"}]});
+        answer
+    };
+    let spec = "mode: enforce\nactions: [delete: {evict: true}]\nlimits: {attempts: 5}";
+    for (answer, closed_for) in [(failing as fn() -> Value, 10), (held_up, 20)] {
+        let bench = Setup::new(Wire::new(evictions(answer)).0).build();
+        for change in 0..20 {
+            let mut response = bench.begin(spec, &event()).await;
+            let (report, _) = crate::engine::to_the_end(&bench, &mut response).await;
+            let expected = match change < closed_for {
+                true => "delete failed (transient)",
+                false => "delete refused (breaker)",
+            };
+            assert_eq!(words(&report), [expected], "change {change}");
+        }
+    }
 }
 
 fn switch(

@@ -30,6 +30,13 @@ pub enum Advance {
     Lost,
 }
 
+/// One try of a step.
+struct Tried {
+    outcome: Outcome,
+    /// True where the cluster may have been changed by it.
+    changes: bool,
+}
+
 impl Engine {
     /// One pass over a response: guardrails, then the steps that have no outcome yet, in order.
     ///
@@ -42,11 +49,18 @@ impl Engine {
                 return Advance::Lost;
             }
             let Some(todo) = response.progress().todo(at) else { break };
-            let Some(outcome) = self.step(response, todo, lost).await else { return Advance::Lost };
+            let Some(Tried { outcome, changes }) = self.step(response, todo, lost).await else {
+                return Advance::Lost;
+            };
             let next = response.judge(todo, outcome);
             response.clock(next.waits_for());
             match next {
-                Next::Conclude(outcome) => response.progress_mut().conclude(at, outcome),
+                Next::Conclude(outcome) => {
+                    if changes {
+                        self.0.guardrails.learn(&outcome);
+                    }
+                    response.progress_mut().conclude(at, outcome);
+                }
                 Next::Wait { failure, costs_attempt } => {
                     let waits = response.progress_mut().again(at, failure, costs_attempt);
                     if let Some(failure) = waits {
@@ -81,8 +95,22 @@ impl Engine {
         response: &Response,
         todo: &Todo,
         lost: &CancellationToken,
-    ) -> Option<Outcome> {
+    ) -> Option<Tried> {
         let start = response.start()?;
+        if let Some(outcome) = self.hold_back(response, todo, start).await {
+            return Some(Tried { outcome, changes: false });
+        }
+        // The guards may have taken a while.
+        if lost.is_cancelled() {
+            return None;
+        }
+        let outcome = self.apply(response, todo, start).await;
+        let changes = todo.step.action.changes_cluster() && start.mode == Mode::Enforce;
+        Some(Tried { outcome, changes })
+    }
+
+    /// The outcome of a step that is not to run: held by what came before, by its target, a guard or the mode.
+    async fn hold_back(&self, response: &Response, todo: &Todo, start: &Start) -> Option<Outcome> {
         let (action, standing) = (&todo.step.action, response.standing());
         if let Some(why) = todo.held_by.as_ref().filter(|_| todo.step.acts()) {
             return Some(Outcome::Skipped(SkipReason::Stopped, why.clone()));
@@ -110,21 +138,12 @@ impl Engine {
         }
         let would = || format!("would {}", action.describe());
         match start.mode {
-            Mode::Observe => return Some(Outcome::Skipped(SkipReason::Observe, would())),
+            Mode::Observe => Some(Outcome::Skipped(SkipReason::Observe, would())),
             Mode::DryRun if !action.supports_dry_run() => {
-                return Some(Outcome::Skipped(SkipReason::DryRun, would()));
+                Some(Outcome::Skipped(SkipReason::DryRun, would()))
             }
-            Mode::DryRun | Mode::Enforce => {}
+            Mode::DryRun | Mode::Enforce => None,
         }
-        // The guards may have taken a while.
-        if lost.is_cancelled() {
-            return None;
-        }
-        let outcome = self.apply(response, todo, start).await;
-        if action.changes_cluster() && start.mode == Mode::Enforce {
-            self.0.guardrails.learn(&outcome);
-        }
-        Some(outcome)
     }
 
     async fn judge(

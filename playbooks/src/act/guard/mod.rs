@@ -142,7 +142,7 @@ impl Guardrails {
         Ok(breaker.judge(target, mode == Mode::Enforce, Instant::now()))
     }
 
-    /// Lets the breaker learn from a change that was tried.
+    /// Lets the breaker learn from the end of a change that was tried.
     pub(super) fn learn(&self, outcome: &Outcome) {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner).learn(outcome, Instant::now());
     }

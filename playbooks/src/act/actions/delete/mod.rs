@@ -57,7 +57,12 @@ impl Delete {
         let api = cx.api()?;
         let Some(least) = self.min_healthy else { return self.remove(&api, target, write).await };
         // Held until the delete is answered: from then on a list shows the pod as ending.
-        let held = self.locks.lock(target).await;
+        // For half of the time: who gets it must have time left to count and delete.
+        let turn = tokio::time::timeout_at(cx.limit.half_of_calls(), self.locks.lock(target)).await;
+        let Ok(held) = turn else {
+            let why = format!("waiting for other deletes below the owner of {}", target.object());
+            return Ok(Outcome::Pending(why));
+        };
         let outcome = match healthy::judge(&api, target, least).await? {
             Some(refusal) => refusal.into(),
             None => self.remove(&api, target, write).await?,
@@ -121,9 +126,9 @@ impl Delete {
         }
         match error.code() {
             Some(429) if self.evict && error.has_cause("DisruptionBudget") => {
-                Err(Failure::transient(format!(
-                    "a PodDisruptionBudget holds the eviction back: {error}"
-                )))
+                let failure = Failure::from(error);
+                let why = format!("a PodDisruptionBudget holds the eviction back: {failure}");
+                Err(Failure::transient(why).after(failure.retry_after).held_up())
             }
             // A fault of the budgets, which no retry mends; every other 500 is retried.
             Some(500)
