@@ -22,7 +22,7 @@ pub use breaker::BreakerLimits;
 pub use kill_switch::KillSwitchOptions;
 pub use protected::OwnPod;
 
-pub(super) use age::judge_age;
+pub(super) use age::{FUTURE, judge_age};
 use breaker::Breaker;
 use budget::{Budgets, Token};
 use kill_switch::KillSwitch;
