@@ -370,6 +370,36 @@ async fn a_burst_asks_the_kill_switch_once_even_when_it_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kill_switch_that_was_not_answered_is_left_alone_for_a_second() {
+    let (api, wire) = Wire::new(switch(|| Answer::Never));
+    let bench = switched(api).build();
+    let asked = || wire.requests().iter().filter(|request| request.path == SWITCH).count();
+    let mut response = bench.begin(DELETE, &event()).await;
+    for (wait_ms, expected) in [(0, 1), (0, 1), (999, 1), (1, 2)] {
+        tokio::time::advance(std::time::Duration::from_millis(wait_ms)).await;
+        assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
+        assert_eq!(asked(), expected, "{wait_ms} ms later");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_is_lost_does_not_wait_for_the_kill_switch() {
+    let (api, _) = Wire::new(switch(|| Answer::Never));
+    let bench = switched(api).build();
+    let lost = tokio_util::sync::CancellationToken::new();
+    let mut response = bench.begin(DELETE, &event()).await;
+    let began = tokio::time::Instant::now();
+    let leave = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        lost.cancel();
+    };
+    let (advance, ()) =
+        futures::future::join(bench.engine.advance(&mut response, &lost), leave).await;
+    assert!(matches!(advance, Advance::Lost), "{advance:?}");
+    assert!(began.elapsed() < crate::wire::DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_turned_switch_is_noticed_within_a_second() {
     let on = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let read = Arc::clone(&on);

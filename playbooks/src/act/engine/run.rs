@@ -97,12 +97,18 @@ impl Engine {
         lost: &CancellationToken,
     ) -> Option<Tried> {
         let start = response.start()?;
-        if let Some(outcome) = self.hold_back(response, todo, start).await {
-            return Some(Tried { outcome, changes: false });
-        }
-        // The guards may have taken a while.
+        let held_back = tokio::select! {
+            biased;
+            // The guards may take a while.
+            () = lost.cancelled() => return None,
+            held_back = self.hold_back(response, todo, start) => held_back,
+        };
+        // In the same moment as they answered.
         if lost.is_cancelled() {
             return None;
+        }
+        if let Some(outcome) = held_back {
+            return Some(Tried { outcome, changes: false });
         }
         let outcome = self.apply(response, todo, start).await;
         let changes = todo.step.action.changes_cluster() && start.mode == Mode::Enforce;
