@@ -83,14 +83,14 @@ impl Delete {
 
     async fn remove(&self, api: &Api, target: &Verified, write: Write) -> Result<Outcome, Failure> {
         let sent = match self.evict {
-            false => api.delete_pod(target, write).await,
+            false => api.for_half().delete_pod(target, write).await,
             true => {
                 // The API server takes an eviction off the disruption budget before it compares uids, so that
                 // a stale one would cost a living pod's budget: look first.
                 if let Some(gone) = replaced(api, target).await? {
                     return Ok(Outcome::AlreadyDone(gone));
                 }
-                api.evict_pod(target, write).await
+                api.for_half().evict_pod(target, write).await
             }
         };
         let verb = if self.evict { "evicted" } else { "deleted" };
@@ -118,11 +118,21 @@ impl Delete {
     ) -> Result<Outcome, Failure> {
         // An eviction in a namespace that is being deleted is forbidden, though the pod is on its way out.
         let namespace_ends = error.has_cause("NamespaceTerminating");
-        if matches!(error.class(), Class::NotFound | Class::Conflict) || namespace_ends {
+        // One pod's slow admission must not look like an outage, which holds everything: that takes a read
+        // that fails as well.
+        let unanswered = error.code().is_none()
+            && matches!(error.class(), Class::Failed(FailureKind::Unavailable(_)));
+        let absent = matches!(error.class(), Class::NotFound | Class::Conflict);
+        if absent || namespace_ends || unanswered {
             if let Some(gone) = replaced(api, target).await? {
                 return Ok(Outcome::AlreadyDone(gone));
             }
-            return Err(Failure::transient(format!("{} is still there: {error}", target.object())));
+            let hint = match unanswered {
+                true => "; it answers reads: does an admission webhook hang?",
+                false => "",
+            };
+            let why = format!("{} is still there: {error}{hint}", target.object());
+            return Err(Failure::transient(why));
         }
         match error.code() {
             Some(429) if self.evict && error.has_cause("DisruptionBudget") => {
