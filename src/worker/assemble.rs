@@ -64,7 +64,7 @@ pub fn resources(config: &Config) -> Result<Resources, Error> {
         config.limits.action_timeout.0,
     );
     let notifiers = notifiers.map_err(|error| Error::Setting { key: "notifiers", error })?;
-    Ok(Resources { notifiers: Arc::new(notifiers) })
+    Ok(Resources::new(Arc::new(notifiers)))
 }
 
 /// The playbooks that the configuration names, with their actions.

@@ -148,6 +148,12 @@ impl Limit {
         let cut_off = Instant::now() + timeout;
         Limit { calls: cut_off - timeout / 10, cut_off }
     }
+
+    /// When half of the time that is left for calls has passed.
+    pub(super) fn half_of_calls(self) -> Instant {
+        let now = Instant::now();
+        now + self.calls.saturating_duration_since(now) / 2
+    }
 }
 
 /// The parts of one step that are done, so that a retry of the step doesn't repeat them.

@@ -66,11 +66,14 @@ impl Progress {
     }
 
     /// Leaves a step to be tried again. The failure comes back where everything has to wait for it.
-    pub(super) fn again(&mut self, at: usize, failure: Failure) -> Option<Failure> {
+    pub(super) fn again(
+        &mut self,
+        at: usize,
+        failure: Failure,
+        costs_attempt: bool,
+    ) -> Option<Failure> {
         let Some(todo) = self.todo.get_mut(at) else { return Some(failure) };
-        if failure.kind == FailureKind::Transient {
-            todo.attempts += 1;
-        }
+        todo.attempts += u32::from(costs_attempt);
         if todo.can_wait() {
             todo.waits = Some(failure);
             return None;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     action::Action,
-    actions::{Delete, Notify},
+    actions::{Delete, Notify, OwnerLocks},
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
@@ -14,11 +14,19 @@ use super::{
 };
 use crate::decide::{BudgetScope, OnFailure, Playbook, PlaybookError, PlaybookErrors, Step};
 
-/// What actions are configured with, beside their own keys.
+/// What a worker's actions are configured with, beside their own keys, and share.
 #[derive(Clone, Default)]
 pub struct Resources {
     /// The configured notifiers.
     pub notifiers: Arc<Notifiers>,
+    owner_locks: Arc<OwnerLocks>,
+}
+
+impl Resources {
+    /// For one worker: keep them when playbooks are bound again, or two `minHealthy` count past each other.
+    pub fn new(notifiers: Arc<Notifiers>) -> Resources {
+        Resources { notifiers, owner_locks: Arc::default() }
+    }
 }
 
 type Factory =
@@ -31,7 +39,9 @@ impl Registry {
     /// The actions that come with stoop.
     pub fn standard() -> Registry {
         Registry(BTreeMap::new())
-            .with("delete", |config, _| Ok(Arc::new(Delete::configure(config)?)))
+            .with("delete", |config, resources| {
+                Ok(Arc::new(Delete::configure(config, &resources.owner_locks)?))
+            })
             .with("notify", |config, resources| {
                 Ok(Arc::new(Notify::configure(config, &resources.notifiers)?))
             })

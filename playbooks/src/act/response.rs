@@ -165,10 +165,10 @@ impl Response {
         self.start = Some(start);
     }
 
-    /// Takes note of an outage's beginning or end.
-    pub(super) fn clock(&mut self, outcome: &Outcome) {
+    /// Takes note of an outage's beginning or end, by what the response has to wait for now.
+    pub(super) fn clock(&mut self, waits_for: Option<&Failure>) {
         let is_away = |failure: &Failure| matches!(failure.kind, FailureKind::Unavailable(_));
-        self.stopwatch.turn(matches!(outcome, Outcome::Failed(failure) if is_away(failure)));
+        self.stopwatch.turn(waits_for.is_some_and(is_away));
     }
 
     pub(super) fn progress(&self) -> &Progress {
@@ -179,24 +179,31 @@ impl Response {
         &mut self.progress
     }
 
-    /// What a step has to wait for after this outcome; `None` where the outcome is final.
+    /// What follows for a step from the outcome of a try.
     ///
     /// An outage is waited for without end, since it is nobody's fault here; a transient failure uses up
-    /// attempts and the playbook's time.
-    pub(super) fn waits_for(&self, todo: &Todo, outcome: &Outcome) -> Option<Failure> {
+    /// attempts and the playbook's time; what is under way uses up time alone, and has failed when it is over.
+    pub(super) fn judge(&self, todo: &Todo, outcome: Outcome) -> Next {
         let limits = &self.plan.playbook.limits;
         let in_time = self.stopwatch.spent() < limits.timeout;
         match outcome {
-            Outcome::Pending(why) => in_time.then(|| Failure::transient(why.clone())),
+            Outcome::Pending(why) if in_time => {
+                Next::Wait { failure: Failure::transient(why), costs_attempt: false }
+            }
+            // Nobody would look at it again: taken for an end, it would be acknowledged as done.
+            Outcome::Pending(why) => {
+                let why = format!("{why}: not over within limits.timeout");
+                Next::Conclude(Failure::transient(why).held_up().into())
+            }
             Outcome::Failed(failure) => match failure.kind {
-                FailureKind::Permanent => None,
-                FailureKind::Unavailable(_) => Some(failure.clone()),
+                FailureKind::Unavailable(_) => Next::Wait { failure, costs_attempt: false },
                 // The try that has just failed is not counted yet.
-                FailureKind::Transient => {
-                    (in_time && todo.attempts + 1 < limits.attempts).then(|| failure.clone())
+                FailureKind::Transient if in_time && todo.attempts + 1 < limits.attempts => {
+                    Next::Wait { failure, costs_attempt: true }
                 }
+                FailureKind::Transient | FailureKind::Permanent => Next::Conclude(failure.into()),
             },
-            _ => None,
+            outcome => Next::Conclude(outcome),
         }
     }
 
@@ -213,6 +220,23 @@ impl Response {
     }
 }
 
+/// What follows for a step from the outcome of a try.
+pub(super) enum Next {
+    /// The outcome is final.
+    Conclude(Outcome),
+    /// It is to be tried again.
+    Wait { failure: Failure, costs_attempt: bool },
+}
+
+impl Next {
+    pub(super) fn waits_for(&self) -> Option<&Failure> {
+        match self {
+            Next::Conclude(_) => None,
+            Next::Wait { failure, .. } => Some(failure),
+        }
+    }
+}
+
 /// Time that counts against the playbook's limit: all but what outages took.
 struct Stopwatch {
     began: Instant,
@@ -226,7 +250,9 @@ impl Stopwatch {
     }
 
     fn spent(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.away)
+        // With the outage under way: only the try that it ends with tells that it is over.
+        let away = self.away + self.away_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.began.elapsed().saturating_sub(away)
     }
 
     fn turn(&mut self, away: bool) {

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    fixtures::{EVICTION, POD, Setup, UID, event, pod, pod_with, server, with_pod},
+    fixtures::{EVICTION, POD, Setup, UID, event, pod, pod_with, server, with_pod, words},
     wire::{Answer, DEADLINE, Wire, error},
 };
 
@@ -93,9 +93,11 @@ async fn a_grace_period_of_zero_is_never_sent_not_even_the_pods_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_is_an_outage_at_the_deadline() {
-    let mut answer = with_pod(pod());
-    let (api, _) =
-        Wire::new(move |request| if request.is_write() { Answer::Never } else { answer(request) });
+    let (mut answer, mut hangs) = (with_pod(pod()), false);
+    let (api, _) = Wire::new(move |request| {
+        hangs |= request.is_write();
+        if hangs { Answer::Never } else { answer(request) }
+    });
     let bench = Setup::new(api).build();
     let mut response = bench.begin("mode: enforce\nactions: [delete: {}]", &event()).await;
     let began = Instant::now();
@@ -104,6 +106,42 @@ async fn a_server_that_hangs_is_an_outage_at_the_deadline() {
     };
     assert_eq!(failure.kind, FailureKind::Unavailable(Dependency::KubernetesApi));
     assert!(began.elapsed() <= DEADLINE, "the paused clock tells the time exactly");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_by_itself_is_no_outage_and_uses_up_attempts() {
+    for (config, broken) in [("{}", false), ("{}", true), ("{evict: true}", false)] {
+        let mut answer = with_pod(pod());
+        let (api, wire) = Wire::new(move |request| match request.is_write() {
+            true if broken => Answer::Broken,
+            true => Answer::Never,
+            false => answer(request),
+        });
+        let bench = Setup::new(api).build();
+        let spec = format!("mode: enforce\nactions: [delete: {config}]\nlimits: {{attempts: 2}}");
+        let mut response = bench.begin(&spec, &event()).await;
+        let Advance::Retry(failure) = bench.advance(&mut response).await else {
+            panic!("not to be retried")
+        };
+        assert_eq!(failure.kind, FailureKind::Transient, "{config}");
+        assert!(failure.why.contains("admission webhook"), "{failure}");
+        let Advance::Finished(report) = bench.advance(&mut response).await else {
+            panic!("not finished")
+        };
+        assert_eq!(words(&report), ["delete failed (transient)"]);
+        assert_eq!(wire.writes().len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_was_carried_out_and_not_answered_is_done() {
+    let mut answer = with_pod(pod());
+    let (api, _) = Wire::new(move |request| {
+        let answered = answer(request);
+        if request.is_write() { Answer::Never } else { answered }
+    });
+    let spec = "mode: enforce\nactions: [delete: {}]";
+    assert_eq!(words(&Setup::new(api).build().run(spec, &event()).await), ["delete already-done"]);
 }
 
 #[tokio::test(start_paused = true)]

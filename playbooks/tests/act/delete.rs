@@ -227,6 +227,66 @@ async fn min_healthy_counts_what_is_left_and_ready() {
     }
 }
 
+/// A ReplicaSet of two, both of its pods ready until they are deleted.
+fn pair() -> impl FnMut(&Request) -> Answer + Send + 'static {
+    let twin = pod_with(|pod| {
+        pod["metadata"]["name"] = json!("twin");
+        pod["metadata"]["uid"] = json!(OTHER_UID);
+    });
+    let mut pods = vec![ready(pod()), ready(twin)];
+    move |request| {
+        let name = request.path.rsplit('/').next().unwrap_or_default();
+        let at = pods.iter().position(|pod| pod["metadata"]["name"] == name);
+        match (at, request.method.as_str()) {
+            (Some(at), method) => {
+                if method == "DELETE" {
+                    pods[at]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+                }
+                Answer::Json(200, pods[at].clone())
+            }
+            (None, _) if name == "pods" => list(&pods),
+            (None, _) => fleet(2, vec![])(request),
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_playbooks_that_would_each_take_one_of_two_pods_leave_one() {
+    let (api, wire) = Wire::new(pair());
+    let bench = Setup::new(api).build();
+    let mut twins_event = event();
+    twins_event["output_fields"]["k8s.pod.name"] = json!("twin");
+    twins_event["output_fields"]["k8s.pod.uid"] = json!(OTHER_UID);
+    let spec = "mode: enforce\nactions: [delete: {minHealthy: 1}]";
+    // Each run binds a playbook of its own.
+    let event = event();
+    let runs = [bench.run(spec, &event), bench.run(spec, &twins_event)];
+    let reports = futures::future::join_all(runs).await;
+    let mut ends: Vec<_> = reports.iter().flat_map(words).collect();
+    ends.sort();
+    assert_eq!(ends, ["delete applied", "delete refused (min-healthy)"]);
+    assert_eq!(wire.writes().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_another_delete_of_the_owners_pods_is_no_failure() {
+    let mut pods = pair();
+    let (api, _) = Wire::new(move |request| match request.path.as_str() {
+        // The first delete keeps its lock for as long as it may.
+        "/api/v1/namespaces/shop/pods" => Answer::Never,
+        _ => pods(request),
+    });
+    let bench = Setup::new(api).build();
+    let spec = "mode: enforce\nactions: [delete: {minHealthy: 1}]\nlimits: {attempts: 1}";
+    let mut first = bench.begin(spec, &event()).await;
+    let mut second = bench.begin(spec, &event()).await;
+    let (first, second) =
+        futures::future::join(bench.advance(&mut first), bench.advance(&mut second)).await;
+    assert!(matches!(first, Advance::Retry(_)), "{first:?}");
+    let Advance::Retry(failure) = second else { panic!("not to be retried: {second:?}") };
+    assert!(failure.why.contains("waiting for other deletes"), "{failure}");
+}
+
 #[tokio::test]
 async fn min_healthy_that_cannot_be_counted_deletes_nothing() {
     let spec = "mode: enforce\nactions: [delete: {minHealthy: 1}]";

@@ -122,6 +122,70 @@ async fn the_playbooks_time_ends_what_is_tried_again() {
     assert_eq!(act.calls(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_still_under_way_at_the_time_limit_has_failed() {
+    let pending = || Outcome::Pending("the job runs".into());
+    let act = Scripted::containing("act", vec![pending(); 10]);
+    let fallback = Scripted::containing("fallback", []);
+    let bench = bench(&[&act, &fallback], &Inbox::default());
+    let spec = "mode: enforce\nactions: [{act: {}, onFailure: [fallback]}]\nlimits: {timeout: 10s, attempts: 2}";
+    let mut response = bench.begin(spec, &event()).await;
+    for _ in 0..3 {
+        assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
+    }
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let (report, _) = to_the_end(&bench, &mut response).await;
+    assert_eq!(words(&report), ["act failed (transient)", "fallback applied"]);
+    assert_eq!(report.overall.as_str(), "failed", "never acknowledged as done");
+    let why = report.overall.detail();
+    assert!(why.contains("the job runs") && why.contains("limits.timeout"), "{why}");
+}
+
+#[tokio::test]
+async fn what_is_under_way_uses_up_no_attempt() {
+    let pending = || Outcome::Pending("the job runs".into());
+    let act = Scripted::containing("act", [pending(), pending(), pending(), transient()]);
+    let bench = bench(&[&act], &Inbox::default());
+    let spec = "mode: enforce\nactions: [act]\nlimits: {attempts: 2}";
+    let mut response = bench.begin(spec, &event()).await;
+    let (report, retries) = to_the_end(&bench, &mut response).await;
+    assert_eq!((words(&report), retries), (vec!["act applied".to_owned()], 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_outlasts_the_playbooks_time_leaves_the_attempts_behind_it() {
+    let act = Scripted::containing("act", [away(), away(), transient(), transient()]);
+    let bench = bench(&[&act], &Inbox::default());
+    let spec = "mode: enforce\nactions: [act]\nlimits: {timeout: 10s}";
+    let mut response = bench.begin(spec, &event()).await;
+    for _ in 0..2 {
+        assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
+        tokio::time::advance(Duration::from_secs(60)).await;
+    }
+    for _ in 0..2 {
+        assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    let (report, _) = to_the_end(&bench, &mut response).await;
+    assert_eq!(words(&report), ["act applied"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_counts_for_nothing_though_later_steps_were_done_meanwhile() {
+    let act = Scripted::containing("act", []);
+    let away = Failure::unavailable(Dependency::Sink(String::new()), "away");
+    let inbox = Inbox::failing([away, Failure::transient("a hiccup")]);
+    let bench = bench(&[&act], &inbox);
+    let spec = "mode: enforce\nactions: [notify: {to: [inbox]}, act]\nlimits: {timeout: 10s}";
+    let mut response = bench.begin(spec, &event()).await;
+    assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
+    assert_eq!(act.calls(), 1);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
+    let (report, _) = to_the_end(&bench, &mut response).await;
+    assert_eq!(words(&report), ["notify applied", "act applied"]);
+}
+
 /// An action that never ends the first time.
 #[derive(Clone, Default)]
 struct Hangs(Arc<AtomicUsize>);

@@ -113,7 +113,7 @@ impl Setup {
             // Shorter than what a call may take by itself.
             action_timeout: DEADLINE - Duration::from_secs(1),
         });
-        Bench { engine, registry: self.registry, resources: Resources { notifiers } }
+        Bench { engine, registry: self.registry, resources: Resources::new(notifiers) }
     }
 }
 

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use crate::{
     fixtures::{
-        POD, Setup, ago, event, event_at, occurrence, pod, pod_with, server, with_pod, words,
+        EVICTION, POD, Setup, ago, event, event_at, occurrence, pod, pod_with, server, with_pod,
+        words,
     },
     outside::{Inbox, Scripted},
-    wire::{Answer, Request, Wire, error, not_found},
+    wire::{Answer, Request, Wire, error, not_found, status},
 };
 
 const DELETE: &str = "mode: enforce\nactions: [delete: {owners: [ReplicaSet, Standalone]}]";
@@ -243,6 +244,43 @@ async fn a_loop_on_one_owner_opens_the_breaker() {
     assert_eq!(wire.writes().len(), 3);
 }
 
+/// Refuses every eviction that is asked for, as `answer` says.
+fn evictions(
+    answer: impl Fn() -> Value + Send + 'static,
+) -> impl FnMut(&Request) -> Answer + Send + 'static {
+    move |request| match request.path.as_str() {
+        EVICTION => {
+            let answer = answer();
+            let code = answer["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+            Answer::Json(code.expect("a code"), answer)
+        }
+        _ => Answer::Json(200, pod()),
+    }
+}
+
+#[tokio::test]
+async fn the_breaker_counts_changes_that_failed_and_not_their_tries_or_what_held_them_up() {
+    let failing = || status(500, "InternalError", "etcd is ill");
+    let held_up = || {
+        let mut answer = status(429, "TooManyRequests", "Cannot evict pod");
+        answer["details"] = json!({"causes": [{"reason": "DisruptionBudget"}]});
+        answer
+    };
+    let spec = "mode: enforce\nactions: [delete: {evict: true}]\nlimits: {attempts: 5}";
+    for (answer, closed_for) in [(failing as fn() -> Value, 10), (held_up, 20)] {
+        let bench = Setup::new(Wire::new(evictions(answer)).0).build();
+        for change in 0..20 {
+            let mut response = bench.begin(spec, &event()).await;
+            let (report, _) = crate::engine::to_the_end(&bench, &mut response).await;
+            let expected = match change < closed_for {
+                true => "delete failed (transient)",
+                false => "delete refused (breaker)",
+            };
+            assert_eq!(words(&report), [expected], "change {change}");
+        }
+    }
+}
+
 fn switch(
     mut state: impl FnMut() -> Answer + Send + 'static,
 ) -> impl FnMut(&Request) -> Answer + Send + 'static {
@@ -329,6 +367,36 @@ async fn a_burst_asks_the_kill_switch_once_even_when_it_hangs() {
         assert_eq!(wire.requests().iter().filter(|request| request.path == SWITCH).count(), 1);
         assert!(began.elapsed() <= crate::wire::DEADLINE);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_switch_that_was_not_answered_is_left_alone_for_a_second() {
+    let (api, wire) = Wire::new(switch(|| Answer::Never));
+    let bench = switched(api).build();
+    let asked = || wire.requests().iter().filter(|request| request.path == SWITCH).count();
+    let mut response = bench.begin(DELETE, &event()).await;
+    for (wait_ms, expected) in [(0, 1), (0, 1), (999, 1), (1, 2)] {
+        tokio::time::advance(std::time::Duration::from_millis(wait_ms)).await;
+        assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
+        assert_eq!(asked(), expected, "{wait_ms} ms later");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_is_lost_does_not_wait_for_the_kill_switch() {
+    let (api, _) = Wire::new(switch(|| Answer::Never));
+    let bench = switched(api).build();
+    let lost = tokio_util::sync::CancellationToken::new();
+    let mut response = bench.begin(DELETE, &event()).await;
+    let began = tokio::time::Instant::now();
+    let leave = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        lost.cancel();
+    };
+    let (advance, ()) =
+        futures::future::join(bench.engine.advance(&mut response, &lost), leave).await;
+    assert!(matches!(advance, Advance::Lost), "{advance:?}");
+    assert!(began.elapsed() < crate::wire::DEADLINE);
 }
 
 #[tokio::test(start_paused = true)]

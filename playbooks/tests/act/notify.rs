@@ -96,9 +96,10 @@ async fn an_attackers_fields_stay_values() {
 async fn what_a_receiver_answers_decides_about_trying_again() {
     let sink = || FailureKind::Unavailable(Dependency::Sink("chat".into()));
     let table = [
-        ((429, "rate_limited", Some("7")), Err((sink(), Some(7)))),
-        ((429, "", Some("86400")), Err((sink(), Some(60)))),
-        ((429, "", Some("soon")), Err((sink(), None))),
+        ((429, "rate_limited", Some("7")), Err((FailureKind::Transient, Some(7)))),
+        ((429, "", Some("86400")), Err((FailureKind::Transient, Some(60)))),
+        ((429, "", Some("soon")), Err((FailureKind::Transient, None))),
+        ((503, "", Some("7")), Err((sink(), Some(7)))),
         ((503, "", None), Err((sink(), None))),
         ((502, "", None), Err((sink(), None))),
         ((500, "rollup_error", None), Err((FailureKind::Transient, None))),

@@ -4,5 +4,5 @@
 mod delete;
 mod notify;
 
-pub(super) use delete::Delete;
+pub(super) use delete::{Delete, OwnerLocks};
 pub(super) use notify::Notify;

@@ -105,7 +105,7 @@ impl From<ApiError> for Failure {
         let seconds =
             asked.map(|details| u64::from(details.retry_after_seconds)).filter(|wait| *wait > 0);
         let wait = seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT));
-        Failure { kind, why: error.message, retry_after: wait }
+        Failure { kind, why: error.message, retry_after: wait, held_up: false }
     }
 }
 

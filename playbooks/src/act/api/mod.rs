@@ -73,6 +73,18 @@ impl Api {
         Api { until: Some(until), ..self.clone() }
     }
 
+    /// The same connection, for a call that leaves half of the time to find out what became of it.
+    pub(super) fn for_half(&self) -> Api {
+        let now = Instant::now();
+        self.until(now + self.deadline(now).saturating_duration_since(now) / 2)
+    }
+
+    /// When a call that begins now is given up.
+    fn deadline(&self, now: Instant) -> Instant {
+        let deadline = now + self.deadline;
+        self.until.map_or(deadline, |until| until.min(deadline))
+    }
+
     /// Makes one call under the deadline and classifies its error.
     ///
     /// The way for actions from outside; a write must carry the target's uid (see `Verified::uid`).
@@ -82,8 +94,7 @@ impl Api {
         Fut: Future<Output = kube::Result<T>> + Send,
     {
         let asked = Instant::now();
-        let deadline = asked + self.deadline;
-        let deadline = self.until.map_or(deadline, |until| until.min(deadline));
+        let deadline = self.deadline(asked);
         match tokio::time::timeout_at(deadline, call(self.client.clone())).await {
             Ok(result) => result.map_err(ApiError::from),
             Err(_) => Err(ApiError::from(Failure::unavailable(

@@ -13,7 +13,7 @@ use crate::{
         outcome::{Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason},
         progress::Todo,
         report::Report,
-        response::{Response, Standing, Start},
+        response::{Next, Response, Standing, Start},
     },
     decide::Mode,
 };
@@ -30,6 +30,13 @@ pub enum Advance {
     Lost,
 }
 
+/// One try of a step.
+struct Tried {
+    outcome: Outcome,
+    /// True where the cluster may have been changed by it.
+    changes: bool,
+}
+
 impl Engine {
     /// One pass over a response: guardrails, then the steps that have no outcome yet, in order.
     ///
@@ -42,19 +49,30 @@ impl Engine {
                 return Advance::Lost;
             }
             let Some(todo) = response.progress().todo(at) else { break };
-            let Some(outcome) = self.step(response, todo, lost).await else { return Advance::Lost };
-            let waits_for = response.waits_for(todo, &outcome);
-            response.clock(&outcome);
-            match waits_for {
-                None => response.progress_mut().conclude(at, outcome),
-                Some(failure) => {
-                    if let Some(failure) = response.progress_mut().again(at, failure) {
+            let Some(Tried { outcome, changes }) = self.step(response, todo, lost).await else {
+                return Advance::Lost;
+            };
+            let next = response.judge(todo, outcome);
+            response.clock(next.waits_for());
+            match next {
+                Next::Conclude(outcome) => {
+                    if changes {
+                        self.0.guardrails.learn(&outcome);
+                    }
+                    response.progress_mut().conclude(at, outcome);
+                }
+                Next::Wait { failure, costs_attempt } => {
+                    let waits = response.progress_mut().again(at, failure, costs_attempt);
+                    if let Some(failure) = waits {
                         return Advance::Retry(failure);
                     }
                 }
             }
         }
-        match response.progress_mut().waiting() {
+        let waits_for = response.progress_mut().waiting();
+        // Later steps may have ended the outage that an earlier one still waits in.
+        response.clock(waits_for.as_ref());
+        match waits_for {
             Some(failure) => Advance::Retry(failure),
             None => Advance::Finished(Box::new(response.report())),
         }
@@ -77,8 +95,28 @@ impl Engine {
         response: &Response,
         todo: &Todo,
         lost: &CancellationToken,
-    ) -> Option<Outcome> {
+    ) -> Option<Tried> {
         let start = response.start()?;
+        let held_back = tokio::select! {
+            biased;
+            // The guards may take a while.
+            () = lost.cancelled() => return None,
+            held_back = self.hold_back(response, todo, start) => held_back,
+        };
+        // In the same moment as they answered.
+        if lost.is_cancelled() {
+            return None;
+        }
+        if let Some(outcome) = held_back {
+            return Some(Tried { outcome, changes: false });
+        }
+        let outcome = self.apply(response, todo, start).await;
+        let changes = todo.step.action.changes_cluster() && start.mode == Mode::Enforce;
+        Some(Tried { outcome, changes })
+    }
+
+    /// The outcome of a step that is not to run: held by what came before, by its target, a guard or the mode.
+    async fn hold_back(&self, response: &Response, todo: &Todo, start: &Start) -> Option<Outcome> {
         let (action, standing) = (&todo.step.action, response.standing());
         if let Some(why) = todo.held_by.as_ref().filter(|_| todo.step.acts()) {
             return Some(Outcome::Skipped(SkipReason::Stopped, why.clone()));
@@ -106,21 +144,12 @@ impl Engine {
         }
         let would = || format!("would {}", action.describe());
         match start.mode {
-            Mode::Observe => return Some(Outcome::Skipped(SkipReason::Observe, would())),
+            Mode::Observe => Some(Outcome::Skipped(SkipReason::Observe, would())),
             Mode::DryRun if !action.supports_dry_run() => {
-                return Some(Outcome::Skipped(SkipReason::DryRun, would()));
+                Some(Outcome::Skipped(SkipReason::DryRun, would()))
             }
-            Mode::DryRun | Mode::Enforce => {}
+            Mode::DryRun | Mode::Enforce => None,
         }
-        // The guards may have taken a while.
-        if lost.is_cancelled() {
-            return None;
-        }
-        let outcome = self.apply(response, todo, start).await;
-        if action.changes_cluster() && start.mode == Mode::Enforce {
-            self.0.guardrails.learn(&outcome);
-        }
-        Some(outcome)
     }
 
     async fn judge(

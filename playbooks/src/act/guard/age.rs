@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::act::outcome::{Guardrail, Refusal};
 
 /// How far in the future an event may lie before its clock, or its author, is not to be trusted.
-const FUTURE: Duration = Duration::from_secs(60);
+pub(in crate::act) const FUTURE: Duration = Duration::from_secs(60);
 
 /// Refuses an event that is older, at the start of its response, than the action answers.
 pub(in crate::act) fn judge_age(

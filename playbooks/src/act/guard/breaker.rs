@@ -102,13 +102,16 @@ impl Breaker {
         true
     }
 
-    /// Notes how a change ended. An outage counts for nothing: intake pauses for it anyway.
+    /// Notes how a change ended, once for all of its tries. An outage counts for nothing: intake pauses for it
+    /// anyway. Nor does what was only held up, or a rollout behind a disruption budget would stop every playbook.
     pub(super) fn learn(&mut self, outcome: &Outcome, now: Instant) {
         let failed = match outcome {
             Outcome::Applied(_) => false,
-            Outcome::Failed(failure) if !matches!(failure.kind, FailureKind::Unavailable(_)) => {
-                true
-            }
+            Outcome::Failed(failure) if failure.held_up => return,
+            Outcome::Failed(failure) => match failure.kind {
+                FailureKind::Unavailable(_) => return,
+                FailureKind::Permanent | FailureKind::Transient => true,
+            },
             _ => return,
         };
         self.changes.push_back((now, failed));
@@ -175,10 +178,11 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_and_a_few_failures_leave_it_closed() {
+    fn an_outage_what_is_held_up_and_a_few_failures_leave_it_closed() {
         let (mut breaker, now) = (Breaker::new(BreakerLimits::default()), Instant::now());
         for _ in 0..100 {
             breaker.learn(&Failure::unavailable(Dependency::KubernetesApi, "away").into(), now);
+            breaker.learn(&Failure::transient("a disruption budget").held_up().into(), now);
         }
         for second in 0..100 {
             breaker.learn(&failed(), now + Duration::from_secs(7 * second));

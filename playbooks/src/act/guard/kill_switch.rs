@@ -13,7 +13,7 @@ use crate::act::{
 /// The ConfigMap's key that holds the switch.
 const KEY: &str = "stop";
 
-/// How long a ConfigMap's answer is good for.
+/// How long a ConfigMap's answer is good for, and that there was none.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Where the switch is read. It is on where the file, or the key `stop`, is there and doesn't say `off`.
@@ -92,8 +92,8 @@ impl KillSwitch {
         match last.as_ref() {
             // Good from when it was asked for, not from when the answer came.
             Some(Answer { asked, on: Ok(on), .. }) if asked.elapsed() < FRESH => return Ok(*on),
-            // Who waited for this one shares its failure: one after the other would time out for minutes.
-            Some(Answer { came, on: Err(failure), .. }) if *came >= arrived => {
+            // Shared by who waited for it and who comes soon after: one after the other would time out for minutes.
+            Some(Answer { came, on: Err(failure), .. }) if arrived < *came + FRESH => {
                 return Err(failure.clone());
             }
             _ => {}

@@ -22,7 +22,7 @@ pub use breaker::BreakerLimits;
 pub use kill_switch::KillSwitchOptions;
 pub use protected::OwnPod;
 
-pub(super) use age::judge_age;
+pub(super) use age::{FUTURE, judge_age};
 use breaker::Breaker;
 use budget::{Budgets, Token};
 use kill_switch::KillSwitch;
@@ -142,7 +142,7 @@ impl Guardrails {
         Ok(breaker.judge(target, mode == Mode::Enforce, Instant::now()))
     }
 
-    /// Lets the breaker learn from a change that was tried.
+    /// Lets the breaker learn from the end of a change that was tried.
     pub(super) fn learn(&self, outcome: &Outcome) {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner).learn(outcome, Instant::now());
     }

@@ -54,8 +54,9 @@ pub(super) async fn settle(sent: Result<Response, reqwest::Error>) -> Result<(),
         text => format!("answered {status}: {text}"),
     };
     Err(match status {
-        StatusCode::TOO_MANY_REQUESTS
-        | StatusCode::REQUEST_TIMEOUT
+        // It is there, and this message has to wait: no reason to hold all intake.
+        StatusCode::TOO_MANY_REQUESTS => Failure::transient(why).after(wait),
+        StatusCode::REQUEST_TIMEOUT
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Failure::unavailable(unnamed(), why).after(wait),

@@ -159,7 +159,7 @@ impl Notifiers {
                     kind => kind,
                 };
                 let why = format!("notifier {name}: {}", failure.why);
-                Failure { kind, why, retry_after: failure.retry_after }
+                Failure { kind, why, ..failure }
             },
         )
     }

@@ -66,28 +66,40 @@ pub struct Failure {
     pub why: String,
     /// How long the other side asked us to wait before the next try.
     pub retry_after: Option<Duration>,
+    /// True where nothing went wrong and only its time has not come, as behind a disruption budget: the breaker
+    /// learns nothing from it.
+    pub held_up: bool,
 }
 
 impl Failure {
     /// The same call will fail again.
     pub fn permanent(why: impl Into<String>) -> Failure {
-        Failure { kind: FailureKind::Permanent, why: why.into(), retry_after: None }
+        Failure::new(FailureKind::Permanent, why)
     }
 
     /// It may work next time.
     pub fn transient(why: impl Into<String>) -> Failure {
-        Failure { kind: FailureKind::Transient, why: why.into(), retry_after: None }
+        Failure::new(FailureKind::Transient, why)
     }
 
     /// A dependency is away.
     pub fn unavailable(dependency: Dependency, why: impl Into<String>) -> Failure {
-        Failure { kind: FailureKind::Unavailable(dependency), why: why.into(), retry_after: None }
+        Failure::new(FailureKind::Unavailable(dependency), why)
+    }
+
+    fn new(kind: FailureKind, why: impl Into<String>) -> Failure {
+        Failure { kind, why: why.into(), retry_after: None, held_up: false }
     }
 
     /// With the wait that the other side asked for.
     pub fn after(mut self, wait: Option<Duration>) -> Failure {
         self.retry_after = wait;
         self
+    }
+
+    /// Where nothing went wrong and only its time has not come.
+    pub fn held_up(self) -> Failure {
+        Failure { held_up: true, ..self }
     }
 
     /// True where no retry can help.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::verified::{annotations, is_mirror};
+use crate::act::guard::FUTURE;
 
 /// How far a node's clock may be behind the API server's.
 const SKEW: Duration = Duration::from_secs(5);
@@ -75,7 +76,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, pod: &Pod) -> Verdict {
     match evidence.kind {
         Kind::Audit => judge_audit(evidence.time, created),
         Kind::Container { uid, container, sandbox, host } => {
-            let existed = created <= evidence.time + SKEW;
+            let existed = created <= later(evidence.time, SKEW);
             let uid_agrees = uid.map(|uid| has_uid(pod, uid));
             let id_agrees = container.map(|id| runs_container(pod, id));
             // The pause container's id is in no status, so that the uid has to speak for it.
@@ -141,7 +142,7 @@ fn missing_container(evidence: &Evidence<'_>, uid_agrees: bool, existed: bool) -
 fn judge_audit(time: Timestamp, created: Timestamp) -> Verdict {
     // creationTimestamp has whole seconds: a pod created within the event's second can't be told from an
     // earlier one, and no allowance for clocks can be made, since nothing else identifies the pod.
-    if created + Duration::from_secs(1) <= time {
+    if later(created, Duration::from_secs(1)) <= time {
         Verdict::Passed
     } else if created > time {
         Verdict::Gone("the pod of this name was created after the event".into())
@@ -153,7 +154,8 @@ fn judge_audit(time: Timestamp, created: Timestamp) -> Verdict {
 impl Evidence<'_> {
     /// True while the kubelet may still be about to report what the event has seen.
     pub(super) fn is_young(&self) -> bool {
-        self.now <= self.time + REPORT_LAG
+        // An event from the far future would be young for years.
+        self.time <= later(self.now, FUTURE) && self.now <= later(self.time, REPORT_LAG)
     }
 
     /// True where uid or container id point to this pod: the way to find a pod without its name.
@@ -166,6 +168,11 @@ impl Evidence<'_> {
             }
         }
     }
+}
+
+/// Never beyond the last time there is, which an event can name: plain addition would panic.
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn has_uid(pod: &Pod, uid: &str) -> bool {

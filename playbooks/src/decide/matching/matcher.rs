@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Rules that are looked up with globs are remembered, up to so many: real ones are a few hundred.
 const REMEMBERED: usize = 1024;
 
+/// The longest of them, in bytes: an event's rule can be as long as the event.
+const LONGEST: usize = 256;
+
 /// Finds the playbooks that an event is for.
 ///
 /// Playbooks are found by what must hold for them, so a thousand cost about what ten do. It is shared by
@@ -135,7 +138,7 @@ impl Matcher {
             false => Arc::new(Interest::new(&self.playbooks, &asking, &self.unasked)),
         };
         // Two that add at once may forget one of the two: it is looked up again.
-        if rules.len() < self.most {
+        if rules.len() < self.most && rule.len() <= LONGEST {
             let mut more = rules.clone();
             more.insert(rule.into(), Arc::clone(&interest));
             self.rules.store(Arc::new(more));
@@ -217,5 +220,27 @@ impl RuleGlobs {
                 (priorities != 0).then_some(Anchor { playbook: at, priorities })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::read_text;
+
+    #[test]
+    fn a_long_rule_is_matched_and_not_remembered() {
+        let playbook = "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {name: test}\n\
+                        spec: {match: {rules: ['Shell*']}, actions: [notify: {to: [log]}]}";
+        let matcher = Matcher::new(read_text("test.yaml", playbook).unwrap());
+        let before = matcher.rules.load().len();
+        for (length, remembered) in [(LONGEST, 1), (LONGEST + 1, 1), (1_000_000, 1)] {
+            let rule = "Shell".to_owned() + &"x".repeat(length - "Shell".len());
+            let event = format!(
+                r#"{{"rule":"{rule}","priority":"Notice","source":"syscall","output_fields":{{}}}}"#
+            );
+            assert!(matcher.wants(event.as_bytes()), "{length}");
+            assert_eq!(matcher.rules.load().len(), before + remembered, "{length}");
+        }
     }
 }

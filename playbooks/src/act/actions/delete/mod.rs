@@ -5,13 +5,13 @@
 
 mod config;
 mod healthy;
+mod locks;
 mod owners;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use self::{config::DeleteConfig, healthy::MinHealthy, owners::Owners};
 use crate::act::{
@@ -22,6 +22,8 @@ use crate::act::{
     target::{Gone, Verified},
 };
 
+pub(in crate::act) use locks::OwnerLocks;
+
 /// The configured action.
 #[derive(Debug)]
 pub(in crate::act) struct Delete {
@@ -29,16 +31,18 @@ pub(in crate::act) struct Delete {
     evict: bool,
     min_healthy: Option<MinHealthy>,
     owners: Owners,
-    /// One lock for each owner with `minHealthy`: counting and deleting must not interleave, or two responses
-    /// would each see one pod to spare.
-    locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// Shared with every other `delete` of the worker.
+    locks: Arc<OwnerLocks>,
 }
 
 impl Delete {
     /// Reads the configuration.
-    pub(in crate::act) fn configure(config: &Value) -> Result<Delete, ConfigError> {
+    pub(in crate::act) fn configure(
+        config: &Value,
+        locks: &Arc<OwnerLocks>,
+    ) -> Result<Delete, ConfigError> {
         let DeleteConfig { grace, evict, min_healthy, owners } = DeleteConfig::read(config)?;
-        Ok(Delete { grace, evict, min_healthy, owners, locks: Mutex::default() })
+        Ok(Delete { grace, evict, min_healthy, owners, locks: Arc::clone(locks) })
     }
 
     async fn delete(&self, cx: &Context<'_>, target: &Verified) -> Result<Outcome, Failure> {
@@ -53,8 +57,12 @@ impl Delete {
         let api = cx.api()?;
         let Some(least) = self.min_healthy else { return self.remove(&api, target, write).await };
         // Held until the delete is answered: from then on a list shows the pod as ending.
-        let lock = self.lock(target).await;
-        let held = lock.lock().await;
+        // For half of the time: who gets it must have time left to count and delete.
+        let turn = tokio::time::timeout_at(cx.limit.half_of_calls(), self.locks.lock(target)).await;
+        let Ok(held) = turn else {
+            let why = format!("waiting for other deletes below the owner of {}", target.object());
+            return Ok(Outcome::Pending(why));
+        };
         let outcome = match healthy::judge(&api, target, least).await? {
             Some(refusal) => refusal.into(),
             None => self.remove(&api, target, write).await?,
@@ -73,24 +81,16 @@ impl Delete {
         })
     }
 
-    async fn lock(&self, target: &Verified) -> Arc<Mutex<()>> {
-        let owner =
-            target.owner().map_or_else(|| target.uid().to_string(), |owner| owner.uid.clone());
-        let mut locks = self.locks.lock().await;
-        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        Arc::clone(locks.entry(owner).or_default())
-    }
-
     async fn remove(&self, api: &Api, target: &Verified, write: Write) -> Result<Outcome, Failure> {
         let sent = match self.evict {
-            false => api.delete_pod(target, write).await,
+            false => api.for_half().delete_pod(target, write).await,
             true => {
                 // The API server takes an eviction off the disruption budget before it compares uids, so that
                 // a stale one would cost a living pod's budget: look first.
                 if let Some(gone) = replaced(api, target).await? {
                     return Ok(Outcome::AlreadyDone(gone));
                 }
-                api.evict_pod(target, write).await
+                api.for_half().evict_pod(target, write).await
             }
         };
         let verb = if self.evict { "evicted" } else { "deleted" };
@@ -118,17 +118,27 @@ impl Delete {
     ) -> Result<Outcome, Failure> {
         // An eviction in a namespace that is being deleted is forbidden, though the pod is on its way out.
         let namespace_ends = error.has_cause("NamespaceTerminating");
-        if matches!(error.class(), Class::NotFound | Class::Conflict) || namespace_ends {
+        // One pod's slow admission must not look like an outage, which holds everything: that takes a read
+        // that fails as well.
+        let unanswered = error.code().is_none()
+            && matches!(error.class(), Class::Failed(FailureKind::Unavailable(_)));
+        let absent = matches!(error.class(), Class::NotFound | Class::Conflict);
+        if absent || namespace_ends || unanswered {
             if let Some(gone) = replaced(api, target).await? {
                 return Ok(Outcome::AlreadyDone(gone));
             }
-            return Err(Failure::transient(format!("{} is still there: {error}", target.object())));
+            let hint = match unanswered {
+                true => "; it answers reads: does an admission webhook hang?",
+                false => "",
+            };
+            let why = format!("{} is still there: {error}{hint}", target.object());
+            return Err(Failure::transient(why));
         }
         match error.code() {
             Some(429) if self.evict && error.has_cause("DisruptionBudget") => {
-                Err(Failure::transient(format!(
-                    "a PodDisruptionBudget holds the eviction back: {error}"
-                )))
+                let failure = Failure::from(error);
+                let why = format!("a PodDisruptionBudget holds the eviction back: {failure}");
+                Err(Failure::transient(why).after(failure.retry_after).held_up())
             }
             // A fault of the budgets, which no retry mends; every other 500 is retried.
             Some(500)

@@ -1,5 +1,6 @@
 //! The ladder, rung by rung, and what no combination of claims may ever do.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::{option, prelude::*};
 use serde_json::json;
 
@@ -276,4 +277,34 @@ proptest! {
         let evidence = Evidence { time: at(event_after), now: at(event_after + judged_after), ..event(uid, container) };
         prop_assert_ne!(word(&judge(&evidence, &pod(|_| {}))), "gone");
     }
+}
+
+#[test]
+fn no_time_that_an_event_can_name_breaks_the_ladder() {
+    let pod = pod(|_| {});
+    for time in [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX] {
+        for now in [at(3660), Timestamp::MAX] {
+            let claimed = Evidence { time, now, ..event(Some(UID), Some(SHORT)) };
+            let expected = if time == Timestamp::MAX { "passed" } else { "refused" };
+            assert_eq!(word(&judge(&claimed, &pod)), expected, "{time}");
+            judge(&audit(time), &pod);
+            claimed.is_young();
+        }
+    }
+    let mut latest = pod;
+    latest.metadata.creation_timestamp = Some(Time(Timestamp::MAX));
+    assert_eq!(word(&judge(&audit(at(0)), &latest)), "gone");
+}
+
+#[test]
+fn an_event_from_the_future_is_not_waited_for() {
+    let young = |ahead: i64| {
+        let now = at(3660);
+        Evidence { time: at(3660 + ahead), now, ..event(Some(UID), Some("bbbbbbbbbbbb")) }
+    };
+    assert_eq!(word(&judge(&young(-30), &pod(|_| {}))), "not yet");
+    assert_eq!(word(&judge(&young(60), &pod(|_| {}))), "not yet");
+    assert_eq!(word(&judge(&young(61), &pod(|_| {}))), "refused");
+    let last = Evidence { time: Timestamp::MAX, ..young(0) };
+    assert_eq!(word(&judge(&last, &pod(|_| {}))), "refused");
 }
