@@ -4,7 +4,7 @@
 //! the version has changed, the ledger completes, the committer commits. One lock, never held across an await.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
@@ -34,8 +34,24 @@ pub struct Key {
 pub(super) struct Held {
     pub(super) epoch: Epoch,
     pub(super) lease: Lease,
+    /// The first offset received. Only the receiver writes it.
+    first: Arc<OnceLock<i64>>,
     /// Where receiving has come to. Only the receiver writes it.
-    pub(super) end: Arc<AtomicI64>,
+    end: Arc<AtomicI64>,
+}
+
+impl Held {
+    /// Takes note of a message received. `None` if its offset goes back.
+    #[inline]
+    pub(super) fn receive(&self, offset: i64) -> Option<Span> {
+        let end = self.end.load(Ordering::Relaxed);
+        let span = Span::after(end, offset)?;
+        if end == 0 {
+            self.first.get_or_init(|| offset);
+        }
+        self.end.store(span.end(), Ordering::Release);
+        Some(span)
+    }
 }
 
 #[derive(Default)]
@@ -87,7 +103,12 @@ impl Table {
     fn begin(&mut self, partition: Partition) -> Option<Live> {
         let slot = usize::try_from(partition).ok()?;
         self.epochs += 1;
-        let held = Held { epoch: Epoch(self.epochs), lease: Lease::new(), end: Arc::default() };
+        let held = Held {
+            epoch: Epoch(self.epochs),
+            lease: Lease::new(),
+            first: Arc::default(),
+            end: Arc::default(),
+        };
         if self.live.len() <= slot {
             self.live.resize_with(slot + 1, || None);
         }
@@ -133,6 +154,21 @@ impl Assignments {
         };
         self.version.fetch_add(1, Ordering::Release);
         ended.iter().for_each(|live| live.held.lease.lose());
+    }
+
+    /// A partition's log has gone back to `offset`: its topic was made anew, or its end was cut off. A new epoch begins,
+    /// for nothing that was received of the old log can be settled in this one. Says from where it has to be received
+    /// again, if something below `offset` was in flight.
+    pub(super) fn begin_anew(&self, partition: Partition, offset: i64) -> Option<i64> {
+        let ended = {
+            let mut table = self.table();
+            let ended = table.end(partition)?;
+            table.begin(partition);
+            ended
+        };
+        self.version.fetch_add(1, Ordering::Release);
+        ended.held.lease.lose();
+        Some(ended.complete_up_to()).filter(|&from| from < offset)
     }
 
     /// Partitions are asked back: nothing new starts, and what runs may still settle.
@@ -246,6 +282,11 @@ impl Assignments {
 }
 
 impl Live {
+    /// Where what is not complete begins; what lies below the first message received is not this assignment's.
+    fn complete_up_to(&self) -> i64 {
+        self.tracker.low().max(self.held.first.get().copied().unwrap_or(0))
+    }
+
     fn marks(&self) -> Option<Marks> {
         let (start, log_end) = self.log?;
         let begun = self.base?.max(start);
@@ -267,8 +308,7 @@ mod tests {
     /// Receives `offset` as the receiver does.
     fn receive(assignments: &Assignments, partition: Partition, offset: i64) -> Key {
         let held = assignments.held()[usize::try_from(partition).unwrap()].clone().unwrap();
-        let span = Span::after(held.end.load(Ordering::Relaxed), offset).unwrap();
-        held.end.store(span.end(), Ordering::Release);
+        let span = held.receive(offset).unwrap();
         Key { partition, epoch: held.epoch, span }
     }
 
@@ -313,6 +353,51 @@ mod tests {
         assert_eq!(offsets(&assignments.end(&[3])), [(3, 1)]);
         assert!(lease.is_lost() && !assignments.complete(second));
         assert_eq!(assignments.open(), [0]);
+    }
+
+    /// Receives a thousand messages, 850 of which is still worked on when the log turns out to end elsewhere.
+    fn with_one_in_flight(assignments: &Assignments) -> Key {
+        assignments.assign(&[0]);
+        let keys: Vec<_> = (0..1000).map(|offset| receive(assignments, 0, offset)).collect();
+        keys.iter().filter(|key| key.span != keys[850].span).for_each(|key| {
+            assignments.complete(*key);
+        });
+        keys[850]
+    }
+
+    #[test]
+    fn what_was_in_flight_below_where_the_log_was_cut_off_is_received_again() {
+        let assignments = Assignments::default();
+        let old = with_one_in_flight(&assignments);
+        assert_eq!(assignments.begin_anew(0, 900), Some(850));
+        assert!(!assignments.complete(old));
+        assert_eq!(assignments.committable(), []);
+        let again = receive(&assignments, 0, 850);
+        assignments.complete(receive(&assignments, 0, 851));
+        assert_eq!(assignments.committable(), [], "850 is worked on again");
+        assignments.complete(again);
+        assert_eq!(offsets(&assignments.committable()), [(0, 852)]);
+    }
+
+    #[test]
+    fn a_log_that_went_back_below_all_that_was_in_flight_goes_on_from_there() {
+        for offset in [0, 500, 850] {
+            let assignments = Assignments::default();
+            with_one_in_flight(&assignments);
+            assert_eq!(assignments.begin_anew(0, offset), None);
+        }
+    }
+
+    #[test]
+    fn without_anything_complete_it_is_received_again_from_the_first_message() {
+        let assignments = Assignments::default();
+        assignments.assign(&[0]);
+        for offset in 700..1000 {
+            receive(&assignments, 0, offset);
+        }
+        assert_eq!(assignments.begin_anew(0, 900), Some(700));
+        receive(&assignments, 0, 700);
+        assert_eq!(assignments.begin_anew(0, 600), None, "the group stood above it");
     }
 
     #[test]
