@@ -110,15 +110,21 @@ impl Pool {
         self.inner.size - self.inner.slots.available_permits()
     }
 
-    /// Whether at least half of the slots, and half of the bytes, are free, here and in the wider pool.
+    /// Whether there is a permit for a small message, here and in the wider pool.
+    pub fn has_room(&self) -> bool {
+        let inner = &self.inner;
+        let bytes = inner.bytes.as_ref().is_none_or(|b| b.units.available_permits() > 0);
+        let own = inner.slots.available_permits() > 0 && bytes;
+        own && inner.parent.as_ref().is_none_or(Pool::has_room)
+    }
+
+    /// Whether at least half of the slots, and half of the bytes, are free here. The wider pool is not asked: how much
+    /// of it others hold says nothing about this one.
     pub fn half_free(&self) -> bool {
-        let slots = self.inner.slots.available_permits() * 2 >= self.inner.size;
-        let bytes = self
-            .inner
-            .bytes
-            .as_ref()
-            .is_none_or(|b| b.units.available_permits() * 2 >= b.size as usize);
-        slots && bytes && self.inner.parent.as_ref().is_none_or(Pool::half_free)
+        let inner = &self.inner;
+        let half = |b: &Bytes| b.units.available_permits() * 2 >= b.size as usize;
+        let bytes = inner.bytes.as_ref().is_none_or(half);
+        inner.slots.available_permits() * 2 >= inner.size && bytes
     }
 }
 
@@ -173,6 +179,16 @@ mod tests {
         assert_eq!(b.held(), 0);
         drop(held);
         assert!(b.try_acquire(1).is_some());
+    }
+
+    #[test]
+    fn how_much_others_hold_of_the_wider_pool_matters_only_when_it_is_all() {
+        let wide = Pool::new(3, 1 << 20);
+        let narrow = wide.narrow(2);
+        let _others = [wide.try_acquire(1).unwrap(), wide.try_acquire(1).unwrap()];
+        assert!(narrow.half_free() && narrow.has_room());
+        let _last = wide.try_acquire(1).unwrap();
+        assert!(narrow.half_free() && !narrow.has_room());
     }
 
     #[tokio::test]

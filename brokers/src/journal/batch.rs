@@ -2,7 +2,10 @@
 
 use tokio::sync::oneshot;
 
-use super::record::{Event, Record, Sequence};
+use super::{
+    record::{Event, Record, Sequence},
+    store::BurialOutcome,
+};
 use crate::dead_letter::DeadLetter;
 
 /// The journal takes nothing more.
@@ -42,14 +45,14 @@ pub(super) struct Ack {
     pub(super) reply: Reply<bool>,
 }
 
-/// An event to be moved to the dead letters; the answer says whether it was there.
+/// An event to be moved to the dead letters; the answer says what became of it.
 #[derive(Debug)]
 pub(super) struct Burial {
     pub(super) sequence: Sequence,
     pub(super) attempt: u32,
     /// The reason, as JSON.
     pub(super) letter: Vec<u8>,
-    pub(super) reply: Reply<bool>,
+    pub(super) reply: Reply<BurialOutcome>,
 }
 
 /// A look at the dead letters.

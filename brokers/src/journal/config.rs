@@ -24,7 +24,7 @@ pub struct Config {
     pub token: Option<Secret>,
     /// Serves HTTPS in place of HTTP.
     pub tls: Option<Tls>,
-    /// How much it holds at most, dead letters included. What comes then is answered with 503.
+    /// How much it holds at most.
     pub capacity: Capacity,
     /// The longest request.
     pub body_limit: ByteSize,
@@ -42,13 +42,16 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
 }
 
-/// How much a journal holds.
+/// How much a journal holds of events, and of dead letters once more.
+///
+/// While it holds so many events, those that come are answered with 503. Once it holds so many dead letters, an event
+/// that fails for good is not settled and is tried to be buried again, and the worker says that it waits for that.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capacity {
-    /// Events.
+    /// Events, or dead letters.
     pub messages: u64,
-    /// Bytes of events; the file is larger by its indexes and by what waits to be reused.
+    /// Bytes of their bodies; the file is larger by its indexes and by what waits to be reused.
     pub bytes: ByteSize,
 }
 

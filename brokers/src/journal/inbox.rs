@@ -16,7 +16,7 @@ use super::{
     gathering::Gathering,
     load::Load,
     record::{Event, Record, Sequence},
-    store::Totals,
+    store::{BurialOutcome, Totals},
 };
 use crate::dead_letter::DeadLetter;
 
@@ -125,7 +125,8 @@ impl Inbox {
         Self { waiting: Mutex::new(waiting), wake: Condvar::new(), capacity }
     }
 
-    /// Leaves events to be made durable together. They are within the capacity, or not taken at all.
+    /// Leaves events to be made durable together. They are within the capacity, or not taken at all. Dead letters have a
+    /// bound of their own: nothing takes them out, and they would close the intake in the end.
     pub(super) fn append(&self, events: Vec<Event>) -> Result<Answer<()>, NotTaken> {
         let mut load = Load::default();
         events.iter().for_each(|event| load.add(event.size()));
@@ -133,7 +134,7 @@ impl Inbox {
             return Err(NotTaken::NeverFits);
         }
         let mut waiting = self.open()?;
-        let held = waiting.stored.events.plus(waiting.stored.dead).plus(waiting.coming);
+        let held = waiting.stored.events.plus(waiting.coming);
         if !held.plus(load).within(self.capacity) {
             return Err(NotTaken::Full);
         }
@@ -154,7 +155,7 @@ impl Inbox {
         sequence: Sequence,
         attempt: u32,
         letter: Vec<u8>,
-    ) -> Result<Answer<bool>, Ended> {
+    ) -> Result<Answer<BurialOutcome>, Ended> {
         self.leave(|batch, reply| batch.burials.push(Burial { sequence, attempt, letter, reply }))
     }
 

@@ -9,12 +9,15 @@ use super::{
     Keeper,
     batch::{Answer, Ended},
     receiver::Key,
+    store::BurialOutcome,
 };
 use crate::{
     contract::{AckStrength, Attempts, Capabilities, Error, Ledger as Contract, Settled},
     dead_letter::{DeadLetter, DeadLetterError},
     message::Message,
 };
+
+const NO_ROOM: &str = "the journal holds as many dead letters as its `capacity` allows: raise it";
 
 /// The journal's settling side.
 #[derive(Debug)]
@@ -55,8 +58,9 @@ impl Contract<Key> for Ledger {
         let letter = serde_json::to_vec(letter).map_err(|e| DeadLetterError::Refused(e.into()))?;
         let asked = self.keeper.shared.inbox.bury(key.sequence, key.attempt, letter);
         match wait(asked).await {
-            Ok(true) => Ok(Settled::Durable),
-            Ok(false) | Err(Ended::Closed) => Ok(Settled::Fenced),
+            Ok(BurialOutcome::Buried) => Ok(Settled::Durable),
+            Ok(BurialOutcome::NotThere) | Err(Ended::Closed) => Ok(Settled::Fenced),
+            Ok(BurialOutcome::NoRoom) => Err(DeadLetterError::Unavailable(NO_ROOM.into())),
             Err(failed) => Err(DeadLetterError::Unavailable(failed.into())),
         }
     }

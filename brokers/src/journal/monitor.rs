@@ -33,7 +33,7 @@ pub struct Depth {
     pub unsettled: Load,
     /// What was given up, and is kept.
     pub dead: Load,
-    /// How much it holds of both together.
+    /// How much it holds of either.
     pub capacity: Load,
     /// When the first unsettled event was received.
     pub oldest: Option<Timestamp>,

@@ -7,7 +7,7 @@ use std::{error::Error as StdError, io, mem, sync::Arc, thread, time::Instant};
 
 use super::{
     Shared,
-    batch::{Batch, Ended},
+    batch::{Batch, Burial, Ended},
     load::Load,
     record::{Event, Record, Sequence},
     shelf::Plan,
@@ -97,7 +97,8 @@ impl Writer<'_> {
         let acked = tx.remove(batch.acks.iter().map(|ack| (ack.sequence, ack.attempt)))?;
         let mut buried = Vec::with_capacity(batch.burials.len());
         for burial in &batch.burials {
-            buried.push(tx.bury(burial.sequence, burial.attempt, &burial.letter)?);
+            let Burial { sequence, attempt, letter, .. } = burial;
+            buried.push(tx.bury(*sequence, *attempt, letter, self.shared.inbox.capacity())?);
         }
         let mark = self.shared.shelf().mark_with(&block, &appended);
         let totals = tx.commit(mark)?;
@@ -114,8 +115,8 @@ impl Writer<'_> {
         for (ack, found) in batch.acks.drain(..).zip(acked) {
             let _ = ack.reply.send(Ok(found));
         }
-        for (burial, found) in batch.burials.drain(..).zip(buried) {
-            let _ = burial.reply.send(Ok(found));
+        for (burial, outcome) in batch.burials.drain(..).zip(buried) {
+            let _ = burial.reply.send(Ok(outcome));
         }
         Ok(())
     }

@@ -3,8 +3,11 @@
 //! Everyone shares it: the rebalance callback assigns and closes, the receiver reads its own copy and asks again when
 //! the version has changed, the ledger completes, the committer commits. One lock, never held across an await.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
@@ -34,8 +37,24 @@ pub struct Key {
 pub(super) struct Held {
     pub(super) epoch: Epoch,
     pub(super) lease: Lease,
+    /// The first offset received. Only the receiver writes it.
+    first: Arc<OnceLock<i64>>,
     /// Where receiving has come to. Only the receiver writes it.
-    pub(super) end: Arc<AtomicI64>,
+    end: Arc<AtomicI64>,
+}
+
+impl Held {
+    /// Takes note of a message received. `None` if its offset goes back.
+    #[inline]
+    pub(super) fn receive(&self, offset: i64) -> Option<Span> {
+        let end = self.end.load(Ordering::Relaxed);
+        let span = Span::after(end, offset)?;
+        if end == 0 {
+            self.first.get_or_init(|| offset);
+        }
+        self.end.store(span.end(), Ordering::Release);
+        Some(span)
+    }
 }
 
 #[derive(Default)]
@@ -66,7 +85,6 @@ struct Live {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Committable {
     pub(super) partition: Partition,
-    pub(super) epoch: Epoch,
     pub(super) offset: i64,
 }
 
@@ -87,7 +105,12 @@ impl Table {
     fn begin(&mut self, partition: Partition) -> Option<Live> {
         let slot = usize::try_from(partition).ok()?;
         self.epochs += 1;
-        let held = Held { epoch: Epoch(self.epochs), lease: Lease::new(), end: Arc::default() };
+        let held = Held {
+            epoch: Epoch(self.epochs),
+            lease: Lease::new(),
+            first: Arc::default(),
+            end: Arc::default(),
+        };
         if self.live.len() <= slot {
             self.live.resize_with(slot + 1, || None);
         }
@@ -133,6 +156,21 @@ impl Assignments {
         };
         self.version.fetch_add(1, Ordering::Release);
         ended.iter().for_each(|live| live.held.lease.lose());
+    }
+
+    /// A partition's log has gone back to `offset`: its topic was made anew, or its end was cut off. A new epoch begins,
+    /// for nothing that was received of the old log can be settled in this one. Says from where it has to be received
+    /// again, if something below `offset` was in flight.
+    pub(super) fn begin_anew(&self, partition: Partition, offset: i64) -> Option<i64> {
+        let ended = {
+            let mut table = self.table();
+            let ended = table.end(partition)?;
+            table.begin(partition);
+            ended
+        };
+        self.version.fetch_add(1, Ordering::Release);
+        ended.held.lease.lose();
+        Some(ended.complete_up_to()).filter(|&from| from < offset)
     }
 
     /// Partitions are asked back: nothing new starts, and what runs may still settle.
@@ -198,22 +236,19 @@ impl Assignments {
         true
     }
 
-    /// What can be committed now.
-    pub(super) fn committable(&self) -> Vec<Committable> {
-        self.table().each().filter_map(|(partition, live)| live.committable(partition)).collect()
-    }
-
-    /// The group has committed these.
-    pub(super) fn committed(&self, offsets: &[Committable]) {
+    /// What is to be committed now. It counts as committed from here on, until it is said not to be: the broker's refusal
+    /// of a partition can be served before the commit that it answers has returned.
+    pub(super) fn take_committable(&self) -> Vec<Committable> {
         let mut table = self.table();
-        for &Committable { partition, epoch, offset } in offsets {
-            if let Some(live) = table.live(partition, epoch) {
-                live.tracker.committed(offset);
-            }
-        }
+        let take = |(partition, live): (Partition, &mut Live)| {
+            let taken = live.committable(partition)?;
+            live.tracker.committed(taken.offset);
+            Some(taken)
+        };
+        table.each().filter_map(take).collect()
     }
 
-    /// The broker refused the last commit of a partition.
+    /// The last commit of a partition failed.
     pub(super) fn uncommitted(&self, partition: Partition) {
         if let Some((_, live)) = self.table().each().find(|(n, _)| *n == partition) {
             live.tracker.uncommitted();
@@ -246,6 +281,11 @@ impl Assignments {
 }
 
 impl Live {
+    /// Where what is not complete begins; what lies below the first message received is not this assignment's.
+    fn complete_up_to(&self) -> i64 {
+        self.tracker.low().max(self.held.first.get().copied().unwrap_or(0))
+    }
+
     fn marks(&self) -> Option<Marks> {
         let (start, log_end) = self.log?;
         let begun = self.base?.max(start);
@@ -256,114 +296,6 @@ impl Live {
 
     fn committable(&self, partition: Partition) -> Option<Committable> {
         let offset = self.tracker.committable()?;
-        Some(Committable { partition, epoch: self.held.epoch, offset })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Receives `offset` as the receiver does.
-    fn receive(assignments: &Assignments, partition: Partition, offset: i64) -> Key {
-        let held = assignments.held()[usize::try_from(partition).unwrap()].clone().unwrap();
-        let span = Span::after(held.end.load(Ordering::Relaxed), offset).unwrap();
-        held.end.store(span.end(), Ordering::Release);
-        Key { partition, epoch: held.epoch, span }
-    }
-
-    fn offsets(committable: &[Committable]) -> Vec<(Partition, i64)> {
-        committable.iter().map(|c| (c.partition, c.offset)).collect()
-    }
-
-    #[test]
-    fn what_was_received_under_an_older_epoch_settles_nothing_under_a_newer_one() {
-        let assignments = Assignments::default();
-        assignments.assign(&[0]);
-        let old = receive(&assignments, 0, 5);
-        assignments.end(&[0]);
-        assert!(!assignments.complete(old), "the partition is gone");
-        assignments.assign(&[0]);
-        let new = receive(&assignments, 0, 5);
-        assert!(!assignments.complete(old) && !assignments.is_live(old));
-        assert_eq!(assignments.committable(), []);
-        assert!(assignments.complete(new));
-        assert_eq!(offsets(&assignments.committable()), [(0, 6)]);
-    }
-
-    #[test]
-    fn a_commit_of_an_older_epoch_counts_for_nothing() {
-        let assignments = Assignments::default();
-        assignments.assign(&[0]);
-        assignments.complete(receive(&assignments, 0, 99));
-        let old = assignments.committable();
-        assignments.assign(&[0]);
-        assignments.complete(receive(&assignments, 0, 5));
-        assignments.committed(&old);
-        assert_eq!(offsets(&assignments.committable()), [(0, 6)]);
-    }
-
-    #[test]
-    fn ending_tells_how_far_a_partition_has_come_and_fences_the_rest() {
-        let assignments = Assignments::default();
-        assignments.assign(&[0, 3]);
-        let lease = assignments.held()[3].clone().unwrap().lease;
-        let (first, second) = (receive(&assignments, 3, 0), receive(&assignments, 3, 1));
-        assignments.complete(first);
-        assert_eq!(offsets(&assignments.end(&[3])), [(3, 1)]);
-        assert!(lease.is_lost() && !assignments.complete(second));
-        assert_eq!(assignments.open(), [0]);
-    }
-
-    #[test]
-    fn a_partition_asked_back_can_be_settled_until_it_is_idle() {
-        let assignments = Assignments::default();
-        assignments.assign(&[0, 1]);
-        let (done, released) = (receive(&assignments, 0, 0), receive(&assignments, 0, 7));
-        let _other = receive(&assignments, 1, 0);
-        let lease = assignments.held()[0].clone().unwrap().lease;
-        assignments.close(&[0]);
-        assert!(lease.is_closing() && !lease.is_lost());
-        assert_eq!(assignments.open(), [1]);
-        assert!(!assignments.are_idle(&[0]));
-        assert!(assignments.complete(done));
-        assert!(!assignments.are_idle(&[0]));
-        assignments.release(released);
-        assert!(assignments.are_idle(&[0]) && !assignments.are_idle(&[0, 1]));
-    }
-
-    #[test]
-    fn a_refused_commit_is_tried_again() {
-        let assignments = Assignments::default();
-        assignments.assign(&[0]);
-        assignments.complete(receive(&assignments, 0, 0));
-        assignments.committed(&assignments.committable());
-        assert_eq!(assignments.committable(), []);
-        assignments.uncommitted(0);
-        assert_eq!(offsets(&assignments.committable()), [(0, 1)]);
-    }
-
-    #[test]
-    fn a_partition_of_which_nothing_was_received_is_as_far_behind_as_its_group() {
-        let assignments = Assignments::default();
-        assignments.assign(&[0]);
-        assignments.set_log(0, 10, 100);
-        assert_eq!(assignments.marks(), [], "where the group stands is not known");
-        assignments.set_base(0, 40);
-        let behind = Marks { log_end: 100, received: 40, completed: 40 };
-        assert_eq!(assignments.marks(), [behind]);
-        receive(&assignments, 0, 59);
-        assert_eq!(assignments.marks(), [Marks { received: 60, ..behind }]);
-    }
-
-    #[test]
-    fn the_receiver_sees_every_change() {
-        let assignments = Assignments::default();
-        let mut version = assignments.version();
-        let mut changed = || std::mem::replace(&mut version, assignments.version()) != version;
-        assignments.assign(&[0]);
-        assert!(changed());
-        assignments.end(&[0]);
-        assert!(changed() && !changed());
+        Some(Committable { partition, offset })
     }
 }

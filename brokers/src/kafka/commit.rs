@@ -62,10 +62,12 @@ impl Committer {
     /// Commits what is complete.
     pub(super) async fn commit(&self) -> KafkaResult<()> {
         let _alone = self.one_at_a_time.lock().await;
-        let offsets = self.assignments.committable();
-        self.send(&offsets).await?;
-        self.assignments.committed(&offsets);
-        Ok(())
+        let offsets = self.assignments.take_committable();
+        let sent = self.send(&offsets).await;
+        if sent.is_err() {
+            offsets.iter().for_each(|of| self.assignments.uncommitted(of.partition));
+        }
+        sent
     }
 
     /// Commits what is complete, trying again until it is done: a group in the middle of a rebalance refuses for a moment.
@@ -99,7 +101,7 @@ impl Committer {
             return Ok(());
         }
         let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for &Committable { partition, offset, .. } in offsets {
+        for &Committable { partition, offset } in offsets {
             list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
         }
         self.blocking(move |consumer| consumer.commit(&list, CommitMode::Sync)).await
@@ -114,5 +116,25 @@ impl Committer {
         tokio::task::spawn_blocking(move || call(&consumer))
             .await
             .map_err(|_| KafkaError::Canceled)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_could_not_be_sent_is_sent_again() {
+        let assignments = Arc::<Assignments>::default();
+        assignments.assign(&[0]);
+        assignments.complete(assignments.receive(0, 0));
+        let committer = Committer {
+            topic: Arc::from("topic"),
+            assignments: assignments.clone(),
+            consumer: Weak::new(),
+            one_at_a_time: Mutex::default(),
+        };
+        assert!(committer.commit().await.is_err(), "there is no client");
+        assert_eq!(assignments.take_committable().len(), 1);
     }
 }

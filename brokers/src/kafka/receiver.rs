@@ -1,11 +1,14 @@
 //! Where messages come from.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use rdkafka::{
-    Message as _, TopicPartitionList,
+    Message as _, Offset, TopicPartitionList,
     consumer::Consumer as _,
     error::KafkaError,
     message::{BorrowedMessage, Headers as _},
@@ -36,6 +39,16 @@ struct View {
     assignments: Arc<Assignments>,
     version: u64,
     held: Vec<Option<Held>>,
+}
+
+/// What to do with a message received.
+enum Admission {
+    /// To be handed on.
+    Ours(Key, Lease),
+    /// Its partition isn't ours any more.
+    NotOurs,
+    /// To be received again, after all that comes from this offset on.
+    SeekBack(i64),
 }
 
 /// A record in the client's buffer.
@@ -84,20 +97,21 @@ fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Bytes)> {
 const UNREADABLE: &str = "stoop-unreadable-header";
 
 impl View {
-    /// Takes note of a message received. `None` if its partition isn't ours any more.
+    /// Takes note of a message received.
     #[inline]
-    fn admit(&mut self, partition: Partition, offset: i64) -> Option<(Key, Lease)> {
+    fn admit(&mut self, partition: Partition, offset: i64) -> Admission {
         if self.version != self.assignments.version() {
             self.renew();
         }
-        let held = self.held.get(usize::try_from(partition).ok()?)?.as_ref()?;
-        match Span::after(held.end.load(Ordering::Relaxed), offset) {
-            Some(span) => {
-                held.end.store(span.end(), Ordering::Release);
-                Some((Key { partition, epoch: held.epoch, span }, held.lease.clone()))
-            }
+        let Some(held) = self.held(partition) else { return Admission::NotOurs };
+        match held.receive(offset) {
+            Some(span) => held.admission(partition, span),
             None => self.begin_anew(partition, offset),
         }
+    }
+
+    fn held(&self, partition: Partition) -> Option<&Held> {
+        self.held.get(usize::try_from(partition).ok()?)?.as_ref()
     }
 
     #[cold]
@@ -106,17 +120,23 @@ impl View {
         self.held = self.assignments.held();
     }
 
-    /// The log went back: its topic was made anew, or its end was cut off. Nothing that was received of the old one can
-    /// be settled in this one.
     #[cold]
-    fn begin_anew(&mut self, partition: Partition, offset: i64) -> Option<(Key, Lease)> {
+    fn begin_anew(&mut self, partition: Partition, offset: i64) -> Admission {
         tracing::warn!(partition, offset, "the log went back; what was in flight comes again");
-        self.assignments.assign(&[partition]);
+        let from = self.assignments.begin_anew(partition, offset);
         self.renew();
-        let held = self.held.get(usize::try_from(partition).ok()?)?.as_ref()?;
-        let span = Span::after(0, offset)?;
-        held.end.store(span.end(), Ordering::Release);
-        Some((Key { partition, epoch: held.epoch, span }, held.lease.clone()))
+        if let Some(from) = from {
+            return Admission::SeekBack(from);
+        }
+        let Some(held) = self.held(partition) else { return Admission::NotOurs };
+        held.receive(offset).map_or(Admission::NotOurs, |span| held.admission(partition, span))
+    }
+}
+
+impl Held {
+    #[inline]
+    fn admission(&self, partition: Partition, span: Span) -> Admission {
+        Admission::Ours(Key { partition, epoch: self.epoch, span }, self.lease.clone())
     }
 }
 
@@ -140,6 +160,14 @@ impl Receiver {
     }
 }
 
+/// Receives a partition from elsewhere on. What was prefetched is thrown away before this returns; the rest needn't be
+/// waited for.
+fn seek(consumer: &Consumer, topic: &str, partition: Partition, from: i64) -> Result<(), Error> {
+    let sought = consumer.seek(topic, partition, Offset::Offset(from), Duration::ZERO);
+    // Going on from here would commit over what was in flight; a new receiver starts where the group stands.
+    sought.map_err(|e| Error::client(format!("seeking back to offset {from} of a log cut off"), e))
+}
+
 impl Contract for Receiver {
     type Message<'a> = Record<'a>;
     type Key = Key;
@@ -149,9 +177,13 @@ impl Contract for Receiver {
         loop {
             match consumer.recv().await {
                 Ok(message) => {
-                    let admitted = self.view.admit(message.partition(), message.offset());
-                    if let Some((key, lease)) = admitted {
-                        return Ok((Record { message, topic: &self.topic }, key, lease));
+                    let partition = message.partition();
+                    match self.view.admit(partition, message.offset()) {
+                        Admission::Ours(key, lease) => {
+                            return Ok((Record { message, topic: &self.topic }, key, lease));
+                        }
+                        Admission::NotOurs => {}
+                        Admission::SeekBack(from) => seek(consumer, &self.topic, partition, from)?,
                     }
                 }
                 Err(error) => consumer.context().survive(error)?,

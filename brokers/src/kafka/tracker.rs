@@ -39,7 +39,7 @@ pub(super) struct Tracker {
     above: BTreeMap<i64, i64>,
     /// How much was completed or handed back, in offsets.
     left: i64,
-    /// What the group has committed of `low`.
+    /// What the group has committed of `low`, or is being asked to.
     committed: i64,
 }
 
@@ -96,12 +96,12 @@ impl Tracker {
         (self.low > self.committed).then_some(self.low)
     }
 
-    /// The group has committed `offset`.
+    /// `offset` is being committed.
     pub(super) fn committed(&mut self, offset: i64) {
         self.committed = self.committed.max(offset);
     }
 
-    /// The last commit didn't reach the broker after all.
+    /// The last commit failed.
     pub(super) fn uncommitted(&mut self) {
         self.committed = 0;
     }

@@ -7,17 +7,19 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     contract::{Demand, Error, Ledger, Receiver},
     delivery::{Again, Delivery, InFlight},
-    pool::{Permit, Pool},
+    pool::Permit,
 };
 
 use super::{
     Intake,
     feed::{Feed, Kept},
     resting::Resting,
+    turnstile::Turnstile,
 };
 
 /// How long the loop goes without a permit before it pauses its receiver: pausing Kafka throws away what was
-/// prefetched, so a short wait is cheaper.
+/// prefetched, so a short wait is cheaper. And how long a paused one sees a permit free before it resumes, though less
+/// than half of its pool is: the rest may be out for hours.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the loop lets others run before it waits for a permit.
@@ -34,6 +36,8 @@ pub(super) struct Pump<R: Receiver, L, H> {
     waiting: VecDeque<Kept<R::Key>>,
     resting: Resting<R::Key>,
     demand: Demand,
+    /// Since when a paused loop has seen a permit that nobody waits for.
+    room_since: Option<Instant>,
 }
 
 impl<R, L, H> Pump<R, L, H>
@@ -48,7 +52,8 @@ where
         retries: mpsc::UnboundedReceiver<Again<R::Key>>,
     ) -> Self {
         let (waiting, resting) = (VecDeque::new(), Resting::new());
-        Self { feed, intake, retries, waiting, resting, demand: Demand::Flow }
+        let (demand, room_since) = (Demand::Flow, None);
+        Self { feed, intake, retries, waiting, resting, demand, room_since }
     }
 
     /// Runs until the stop, or until the receiver fails.
@@ -59,6 +64,7 @@ where
         let stop = self.intake.stop.clone();
         let mut hold = self.intake.hold.clone();
         let mut patience: Option<Instant> = None;
+        let mut turnstile = Turnstile::default();
         loop {
             let open = !*hold.borrow_and_update();
             self.adjust_demand(open, patience);
@@ -68,14 +74,14 @@ where
             }
             let size = self.waiting.front().map(|(message, ..)| message.payload.len());
             patience = size.map(|_| patience.unwrap_or_else(|| Instant::now() + PATIENCE));
-            let pool = &self.intake.pool;
+            turnstile.queue(&self.intake.pool, size.filter(|_| open));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 Ok(()) = hold.changed() => {}
                 Some(again) = self.retries.recv() => self.resting.add(again),
                 Some(again) = self.resting.next() => self.feed.hand_over_again(again),
-                permit = permit_for(pool, size), if open => self.hand_over_waiting(permit),
+                permit = turnstile.pass() => self.hand_over_waiting(permit),
                 () = until(patience), if !paused => {}
                 () = tokio::time::sleep(RECHECK), if paused => {}
                 waits = self.feed.until_one_waits(wants, open), if paused || size.is_none() => {
@@ -100,15 +106,22 @@ where
         }
     }
 
-    /// Pauses on a hold, or after a while without permits; resumes when both are over and half the pool is free.
+    /// Pauses on a hold, or after a while without permits; resumes when both are over: at once if half of the pool is
+    /// free, or when a permit has been free for a while.
     fn adjust_demand(&mut self, open: bool, patience: Option<Instant>) {
-        let starved = patience.is_some_and(|until| until <= Instant::now());
-        let demand = match self.demand {
-            Demand::Flow if !open || starved => Demand::Pause,
-            Demand::Pause if open && self.waiting.is_empty() && self.intake.pool.half_free() => {
+        let now = Instant::now();
+        let starved = patience.is_some_and(|until| until <= now);
+        let paused = self.demand == Demand::Pause;
+        let room = paused && open && self.waiting.is_empty() && self.intake.pool.has_room();
+        self.room_since = room.then(|| self.room_since.unwrap_or(now));
+        let demand = match (self.demand, self.room_since) {
+            (Demand::Flow, _) if !open || starved => Demand::Pause,
+            (Demand::Pause, Some(since))
+                if self.intake.pool.half_free() || now - since >= PATIENCE =>
+            {
                 Demand::Flow
             }
-            unchanged => unchanged,
+            (unchanged, _) => unchanged,
         };
         if demand != self.demand {
             self.demand = demand;
@@ -173,13 +186,6 @@ where
                 },
             }
         }
-    }
-}
-
-async fn permit_for(pool: &Pool, size: Option<usize>) -> Permit {
-    match size {
-        Some(size) => pool.acquire(size).await,
-        None => pending().await,
     }
 }
 

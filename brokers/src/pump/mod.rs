@@ -6,6 +6,7 @@
 mod feed;
 mod flow;
 mod resting;
+mod turnstile;
 
 #[cfg(test)]
 mod tests;

@@ -119,9 +119,6 @@ async fn a_full_journal_says_so_and_takes_more_once_something_is_settled() {
     assert!(refused.iter().all(|a| a.status() == 503 && a.headers().contains_key("retry-after")));
     assert_eq!(rejected(&journal, Rejection::Full), 20);
 
-    let (message, key) = journal.next().await;
-    journal.ledger.dead_letter(&key, &message, &letter("failed")).await.unwrap();
-    assert_eq!(answer(&journal, "{}").await.0, 503, "a dead letter takes its event's place");
     journal.done().await;
     journal.done().await;
     assert_eq!(answer(&journal, "[{},{},{}]").await.0, 503, "all of an array, or none");
@@ -135,6 +132,36 @@ async fn a_full_journal_says_so_and_takes_more_once_something_is_settled() {
     assert_eq!(answer(&journal, "{}").await.0, 503);
     journal.done().await;
     assert_eq!(answer(&journal, "{}").await.0, 200);
+    journal.close().await;
+}
+
+#[tokio::test]
+async fn dead_letters_fill_up_beside_the_events_and_never_close_the_intake() {
+    let folder = tempfile::tempdir().unwrap();
+    let capacity = Capacity { messages: 3, bytes: ByteSize::mib(1) };
+    let config = Config { capacity, ..config(folder.path()) };
+    let mut journal = open(&config).await;
+    for _ in 0..3 {
+        journal.publish("{}").await;
+        let (message, key) = journal.next().await;
+        journal.ledger.dead_letter(&key, &message, &letter("failed")).await.unwrap();
+    }
+    journal.publish("[{},{},{}]").await;
+    let (message, key) = journal.next().await;
+    let full = journal.ledger.dead_letter(&key, &message, &letter("failed")).await.unwrap_err();
+    assert!(matches!(full, brokers::DeadLetterError::Unavailable(_)));
+    assert_eq!(journal.monitor.depth().unsettled.messages, 3, "it is not settled");
+    assert_eq!(journal.monitor.depth().dead.messages, 3);
+    assert_eq!(journal.ledger.ack(&key).await, brokers::Settled::Durable, "it was still there");
+    journal.close().await;
+
+    // A new process counts what it finds.
+    let mut journal =
+        open(&Config { capacity: Capacity { messages: 4, ..capacity }, ..config }).await;
+    let (message, key) = journal.next().await;
+    journal.ledger.dead_letter(&key, &message, &letter("failed")).await.unwrap();
+    let (message, key) = journal.next().await;
+    journal.ledger.dead_letter(&key, &message, &letter("failed")).await.unwrap_err();
     journal.close().await;
 }
 

@@ -34,6 +34,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
     pub(crate) config: Config,
+    pub(crate) timing: Timing,
     pub(crate) partitions: i32,
     producer: FutureProducer,
 }
@@ -70,7 +71,7 @@ impl Bench {
             sasl: None,
         };
         let producer = client(bootstrap).set("acks", "all").create().unwrap();
-        Self { config, partitions, producer }
+        Self { config, timing: Self::TIMING, partitions, producer }
     }
 
     pub(crate) fn client(&self) -> ClientConfig {

@@ -22,7 +22,7 @@ impl Harness for Bench {
     }
 
     async fn connect(&self) -> (Receiver, Arc<Ledger>) {
-        kafka::connect(&self.config, Self::TIMING).unwrap()
+        kafka::connect(&self.config, self.timing).unwrap()
     }
 
     async fn publish(&self, records: Vec<Record>) {

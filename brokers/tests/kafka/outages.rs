@@ -1,6 +1,10 @@
 //! A broker of one's own, killed, stopped in its tracks, or asking who we are.
 
-use std::time::Duration;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use brokers::{
     Settled,
@@ -69,6 +73,62 @@ async fn a_broker_that_is_away_at_the_start_is_waited_for() {
     log.has(1).await;
     staff.stop().await;
     assert_eq!(bench.uncommitted().await, 0);
+}
+
+/// As an unclean election or a power cut leaves it: the end of the log was never on the disk of who leads now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_end_was_cut_off_loses_nothing_of_what_was_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kafka = Kafka::start_in(folder.path()).await.unwrap();
+    let mut bench = Bench::on(kafka.bootstrap(), 1).await;
+    // The partition stays ours while the broker is away.
+    bench.timing.session = Duration::from_secs(60);
+    let records = |range: std::ops::Range<u8>| range.map(|n| Record::new(format!("{n}"))).collect();
+    bench.publish_in_turn(records(0..7)).await;
+    let log = log_of(&bench.config.topic, folder.path());
+    let cut = log.metadata().unwrap().len();
+    bench.publish_in_turn(records(7..10)).await;
+    let mut worker = Worker::start(&bench).await;
+    let mut held = worker.take(10).await;
+    let stuck = held.remove(5);
+    for delivery in held {
+        delivery.ack().await;
+    }
+    until("what is complete to be committed", async || bench.committed().await == [5]).await;
+
+    kafka.kill();
+    File::options().write(true).open(&log).unwrap().set_len(cut).unwrap();
+    kafka.restart().await.unwrap();
+    bench.publish_in_turn(vec![Record::new("new")]).await;
+    let again = worker.next().await;
+    assert_eq!(again.message().payload, "5");
+    assert_eq!(stuck.ack().await, Settled::Fenced);
+    let rest = worker.take(2).await;
+    assert_eq!(rest[0].message().payload, "6");
+    assert_eq!(rest[1].message().payload, "new");
+    for delivery in rest {
+        delivery.ack().await;
+    }
+    assert_eq!(bench.committed().await, [5], "5 is worked on again");
+    again.ack().await;
+    until("all to be committed", async || bench.uncommitted().await == 0).await;
+    worker.stop().await.unwrap();
+}
+
+/// The first segment of a topic's only partition.
+fn log_of(topic: &str, folder: &Path) -> PathBuf {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap().map(Result::unwrap) {
+            if entry.file_name() == format!("{topic}-0").as_str() {
+                return entry.path().join("00000000000000000000.log");
+            }
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    panic!("no log of {topic}");
 }
 
 /// The group gives our partitions away when it doesn't hear of us; so we have to notice by ourselves.

@@ -18,7 +18,10 @@ use jiff::Timestamp;
 use redb::{Database, DatabaseError, ReadableDatabase};
 
 use self::tables::{DEAD, event, fault};
-pub(super) use self::{tables::Fault, transaction::Transaction};
+pub(super) use self::{
+    tables::Fault,
+    transaction::{BurialOutcome, Transaction},
+};
 use super::{
     load::Load,
     record::{Record, Sequence},

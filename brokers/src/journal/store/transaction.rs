@@ -20,6 +20,17 @@ pub(in crate::journal) struct Transaction<'a> {
     after: &'a mut Totals,
 }
 
+/// What became of an event that was to be moved to the dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::journal) enum BurialOutcome {
+    /// It is a dead letter now.
+    Buried,
+    /// It was not there.
+    NotThere,
+    /// It stays an event: there are as many dead letters as there may be.
+    NoRoom,
+}
+
 impl<'a> Transaction<'a> {
     /// Begins to change a file that holds `totals`, which say what it holds after the commit.
     pub(super) fn begin(database: &Database, totals: &'a mut Totals) -> Result<Self, Fault> {
@@ -157,26 +168,34 @@ impl<'a> Transaction<'a> {
         Ok(found)
     }
 
-    /// Moves an event to the dead letters, and says whether it was there.
+    /// Moves an event to the dead letters, of which there may be as many as `room`.
     pub(in crate::journal) fn bury(
         &mut self,
         sequence: Sequence,
         attempt: u32,
         letter: &[u8],
-    ) -> Result<bool, Fault> {
+        room: Load,
+    ) -> Result<BurialOutcome, Fault> {
         let mut events = self.tx.open_table(EVENTS).map_err(fault("burying"))?;
         let mut dead = self.tx.open_table(DEAD).map_err(fault("burying"))?;
-        let Some(value) = events.remove(sequence.get()).map_err(fault("burying"))? else {
-            return Ok(false);
+        let Some(value) = events.get(sequence.get()).map_err(fault("burying"))? else {
+            return Ok(BurialOutcome::NotThere);
         };
         let (received, content_type, traceparent, payload) = value.value();
         let size = payload.len() as u64;
+        let mut after = self.totals.dead;
+        after.add(size);
+        if !after.within(room) {
+            return Ok(BurialOutcome::NoRoom);
+        }
         dead.insert(sequence.get(), (received, content_type, traceparent, payload, letter))
             .map_err(fault("burying"))?;
+        drop(value);
+        events.remove(sequence.get()).map_err(fault("burying"))?;
         self.totals.events.remove(size);
-        self.totals.dead.add(size);
+        self.totals.dead = after;
         self.forget(sequence, attempt)?;
-        Ok(true)
+        Ok(BurialOutcome::Buried)
     }
 
     /// Takes back the last count of events that were not lent after all.

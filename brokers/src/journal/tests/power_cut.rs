@@ -16,11 +16,14 @@ use super::{
         Keeper,
         load::Load,
         record::{Event, Record, Sequence},
-        store::Store,
+        store::{BurialOutcome, Store},
     },
     letter,
 };
 use crate::contract::Demand;
+
+/// Room for whatever a test buries.
+const NO_END: Load = Load { messages: u64::MAX, bytes: u64::MAX };
 
 /// What a disk writes in one piece.
 const SECTOR: usize = 512;
@@ -160,7 +163,8 @@ fn change(store: &mut Store, content: &mut Content, last: &mut Sequence, random:
             }
             1 => {
                 let letter = serde_json::to_vec(&letter()).unwrap();
-                assert!(tx.bury(Sequence::new(sequence), 1, &letter).unwrap());
+                let outcome = tx.bury(Sequence::new(sequence), 1, &letter, NO_END).unwrap();
+                assert_eq!(outcome, BurialOutcome::Buried);
                 dead.insert(sequence, events.remove(&sequence).unwrap());
             }
             _ => {}
@@ -251,7 +255,8 @@ fn a_power_cut_takes_back_nothing_that_was_answered() {
                 (2, Some(n)) => {
                     let letter = serde_json::to_vec(&letter()).unwrap();
                     let answer = inbox.bury(Sequence::new(n), 1, letter).unwrap();
-                    assert_eq!(answer.blocking_recv().unwrap(), Ok(true));
+                    let outcome = answer.blocking_recv().unwrap();
+                    assert_eq!(outcome, Ok(BurialOutcome::Buried));
                     dead.insert(n, events.remove(&n).unwrap());
                 }
                 _ => {

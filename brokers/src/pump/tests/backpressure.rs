@@ -1,7 +1,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use super::rig::{Rig, body};
-use crate::Demand;
+use crate::{Demand, pool::Pool};
 
 const MOMENT: Duration = Duration::from_millis(100);
 
@@ -78,6 +78,58 @@ async fn a_second_without_permits_pauses_and_half_of_them_resumes() {
     out.remove(0).ack().await;
     assert!(rig.within(MOMENT).await.is_none());
     assert_eq!(rig.demand(), Demand::Flow, "half is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_stays_free_resumes_though_the_others_are_out_for_hours() {
+    let mut rig = Rig::new(4);
+    rig.publish(["a", "b", "c", "d", "e"]);
+    let mut out = Vec::new();
+    for _ in 0..4 {
+        out.push(rig.next().await);
+    }
+    assert!(rig.within(Duration::from_millis(1100)).await.is_none());
+    assert_eq!(rig.demand(), Demand::Pause);
+    out.remove(0).ack().await;
+    out.push(rig.next().await);
+    out.remove(0).ack().await;
+    rig.publish(["f"]);
+    assert!(rig.within(MOMENT).await.is_none());
+    let f = rig.within(Duration::from_secs(1)).await.expect("three are out and one is free");
+    assert_eq!(body(&f), b"f");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_hold_it_resumes_though_others_hold_most_of_the_wider_pool() {
+    let wide = Pool::new(4, 1 << 20);
+    let rig = Rig::on(wide.narrow(4));
+    let _others: Vec<_> = (0..3).map(|_| wide.try_acquire(1).unwrap()).collect();
+    rig.hold.send_replace(true);
+    rig.settle_down().await;
+    assert_eq!(rig.demand(), Demand::Pause);
+    rig.hold.send_replace(false);
+    rig.settle_down().await;
+    assert_eq!(rig.demand(), Demand::Flow);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_keeps_its_place_before_small_ones_that_come_later() {
+    const HALF: usize = 600;
+    let wide = Pool::new(10, 2 * 768);
+    let mut rig = Rig::on(wide.narrow(10));
+    let (first, second) = (wide.acquire(HALF).await, wide.acquire(HALF).await);
+    rig.broker.publish(vec![b'a'; 5 * HALF].into(), None, Vec::new());
+    rig.settle_down().await;
+    let later = tokio::spawn(async move { wide.acquire(HALF).await });
+    // Time to pause, and for many turns of the loop.
+    assert!(rig.within(Duration::from_secs(5)).await.is_none());
+    drop(first);
+    rig.settle_down().await;
+    assert!(!later.is_finished(), "it would be let past");
+    drop(second);
+    let large = rig.within(MOMENT).await.expect("the pool is empty");
+    large.ack().await;
+    later.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

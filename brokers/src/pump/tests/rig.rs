@@ -47,6 +47,11 @@ pub(super) struct Wires {
 impl Rig {
     /// A pump that holds `slots` messages and drains for 20 s.
     pub(super) fn new(slots: usize) -> Self {
+        Self::on(Pool::new(slots, 1 << 20))
+    }
+
+    /// A pump that holds as much as `pool` lets it.
+    pub(super) fn on(pool: Pool) -> Self {
         let broker = Memory::new();
         let (receiver, ledger) = broker.connect();
         let wires = Arc::<Wires>::default();
@@ -54,7 +59,7 @@ impl Rig {
         let ledger = Arc::new(WiredLedger { inner: ledger, wires: wires.clone() });
         let (sender, deliveries) = mpsc::unbounded_channel();
         let (hold, held) = watch::channel(false);
-        let (pool, passed) = (Pool::new(slots, 1 << 20), Arc::<Passed>::default());
+        let passed = Arc::<Passed>::default();
         let stop = CancellationToken::new();
         let intake = Intake {
             pool: pool.clone(),
