@@ -6,7 +6,9 @@
 mod duration;
 mod env;
 mod load;
+mod refuse;
 mod subscription;
+mod usable;
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +22,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use duration::Span;
-pub use load::{Error, load, parse};
+pub use load::{Error, load, load_usable, parse};
 pub use subscription::{Broker, Subscription};
 
 /// A worker's configuration. Every key has a default.

@@ -38,7 +38,7 @@ impl Runner {
     /// Runs a subscription until the worker stops. Broken ones are opened anew; the others don't notice.
     ///
     /// # Errors
-    /// The configuration can't work.
+    /// The configuration can't work, and never has: once it has, whoever broke it can mend it under the worker.
     pub async fn run(&self, name: &str, subscription: &Subscription) -> Result<(), Error> {
         let broker = subscription.broker().map_err(|why| Error::Configuration(why.to_owned()))?;
         self.readiness.waits(name, "starting");
@@ -50,7 +50,7 @@ impl Runner {
                 }
             };
             match ended {
-                Err(error) if !error.is_configuration() && !self.stop.is_cancelled() => {
+                Err(error) if !self.stop.is_cancelled() && self.may_recover(name, &error) => {
                     let why = with_sources(&error);
                     tracing::error!(
                         subscription = name,
@@ -68,16 +68,27 @@ impl Runner {
         }
     }
 
+    fn may_recover(&self, name: &str, error: &Error) -> bool {
+        !error.is_configuration() || self.readiness.was_up(name)
+    }
+
     async fn kafka(&self, name: &str, slots: usize, config: &kafka::Config) -> Result<(), Error> {
         let (receiver, ledger) = kafka::connect(config, kafka::Timing::default())?;
         let pool = self.pool.narrow(slots);
         let passed = Arc::new(Passed::default());
-        let watched = ledger.clone();
+        let (watched, held) = (ledger.clone(), pool.clone());
         self.worker.metrics.watch(
             name,
             passed.clone(),
             pool.clone(),
-            Box::new(move || Gauges { lag: watched.lag().committed, ..Gauges::default() }),
+            Box::new(move || {
+                let lag = watched.lag();
+                Gauges {
+                    lag: lag.received + held.held() as u64,
+                    lag_committed: Some(lag.committed),
+                    ..Gauges::default()
+                }
+            }),
         );
         let mut health = ledger.health();
         let watching = async {
@@ -120,6 +131,7 @@ impl Runner {
                 let refused = monitor.rejected().map(|(why, count)| (why.as_str(), count));
                 Gauges {
                     lag: depth.unsettled.messages,
+                    lag_committed: None,
                     oldest_seconds: Some(depth.oldest.map_or(0.0, age)),
                     dead_letters: Some(depth.dead.messages),
                     intake: [("accepted", monitor.accepted())].into_iter().chain(refused).collect(),

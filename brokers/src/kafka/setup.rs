@@ -73,11 +73,11 @@ impl Plan {
         let (admin, config) = (admin(config)?, config.clone());
         blocking(move || {
             let mut changes = Vec::new();
-            if !found(&admin, &config.topic)? {
+            if !found(&admin, &config, &config.topic)? {
                 changes.push(Change::CreateTopic(config.topic.clone()));
             }
             if let Some(name) = &config.dead_letters
-                && !found(&admin, name)?
+                && !found(&admin, &config, name)?
             {
                 changes.push(Change::CreateDeadLetters(name.clone()));
             }
@@ -115,15 +115,43 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Whether a topic is there, and fit.
-fn found(admin: &Admin, name: &str) -> Result<bool, Error> {
-    let asking = |e| Error::client(format!("asking Kafka about the topic {name} failed"), e);
-    let metadata = admin.inner().fetch_metadata(Some(name), LIMIT).map_err(asking)?;
+fn found(admin: &Admin, config: &Config, name: &str) -> Result<bool, Error> {
+    let asking = |code| Error::client(format!("asking Kafka about the topic {name} failed"), code);
+    let metadata = admin.inner().fetch_metadata(Some(name), LIMIT).map_err(|error| {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        if no_answer(code) {
+            Error::client(unreachable_brokers(config), code)
+        } else {
+            asking(code)
+        }
+    })?;
     let error = metadata.topics().iter().find(|topic| topic.name() == name).and_then(|t| t.error());
     match error {
         None => check(admin, name).map(|()| true),
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(false),
-        Some(other) => Err(asking(KafkaError::MetadataFetch(RDKafkaErrorCode::from(other)))),
+        Some(other) => Err(asking(RDKafkaErrorCode::from(other))),
     }
+}
+
+/// librdkafka says no more than this when it finds nobody to ask, or is not let in.
+fn no_answer(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::OperationTimedOut
+            | Code::Resolve
+            | Code::Authentication
+            | Code::SSL
+    )
+}
+
+fn unreachable_brokers(config: &Config) -> String {
+    format!(
+        "no Kafka broker answers at {}: see that it runs there, and that `brokers`, `tls` and `sasl` are what its listener wants",
+        config.brokers.join(", ")
+    )
 }
 
 /// A compacted topic forgets all but the newest message of a key.
