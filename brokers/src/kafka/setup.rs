@@ -118,7 +118,7 @@ async fn blocking<T: Send + 'static>(
 fn found(admin: &Admin, config: &Config, name: &str) -> Result<bool, Error> {
     let asking = |code| Error::client(format!("asking Kafka about the topic {name} failed"), code);
     let metadata = admin.inner().fetch_metadata(Some(name), LIMIT).map_err(|error| {
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let code = code(&error);
         if no_answer(code) {
             Error::client(unreachable_brokers(config), code)
         } else {
@@ -131,6 +131,11 @@ fn found(admin: &Admin, config: &Config, name: &str) -> Result<bool, Error> {
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(false),
         Some(other) => Err(asking(RDKafkaErrorCode::from(other))),
     }
+}
+
+/// What a client's error is about: its own text says the same once more.
+fn code(error: &KafkaError) -> RDKafkaErrorCode {
+    error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)
 }
 
 /// librdkafka says no more than this when it finds nobody to ask, or is not let in.
@@ -159,7 +164,7 @@ fn check(admin: &Admin, name: &str) -> Result<(), Error> {
     let (topic, options) = ([ResourceSpecifier::Topic(name)], options());
     let described = tokio::runtime::Handle::current()
         .block_on(admin.describe_configs(&topic, &options))
-        .map_err(|e| Error::client(format!("asking for the settings of {name} failed"), e))?;
+        .map_err(|e| Error::client(format!("asking for the settings of {name} failed"), code(&e)))?;
     let policy = described
         .first()
         .and_then(|resource| resource.as_ref().ok()?.get("cleanup.policy")?.value.clone());
@@ -172,11 +177,11 @@ fn check(admin: &Admin, name: &str) -> Result<(), Error> {
 }
 
 fn make(admin: &Admin, change: &Change) -> Result<(), Error> {
-    let failed = |code| Error::client(format!("to {change} failed"), KafkaError::AdminOp(code));
+    let failed = |code| Error::client(format!("to {change} failed"), code);
     let (topic, options) = ([change.topic()], options());
     let created = tokio::runtime::Handle::current()
         .block_on(admin.create_topics(&topic, &options))
-        .map_err(|e| Error::client(format!("to {change} failed"), e))?;
+        .map_err(|e| failed(code(&e)))?;
     match created.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) => Ok(()),
         Some(Err((_, code))) => Err(failed(code)),
