@@ -164,7 +164,9 @@ fn check(admin: &Admin, name: &str) -> Result<(), Error> {
     let (topic, options) = ([ResourceSpecifier::Topic(name)], options());
     let described = tokio::runtime::Handle::current()
         .block_on(admin.describe_configs(&topic, &options))
-        .map_err(|e| Error::client(format!("asking for the settings of {name} failed"), code(&e)))?;
+        .map_err(|e| {
+            Error::client(format!("asking for the settings of {name} failed"), code(&e))
+        })?;
     let policy = described
         .first()
         .and_then(|resource| resource.as_ref().ok()?.get("cleanup.policy")?.value.clone());
