@@ -18,10 +18,11 @@ use std::{
 };
 
 use brokers::{
-    ByteSize, Ledger as _,
+    Ledger as _,
     journal::{Capacity, Config, Journal},
 };
 use redb::{Database, TableDefinition};
+use settings::ByteSize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -27,8 +27,6 @@ pub mod memory;
 pub mod message;
 pub mod pool;
 pub mod pump;
-pub mod secret;
-pub mod size;
 
 pub use contract::{AckStrength, Attempts, Capabilities, Demand, Error, Ledger, Receiver, Settled};
 pub use dead_letter::{DeadLetter, DeadLetterError};
@@ -36,5 +34,3 @@ pub use delivery::Delivery;
 pub use lease::Lease;
 pub use message::{Attempt, Borrowed, Message, MessageId};
 pub use pool::{Permit, Pool};
-pub use secret::{Secret, SecretError};
-pub use size::ByteSize;

@@ -3,7 +3,6 @@
 //! Only what the file says and whether it contradicts itself lives here. A broker's or a notifier's own keys belong to its
 //! crate, and what the parts do with their values is theirs.
 
-mod duration;
 mod env;
 mod load;
 mod refuse;
@@ -16,12 +15,11 @@ use std::{
     path::PathBuf,
 };
 
-use brokers::ByteSize;
 use playbooks::act::NotifierConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use settings::{ByteSize, Span};
 
-pub use duration::Span;
 pub use load::{Error, load, load_usable, parse};
 pub use subscription::{Broker, Subscription};
 
@@ -34,10 +32,8 @@ pub struct Config {
     /// Playbook files, and folders of them.
     pub playbooks: Vec<PathBuf>,
     /// Streams of events, by name. Without any, the worker runs on a journal.
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub subscriptions: BTreeMap<String, Subscription>,
     /// Where notifications go, by name.
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub notifiers: BTreeMap<String, NotifierConfig>,
     /// The notifiers that are told of every refused, failed or dead-lettered containment.
     pub default_notifiers: Vec<String>,
@@ -132,7 +128,6 @@ pub struct Limits {
     /// Events worked on at once, over all subscriptions.
     pub concurrency: usize,
     /// Bytes of events held at once.
-    #[schemars(with = "String")]
     pub memory: ByteSize,
     /// How long a drain may take after SIGTERM.
     pub drain: Span,

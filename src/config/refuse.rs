@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use brokers::{ByteSize, journal};
+use brokers::journal;
 use playbooks::{
     act::{ConfigError, GuardrailOptions, Guardrails},
     decide::{
@@ -15,6 +15,7 @@ use playbooks::{
         yaml::{Path, Segment},
     },
 };
+use settings::ByteSize;
 
 use super::{Broker, Config, Subscription};
 

@@ -1,10 +1,11 @@
 //! One subscription: which broker, and how many events of it at once.
 
 use brokers::{journal, kafka};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// One configured stream of events. Exactly one broker is named.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subscription {
     /// Events of it worked on at once; the limit over all subscriptions holds as well.

@@ -79,10 +79,7 @@ fn readable(at: Path, file: &FilePath) -> Result<(), Fault> {
 fn known<T>(at: Path, secret: Result<T, impl std::error::Error>) -> Result<(), Fault> {
     match secret {
         Ok(_) => Ok(()),
-        Err(error) => Fault::new(
-            at,
-            with_sources(&error),
-            "`{env: NAME}`, `{file: PATH}`, or the text itself",
-        ),
+        // It says itself what to do.
+        Err(error) => Fault::new(at, with_sources(&error), ""),
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use brokers::{Error, journal, kafka};
+use secrecy::ExposeSecret;
 
 use crate::config::{Broker, Subscription};
 
@@ -37,7 +38,7 @@ async fn post(config: &journal::Config, payload: &[u8]) -> Result<(), Error> {
     let mut request = client.post(&url).body(payload.to_vec());
     if let Some(token) = &config.token {
         let token = token.read().map_err(|error| Error::Configuration(error.to_string()))?;
-        request = request.bearer_auth(token);
+        request = request.bearer_auth(token.expose_secret());
     }
     let answer = request.send().await.map_err(failed)?;
     let status = answer.status();

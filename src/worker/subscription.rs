@@ -50,7 +50,9 @@ impl Runner {
                 }
             };
             match ended {
-                Err(error) if !self.stop.is_cancelled() && self.may_recover(name, &error) => {
+                Err(error)
+                    if !self.stop.is_cancelled() && may_recover(&self.readiness, name, &error) =>
+                {
                     let why = with_sources(&error);
                     tracing::error!(
                         subscription = name,
@@ -66,10 +68,6 @@ impl Runner {
                 () = tokio::time::sleep(REST) => {}
             }
         }
-    }
-
-    fn may_recover(&self, name: &str, error: &Error) -> bool {
-        !error.is_configuration() || self.readiness.was_up(name)
     }
 
     async fn kafka(&self, name: &str, slots: usize, config: &kafka::Config) -> Result<(), Error> {
@@ -187,5 +185,29 @@ impl Runner {
         tasks.close();
         tasks.wait().await;
         ended
+    }
+}
+
+/// Whether opening it anew may help. A configuration that has worked before was broken outside of the worker, and can be
+/// mended there; one that never has is for whoever started it.
+fn may_recover(readiness: &Readiness, name: &str, error: &Error) -> bool {
+    !error.is_configuration() || readiness.was_up(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_worked_is_tried_again_and_one_that_never_did_is_not() {
+        let (readiness, unset) = (Readiness::default(), Error::Configuration("unset".to_owned()));
+        readiness.waits("falco", "starting");
+        readiness.up("other");
+        assert!(!may_recover(&readiness, "falco", &unset));
+        assert!(may_recover(&readiness, "falco", &Error::client("away", "refused")));
+        readiness.up("falco");
+        readiness.waits("falco", "unset");
+        assert!(may_recover(&readiness, "falco", &unset));
+        assert_eq!(readiness.waiting(), ["subscription falco: unset"]);
     }
 }

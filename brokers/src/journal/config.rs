@@ -5,13 +5,15 @@ use std::{
     path::PathBuf,
 };
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use settings::{ByteSize, Secret};
 
 use super::load::Load;
-use crate::{contract::Error, secret::Secret, size::ByteSize};
+use crate::contract::Error;
 
 /// A journal and its intake.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// The folder it is kept in; made if it is not there.
@@ -29,7 +31,7 @@ pub struct Config {
 }
 
 /// The intake's certificate, and whose clients it trusts. All of it PEM files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// The certificate and its chain.
@@ -41,7 +43,7 @@ pub struct Tls {
 }
 
 /// How much a journal holds.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capacity {
     /// Events.

@@ -2,12 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use settings::Secret;
 
-use crate::{contract::Error, secret::Secret};
+use crate::contract::Error;
 
 /// A topic, read as a member of a consumer group.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// `host:port` of some brokers; the client finds the others.
@@ -28,7 +30,7 @@ pub struct Config {
 }
 
 /// How TLS is spoken.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// A PEM file of the authorities to trust; without it the system's.
@@ -46,7 +48,7 @@ pub struct Tls {
 }
 
 /// Who the client says it is.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sasl {
     /// How the password is proven.
@@ -58,7 +60,7 @@ pub struct Sasl {
 }
 
 /// The SASL mechanisms with user and password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Mechanism {
     /// The password itself is sent: over TLS only.
     #[serde(rename = "PLAIN")]

@@ -6,6 +6,8 @@ use std::{
 };
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
+use secrecy::ExposeSecret;
+use settings::Secret;
 
 use crate::contract::Error;
 
@@ -48,8 +50,9 @@ fn client(config: &Config) -> Result<ClientConfig, Error> {
     Ok(client)
 }
 
-fn read(key: &str, secret: &crate::Secret) -> Result<String, Error> {
-    secret.read().map_err(|error| Error::Configuration(format!("{key}: {error}")))
+fn read(key: &str, secret: &Secret) -> Result<String, Error> {
+    let read = secret.read().map_err(|error| Error::Configuration(format!("{key}: {error}")))?;
+    Ok(read.expose_secret().to_owned())
 }
 
 fn text(path: &Path) -> String {

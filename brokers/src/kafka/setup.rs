@@ -116,20 +116,14 @@ async fn blocking<T: Send + 'static>(
 
 /// Whether a topic is there, and fit.
 fn found(admin: &Admin, config: &Config, name: &str) -> Result<bool, Error> {
-    let asking = |code| Error::client(format!("asking Kafka about the topic {name} failed"), code);
-    let metadata = admin.inner().fetch_metadata(Some(name), LIMIT).map_err(|error| {
-        let code = code(&error);
-        if no_answer(code) {
-            Error::client(unreachable_brokers(config), code)
-        } else {
-            asking(code)
-        }
-    })?;
+    let unanswered = |code| unanswered(config, name, code);
+    let metadata =
+        admin.inner().fetch_metadata(Some(name), LIMIT).map_err(|e| unanswered(code(&e)))?;
     let error = metadata.topics().iter().find(|topic| topic.name() == name).and_then(|t| t.error());
     match error {
         None => check(admin, name).map(|()| true),
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(false),
-        Some(other) => Err(asking(RDKafkaErrorCode::from(other))),
+        Some(other) => Err(unanswered(RDKafkaErrorCode::from(other))),
     }
 }
 
@@ -138,25 +132,23 @@ fn code(error: &KafkaError) -> RDKafkaErrorCode {
     error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)
 }
 
-/// librdkafka says no more than this when it finds nobody to ask, or is not let in.
-fn no_answer(code: RDKafkaErrorCode) -> bool {
+/// What to look at where Kafka does not say what a topic is like.
+fn unanswered(config: &Config, name: &str, code: RDKafkaErrorCode) -> Error {
     use RDKafkaErrorCode as Code;
-    matches!(
-        code,
+    let context = match code {
+        // librdkafka says no more than this, also where it is not let in.
         Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::OperationTimedOut
-            | Code::Resolve
-            | Code::Authentication
-            | Code::SSL
-    )
-}
-
-fn unreachable_brokers(config: &Config) -> String {
-    format!(
-        "no Kafka broker answers at {}: see that it runs there, and that `brokers`, `tls` and `sasl` are what its listener wants",
-        config.brokers.join(", ")
-    )
+        | Code::AllBrokersDown
+        | Code::OperationTimedOut
+        | Code::Resolve
+        | Code::Authentication
+        | Code::SSL => format!(
+            "no Kafka broker answers at {}: see that it runs there, and that `brokers`, `tls` and `sasl` are what its listener wants",
+            config.brokers.join(", ")
+        ),
+        _ => format!("asking Kafka about the topic {name} failed"),
+    };
+    Error::client(context, code)
 }
 
 /// A compacted topic forgets all but the newest message of a key.
@@ -193,4 +185,20 @@ fn make(admin: &Admin, change: &Change) -> Result<(), Error> {
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_that_do_not_answer_are_named_once() {
+        let config = serde_json::json!({"brokers": ["a:1", "b:2"], "topic": "t", "group": "g"});
+        let config: Config = serde_json::from_value(config).unwrap();
+        let away = unanswered(&config, "t", RDKafkaErrorCode::BrokerTransportFailure);
+        assert!(away.to_string().contains("answers at a:1, b:2"), "{away}");
+        assert!(!away.to_string().contains("BrokerTransportFailure"), "the source says that");
+        let other = unanswered(&config, "t", RDKafkaErrorCode::TopicAuthorizationFailed);
+        assert!(other.to_string().contains("the topic t"), "{other}");
+    }
 }

@@ -1,10 +1,11 @@
 //! What the intake answers, and what it lets in.
 
 use brokers::{
-    ByteSize, Ledger as _, Receiver as _, Secret,
+    Ledger as _, Receiver as _,
     journal::{Capacity, Config, Journal, Rejection},
 };
 use futures::{FutureExt, future::join_all};
+use settings::{ByteSize, Secret};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use brokers::{
-    Secret, Settled,
+    Settled,
     conformance::{Record, Worker, until},
     kafka::{Health, Mechanism, Sasl, Tls},
 };
+use settings::Secret;
 use testbed::kafka::Kafka;
 
 use crate::{

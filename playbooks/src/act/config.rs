@@ -1,8 +1,6 @@
 //! Configuration of actions and notifiers: read strictly, and refused with place and fix.
 
-use std::time::Duration;
-
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::decide::yaml::{Located, Path, Segment};
@@ -58,18 +56,5 @@ pub(super) fn join(above: &Path, below: &Path) -> Path {
     below.segments().iter().fold(above.clone(), |path, segment| match segment {
         Segment::Key(key) => path.key(key),
         Segment::Index(index) => path.index(*index),
-    })
-}
-
-/// A duration with its unit: `5s`, `1m30s`.
-pub(super) fn duration<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Duration>, D::Error> {
-    let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
-    let text = value.as_str().and_then(|text| humantime::parse_duration(text).ok());
-    text.map(Some).ok_or_else(|| {
-        serde::de::Error::custom(format!(
-            "expected a duration with its unit, such as `5s`, found {value}"
-        ))
     })
 }

@@ -37,7 +37,7 @@ pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
 pub use guard::{
     BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnPod,
 };
-pub use notify::{Notification, NotifierConfig, Notifiers, Secret, Sink, StepLine};
+pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
 pub use occurrence::Occurrence;
 pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason};

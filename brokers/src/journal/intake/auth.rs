@@ -4,12 +4,13 @@ use std::fmt;
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::rejection::{Refusal, Rejection};
 
 /// What a request has to show.
-pub(super) struct Guard(Option<String>);
+pub(super) struct Guard(Option<SecretString>);
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,7 +19,7 @@ impl fmt::Debug for Guard {
 }
 
 impl Guard {
-    pub(super) fn new(token: Option<String>) -> Self {
+    pub(super) fn new(token: Option<SecretString>) -> Self {
         Self(token)
     }
 
@@ -30,7 +31,7 @@ impl Guard {
             return Err(Rejection::Unauthorized
                 .because("a token is wanted, as Bearer or as the password of Basic"));
         };
-        let token = token.as_bytes();
+        let token = token.expose_secret().as_bytes();
         let right = shown_token(shown).is_some_and(|shown| bool::from(shown.ct_eq(token)));
         match right {
             true => Ok(()),
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     fn admitted(header: Option<&str>) -> bool {
-        let guard = Guard::new(Some("s3cret:with colon".to_owned()));
+        let guard = Guard::new(Some("s3cret:with colon".into()));
         let mut headers = HeaderMap::new();
         if let Some(value) = header {
             headers.insert(AUTHORIZATION, value.parse().unwrap());

@@ -26,12 +26,13 @@ use axum::{
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use hyper_util::rt::TokioTimer;
 use jiff::Timestamp;
+use settings::{ByteSize, Secret};
 use tokio_util::sync::CancellationToken;
 
 use self::{auth::Guard, rejection::Refusal};
 pub use self::{rejection::Rejection, split::Validate};
 use super::{Keeper, batch::Ended, config::Config, inbox::NotTaken, ledger::wait, record::Event};
-use crate::{contract::Error, pool::Pool, size::ByteSize};
+use crate::{contract::Error, pool::Pool};
 
 /// How many requests are read and written to disk at once, and how many bytes of them.
 const REQUESTS: usize = 4096;
@@ -60,7 +61,7 @@ pub(super) struct Door {
 
 impl Door {
     pub(super) fn open(config: &Config) -> Result<Self, Error> {
-        let token = config.token.as_ref().map(crate::secret::Secret::read).transpose();
+        let token = config.token.as_ref().map(Secret::read).transpose();
         let token =
             token.map_err(|e| Error::Configuration(format!("the journal's `token`: {e}")))?;
         let tls = config.tls.as_ref().map(tls::load).transpose()?;

@@ -13,11 +13,11 @@ mod webhook;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::Instant;
 
 pub use message::{Notification, StepLine};
-pub use secret::Secret;
 
 use super::{
     config::ConfigError,
@@ -39,7 +39,7 @@ pub trait Sink: Send + Sync {
 }
 
 /// One entry of `notifiers`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum NotifierConfig {
     /// An incoming webhook of Slack.

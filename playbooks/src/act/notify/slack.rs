@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{Client, header::CONTENT_TYPE};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use settings::Secret;
 
-use super::{Notification, Secret, Sink, http, secret};
+use super::{Notification, Sink, http, secret};
 use crate::act::{config::ConfigError, outcome::Failure, text::clean};
 
 /// `slack: {url}`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SlackConfig {
     /// The incoming webhook; whoever has it can write to the channel.

@@ -9,15 +9,17 @@ use reqwest::{
     Client,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use settings::Secret;
 use sha2::Sha256;
 
-use super::{Notification, Secret, Sink, http, secret};
+use super::{Notification, Sink, http, secret};
 use crate::act::{config::ConfigError, outcome::Failure};
 
 /// `webhook: {url, secret, headers}`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebhookConfig {
     /// Where to POST.
@@ -43,7 +45,8 @@ impl Webhook {
         for (name, value) in &config.headers {
             let unusable =
                 || ConfigError::new(format!("the header {name} can't be sent")).at("headers");
-            let text = value.read().map_err(|error| error.at(name).at("headers"))?;
+            let text =
+                value.read().map_err(|error| ConfigError::from(error).at(name).at("headers"))?;
             let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| unusable())?;
             value.set_sensitive(true);
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?, value);
@@ -56,7 +59,7 @@ impl Webhook {
                 .as_ref()
                 .map(Secret::read)
                 .transpose()
-                .map_err(|error| error.at("secret"))?,
+                .map_err(|error| ConfigError::from(error).at("secret"))?,
             headers,
         })
     }

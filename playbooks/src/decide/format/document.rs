@@ -1,12 +1,12 @@
 //! The document as it is written: what serde reads and the JSON Schema describes.
 
-use super::duration::Span;
 use super::values::{OneOrMany, Scalar};
 use super::{Approval, Mode};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
+use settings::Span;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! What bounds a playbook.
 
-use super::duration::Span;
+use settings::Span;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -97,14 +97,14 @@ impl FromStr for Budget {
         };
         let count = count.parse().ok().filter(|count| *count > 0).ok_or_else(unreadable)?;
         let window =
-            Span::parse(window).ok().filter(|window| !window.is_zero()).ok_or_else(unreadable)?;
+            Span::parse(window).ok().filter(|window| !window.0.is_zero()).ok_or_else(unreadable)?;
         let scope = BudgetScope::ALL.into_iter().find(|known| known.as_str() == scope).ok_or_else(
             || {
                 let known = BudgetScope::ALL.map(BudgetScope::as_str).join(", ");
                 format!("a budget is counted per one of {known}, not per `{scope}`")
             },
         )?;
-        Ok(Budget { count, window, scope })
+        Ok(Budget { count, window: window.0, scope })
     }
 }
 

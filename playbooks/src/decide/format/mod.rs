@@ -5,7 +5,6 @@
 
 mod actions;
 mod document;
-mod duration;
 mod limits;
 mod playbook;
 mod priorities;

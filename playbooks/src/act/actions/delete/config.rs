@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use settings::Span;
 
 use super::{healthy::MinHealthy, owners::Owners};
 use crate::act::{
@@ -23,8 +24,7 @@ pub(super) struct DeleteConfig {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Written {
-    #[serde(default, deserialize_with = "config::duration")]
-    grace_period: Option<Duration>,
+    grace_period: Option<Span>,
     #[serde(default)]
     evict: bool,
     min_healthy: Option<Value>,
@@ -34,8 +34,11 @@ struct Written {
 impl DeleteConfig {
     pub(super) fn read(config: &Value) -> Result<DeleteConfig, ConfigError> {
         let written: Written = config::read(config)?;
-        let grace =
-            written.grace_period.map(grace).transpose().map_err(|error| error.at("gracePeriod"))?;
+        let grace = written
+            .grace_period
+            .map(|span| grace(span.0))
+            .transpose()
+            .map_err(|error| error.at("gracePeriod"))?;
         let least = written.min_healthy.as_ref().map(MinHealthy::read).transpose();
         let min_healthy = least.map_err(|error| error.at("minHealthy"))?;
         let owners = Owners::read(written.owners.as_deref()).map_err(|error| error.at("owners"))?;
