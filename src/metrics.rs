@@ -31,6 +31,7 @@ pub struct Metrics {
     messages: IntCounterVec,
     in_flight: IntGaugeVec,
     lag: IntGaugeVec,
+    lag_committed: IntGaugeVec,
     dead_letters: IntGaugeVec,
     intake: IntCounterVec,
     oldest: GaugeVec,
@@ -41,8 +42,10 @@ pub struct Metrics {
 /// What a subscription's broker tells of itself at a scrape.
 #[derive(Clone, Debug, Default)]
 pub struct Gauges {
-    /// Messages not settled yet, those in flight included.
+    /// Messages not settled yet: those that wait, and those in flight.
     pub lag: u64,
+    /// Messages after the last that is committed, where that differs: one that is slow holds back those settled after it.
+    pub lag_committed: Option<u64>,
     /// Age of the oldest of them in seconds, where the broker tells.
     pub oldest_seconds: Option<f64>,
     /// Dead letters that it keeps itself.
@@ -119,6 +122,11 @@ impl Metrics {
             )?,
             in_flight: gauge("in_flight", "Deliveries held now", &["subscription"])?,
             lag: gauge("lag", "Messages not settled yet", &["subscription"])?,
+            lag_committed: gauge(
+                "lag_committed",
+                "Messages after the last one that is committed",
+                &["subscription"],
+            )?,
             dead_letters: gauge(
                 "journal_dead_letters",
                 "Dead letters kept in the journal",
@@ -174,6 +182,9 @@ impl Metrics {
         self.in_flight.with_label_values(&[name]).set(clamp(watched.pool.held() as u64));
         let gauges = (watched.ask)();
         self.lag.with_label_values(&[name]).set(clamp(gauges.lag));
+        if let Some(committed) = gauges.lag_committed {
+            self.lag_committed.with_label_values(&[name]).set(clamp(committed));
+        }
         if let Some(seconds) = gauges.oldest_seconds {
             self.oldest.with_label_values(&[name]).set(seconds);
         }

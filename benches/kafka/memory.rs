@@ -20,6 +20,8 @@ pub async fn peak(bootstrap: &str, topic: &str, messages: usize, playbooks: &str
     let mut worker = tokio::process::Command::new(env!("CARGO_BIN_EXE_stoop"))
         .arg("run")
         .current_dir(folder.path())
+        // A testbed in the shell would add a subscription of its own.
+        .env_remove("STOOP_SUBSCRIPTIONS__FALCO__KAFKA__BROKERS")
         .env("KUBECONFIG", at("kubeconfig"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

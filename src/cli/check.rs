@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::Args;
-use playbooks::act::{Api, Permission, Registry};
+use playbooks::act::{Api, Guardrails, KillSwitchState, Permission, Registry};
 
 use super::{ConfigArgs, Ended, output::say};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 
 /// Check configuration and playbooks, and with --cluster the permissions.
 ///
-/// Exits with 0 if all is well, 1 if a permission is missing, 2 if something can't be read.
+/// Exits with 0 if all is well, 1 if a permission is missing or the kill switch can't be read, 2 if something else can't.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +30,7 @@ pub struct Check {
 
 impl Check {
     pub(super) async fn run(self) -> Ended {
-        let config = self.config.load()?;
+        let config = self.config.load_usable()?;
         let resources = assemble::resources(&config)?;
         let rules = assemble::rules(&config, &Registry::standard(), &resources)?;
         let guardrails = assemble::guardrails(&config)?;
@@ -44,14 +44,14 @@ impl Check {
         needed.dedup();
         let api = Api::connect(None, config.limits.action_timeout.0).await?;
         let missing = ask(&api, &needed).await?;
-        if missing == 0 {
-            return Ok(ExitCode::SUCCESS);
+        let readable = look_at_the_kill_switch(&config, &guardrails, &api).await?;
+        if missing > 0 {
+            say(format_args!(
+                "\n{missing} of {} permissions are missing: add them to the worker's ClusterRole",
+                needed.len()
+            ))?;
         }
-        say(format_args!(
-            "\n{missing} of {} permissions are missing: add them to the worker's ClusterRole",
-            needed.len()
-        ))?;
-        Ok(ExitCode::from(1))
+        Ok(if missing == 0 && readable { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }
 
@@ -87,4 +87,28 @@ async fn ask(api: &Api, needed: &[Permission]) -> Result<usize, super::Refused> 
         say(format_args!("  {} {permission}", if allowed { "yes" } else { "NO " }))?;
     }
     Ok(missing)
+}
+
+/// Says what the kill switch's ConfigMap says, if one is configured; false if it can't be read.
+async fn look_at_the_kill_switch(
+    config: &Config,
+    guardrails: &Guardrails,
+    api: &Api,
+) -> io::Result<bool> {
+    let Some(name) = &config.kill_switch.config_map else { return Ok(true) };
+    let says = match guardrails.kill_switch(api).await {
+        Ok(Some(KillSwitchState::On)) => "on: nothing is changed".to_owned(),
+        Ok(Some(KillSwitchState::Off)) | Ok(None) => "off".to_owned(),
+        Ok(Some(KillSwitchState::Missing)) => format!(
+            "not there, which counts as off; to have it at hand:\n  \
+             kubectl -n {} create configmap {name} --from-literal=stop=off",
+            config.namespace
+        ),
+        Err(failure) => {
+            say(format_args!("kill switch\n  {failure}"))?;
+            return Ok(false);
+        }
+    };
+    say(format_args!("kill switch\n  ConfigMap {}/{name}: {says}", config.namespace))?;
+    Ok(true)
 }

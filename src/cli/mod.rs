@@ -80,6 +80,14 @@ impl ConfigArgs {
     pub fn load(&self) -> Result<config::Config, config::Error> {
         config::load(self.config.as_deref())
     }
+
+    /// As [`ConfigArgs::load`], for a worker that is to start.
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::load`], and what it names isn't there.
+    pub fn load_usable(&self) -> Result<config::Config, config::Error> {
+        config::load_usable(self.config.as_deref())
+    }
 }
 
 /// Why a command could not be tried, in words for the one who called it.

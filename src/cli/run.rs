@@ -4,14 +4,15 @@ use std::{process::ExitCode, sync::Arc};
 
 use brokers::Pool;
 use clap::{Args, ValueEnum};
-use futures::future::try_join_all;
+use futures::future::join_all;
 use playbooks::{act::Registry, decide};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArgs, Ended};
+use super::{ConfigArgs, Ended, Refused};
 use crate::{
     config::Config,
+    error::with_sources,
     health::{self, Health},
     worker::{Worker, assemble, audit::Audit, readiness::Readiness, subscription::Runner},
 };
@@ -63,7 +64,7 @@ impl From<Mode> for decide::Mode {
 
 impl Run {
     pub(super) async fn run(self) -> Ended {
-        let config = self.config.load()?;
+        let config = self.config.load_usable()?;
         let mode = self.mode.into();
         let cluster = assemble::cluster(&config).await;
         let worker =
@@ -80,7 +81,7 @@ async fn serve(
     config: &Config,
     worker: Arc<Worker>,
     stop: CancellationToken,
-) -> Result<(), super::Refused> {
+) -> Result<(), Refused> {
     let readiness = Arc::new(Readiness::default());
     let told = Health {
         metrics: worker.metrics.clone(),
@@ -105,14 +106,20 @@ async fn serve(
         stop: stop.clone(),
         drain: config.limits.drain.0,
     };
-    let ended =
-        try_join_all(streams.iter().map(|(name, subscription)| runner.run(name, subscription)));
-    let ended = ended.await.map(drop);
+    let running = streams.iter().map(async |(name, subscription)| {
+        let ended = runner.run(name, subscription).await;
+        ended.map_err(|error| {
+            // The others may have begun already: they drain, as they would if they were told to leave.
+            stop.cancel();
+            Refused(format!("subscription {name} can't start: {}", with_sources(&error)))
+        })
+    });
+    let ended: Result<(), _> = join_all(running).await.into_iter().collect();
     closed.cancel();
     // It failed only if it said so itself.
     let _ = probes.await;
     tracing::info!("left");
-    Ok(ended?)
+    ended
 }
 
 /// The first signal asks, the second insists.

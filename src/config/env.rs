@@ -1,11 +1,19 @@
 //! Overrides from the environment: `STOOP_LIMITS__MEMORY=128MiB` is `limits: {memory: 128MiB}`.
 
-use playbooks::decide::yaml;
+use playbooks::decide::yaml::{self, Path};
 use serde_json::{Map, Value};
 
 use super::Error;
 
-/// Sets in `config` what the variables override, and returns the names of those that did.
+/// A variable that set something.
+#[derive(Debug)]
+pub(super) struct Override {
+    pub(super) name: String,
+    /// What it set.
+    pub(super) path: Path,
+}
+
+/// Sets in `config` what the variables override, and returns those that did.
 ///
 /// `__` goes a level down; a name is matched whatever its case and its `_` and `-`, first against the keys that are there
 /// and then as camelCase. A value is read as YAML. Variables without `__` count only where they name a top-level key:
@@ -14,7 +22,7 @@ pub(super) fn overlay(
     config: &mut Value,
     top_level: &[&str],
     variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<Override>, Error> {
     let mut applied = Vec::new();
     let mut variables: Vec<_> = variables.into_iter().collect();
     // So that a whole section comes before its keys, whatever order the environment is in.
@@ -38,16 +46,19 @@ pub(super) fn overlay(
             Ok(located) => located.value,
             Err(error) => return Err(Error::Variable { name, why: error.message().to_owned() }),
         };
-        set(config, &keys, value).map_err(|why| Error::Variable { name: name.clone(), why })?;
-        applied.push(name);
+        match set(config, Path::root(), &keys, value) {
+            Ok(path) => applied.push(Override { name, path }),
+            Err(why) => return Err(Error::Variable { name, why }),
+        }
     }
     Ok(applied)
 }
 
-fn set(config: &mut Value, keys: &[&str], value: Value) -> Result<(), String> {
+/// Sets the value below `config`, which stands at `at`; the path is the one that it has now.
+fn set(config: &mut Value, at: Path, keys: &[&str], value: Value) -> Result<Path, String> {
     let Some((first, rest)) = keys.split_first() else {
         *config = value;
-        return Ok(());
+        return Ok(at);
     };
     if config.is_null() {
         *config = Value::Object(Map::new());
@@ -56,7 +67,9 @@ fn set(config: &mut Value, keys: &[&str], value: Value) -> Result<(), String> {
         return Err(format!("nothing can be set below a value that is no mapping (at `{first}`)"));
     };
     let key = object.keys().find(|key| alike(key, first)).cloned();
-    set(object.entry(key.unwrap_or_else(|| camel_case(first))).or_insert(Value::Null), rest, value)
+    let key = key.unwrap_or_else(|| camel_case(first));
+    let at = at.key(&key);
+    set(object.entry(key).or_insert(Value::Null), at, rest, value)
 }
 
 fn alike(key: &str, variable: &str) -> bool {

@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use playbooks::decide::yaml::{self, Located};
-use settings::ByteSize;
+use serde_json::Value;
 
-use super::{Config, env};
+use super::{
+    Config,
+    env::{self, Override},
+    refuse::{self, Fault},
+    usable,
+};
 
 /// The file that is read where none is named.
 const DEFAULT_FILE: &str = "stoop.yaml";
@@ -44,7 +49,7 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// A key or value, with its place and the fix.
+    /// A key or value, with its place and the fix; and the variables that say something about its parts.
     #[error("{0}{environment}", environment = overridden(.1))]
     Key(yaml::Error, Vec<String>),
 }
@@ -61,17 +66,15 @@ fn overridden(variables: &[String]) -> String {
 /// # Errors
 /// As [`parse`], and what can't be read.
 pub fn load(file: Option<&Path>) -> Result<Config, Error> {
-    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-            String::new()
-        }
-        Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
-    };
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    parse(&path.display().to_string(), &text, variables)
+    read(file)?.config()
+}
+
+/// As [`load`], for a worker that is to start: what the configuration names has to be there too.
+///
+/// # Errors
+/// As [`load`], and a secret, a certificate or a playbook that isn't there.
+pub fn load_usable(file: Option<&Path>) -> Result<Config, Error> {
+    read(file)?.usable()
 }
 
 /// Reads a configuration from text, with variables that override it.
@@ -83,104 +86,90 @@ pub fn parse(
     text: &str,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, Error> {
-    let mut located = yaml::parse(name, text).map_err(|error| Error::Key(error, Vec::new()))?;
-    let applied = env::overlay(&mut located.value, &TOP_LEVEL, variables)?;
-    read(&located).map_err(|error| Error::Key(error, applied))
+    Written::read(name, text, variables)?.config()
 }
 
-fn read(located: &Located) -> Result<Config, yaml::Error> {
-    if located.value.is_null() {
-        return Ok(Config::default());
-    }
-    let config: Config = located.deserialize()?;
-    let root = yaml::Path::root();
-    for (name, subscription) in &config.subscriptions {
-        let at = root.key("subscriptions").key(name);
-        let broker = match subscription.broker() {
-            Ok(broker) => broker,
-            Err(why) => {
-                return Err(located.error_at(&at, why, "name exactly one of kafka, journal"));
-            }
-        };
-        if let Err(error) = broker.check() {
-            return Err(located.error_at(&at.key(broker.as_str()), error.to_string(), ""));
+fn read(file: Option<&Path>) -> Result<Written, Error> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            String::new()
         }
-        if subscription.concurrency == 0 {
-            let at = at.key("concurrency");
-            return Err(located.error_at(&at, "nothing would ever run", "at least 1"));
+        Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
+    };
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Written::read(&path.display().to_string(), &text, variables)
+}
+
+/// What was written, in the file and in the environment, and where.
+struct Written {
+    /// The file's places, with the values that hold in the end.
+    located: Located,
+    /// The file's values alone.
+    file: Value,
+    overrides: Vec<Override>,
+}
+
+impl Written {
+    fn read(
+        name: &str,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let mut located = yaml::parse(name, text).map_err(|error| Error::Key(error, Vec::new()))?;
+        let file = located.value.clone();
+        let overrides = env::overlay(&mut located.value, &TOP_LEVEL, variables)?;
+        Ok(Self { located, file, overrides })
+    }
+
+    fn config(&self) -> Result<Config, Error> {
+        if self.located.value.is_null() {
+            return Ok(Config::default());
+        }
+        let config = self.located.deserialize().map_err(|error| self.placed(error))?;
+        refuse::check(&config).map_err(|fault| self.refused(fault))?;
+        Ok(config)
+    }
+
+    fn usable(&self) -> Result<Config, Error> {
+        let config = self.config()?;
+        usable::check(&config).map_err(|fault| self.refused(fault))?;
+        Ok(config)
+    }
+
+    fn refused(&self, Fault { path, message, help }: Fault) -> Error {
+        self.placed(self.located.error_at(&path, message, help))
+    }
+
+    /// Names who wrote what is wrong: the variable that set it, or else the file.
+    fn placed(&self, error: yaml::Error) -> Error {
+        let at = error.path().segments();
+        let above = self.overrides.iter().filter(|o| at.starts_with(o.path.segments()));
+        if let Some(closest) = above.max_by_key(|o| o.path.segments().len()) {
+            return variable(closest.name.clone(), &error);
+        }
+        let below = self.overrides.iter().filter(|o| o.path.segments().starts_with(at));
+        let below: Vec<_> = below.map(|o| o.name.clone()).collect();
+        let in_file = at.iter().try_fold(&self.file, |value, segment| match segment {
+            yaml::Segment::Key(key) => value.get(key),
+            yaml::Segment::Index(index) => value.get(index),
+        });
+        match in_file {
+            None if !below.is_empty() => variable(below.join(", "), &error),
+            _ => Error::Key(error, below),
         }
     }
-    for (position, name) in config.default_notifiers.iter().enumerate() {
-        if !config.notifiers.contains_key(name) && name != "log" {
-            let known: Vec<_> =
-                config.notifiers.keys().map(String::as_str).chain(["log"]).collect();
-            let at = root.key("defaultNotifiers").index(position);
-            let message = format!("no notifier is called `{name}`");
-            return Err(located.error_at(&at, message, format!("known: {}", known.join(", "))));
-        }
-    }
-    let limits = root.key("limits");
-    if config.limits.concurrency == 0 {
-        let at = limits.key("concurrency");
-        return Err(located.error_at(&at, "nothing would ever run", "at least 1"));
-    }
-    if config.limits.memory < ByteSize::mib(1) {
-        return Err(located.error_at(
-            &limits.key("memory"),
-            "too little for one event",
-            "at least 1MiB",
-        ));
-    }
-    Ok(config)
+}
+
+fn variable(name: String, error: &yaml::Error) -> Error {
+    let fix = match error.help() {
+        "" => String::new(),
+        help => format!("\n  fix: {help}"),
+    };
+    Error::Variable { name, why: format!("{}: {}{fix}", error.path(), error.message()) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(text: &str) -> String {
-        parse("stoop.yaml", text, []).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn an_empty_file_is_a_worker_with_every_default() {
-        let config = parse("stoop.yaml", "", []).unwrap();
-        assert_eq!(config.limits.concurrency, 256);
-        assert!(config.subscriptions.is_empty());
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_its_place_and_the_fix() {
-        let error = refused("limits:\n  memroy: 64MiB\n");
-        assert!(error.starts_with("stoop.yaml:2:3: limits"), "{error}");
-        assert!(error.contains("did you mean `memory`?"), "{error}");
-    }
-
-    #[test]
-    fn a_wrong_type_is_refused_at_its_value() {
-        let error = refused("limits: {concurrency: many}\n");
-        assert!(error.starts_with("stoop.yaml:1:23:"), "{error}");
-    }
-
-    #[test]
-    fn a_subscription_names_exactly_one_broker() {
-        let error = refused("subscriptions:\n  falco: {concurrency: 3}\n");
-        assert!(
-            error.contains("no broker is named") && error.contains("kafka, journal"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_default_notifier_that_does_not_exist_is_refused() {
-        let error = refused("defaultNotifiers: [slak]\n");
-        assert!(error.contains("no notifier is called `slak`"), "{error}");
-    }
-
-    #[test]
-    fn the_variable_that_broke_the_configuration_is_named() {
-        let variables = [("STOOP_LIMITS__CONCURRENCY".to_owned(), "many".to_owned())];
-        let error = parse("stoop.yaml", "", variables).unwrap_err().to_string();
-        assert!(error.contains("STOOP_LIMITS__CONCURRENCY"), "{error}");
-    }
-}
+mod tests;

@@ -5,7 +5,9 @@
 
 mod env;
 mod load;
+mod refuse;
 mod subscription;
+mod usable;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::{ByteSize, Span};
 
-pub use load::{Error, load, parse};
+pub use load::{Error, load, load_usable, parse};
 pub use subscription::{Broker, Subscription};
 
 /// A worker's configuration. Every key has a default.

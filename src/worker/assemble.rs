@@ -22,10 +22,10 @@ const MEMBERS_PER_SLOT: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Faults in playbooks, each with its place and the fix.
-    #[error("{0}")]
+    #[error(transparent)]
     Playbooks(#[from] PlaybookErrors),
     /// Faults in what the playbooks are configured with.
-    #[error("{key}: {error}{help}", help = fix(.error))]
+    #[error("{key}: {place}{error}{help}", place = place(.error), help = fix(.error))]
     Setting {
         /// The key of the configuration.
         key: &'static str,
@@ -44,6 +44,13 @@ pub enum Error {
     /// A metric is defined twice.
     #[error("the metrics can't be set up")]
     Metrics(#[from] prometheus::Error),
+}
+
+fn place(error: &ConfigError) -> String {
+    match error.path.segments() {
+        [] => String::new(),
+        _ => format!("{}: ", error.path),
+    }
 }
 
 fn fix(error: &ConfigError) -> String {
@@ -92,7 +99,7 @@ pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
         kill_switch,
         breaker: BreakerLimits::default(),
     };
-    Guardrails::new(options).map_err(|error| Error::Setting { key: "protect", error })
+    Guardrails::new(options).map_err(|error| Error::Setting { key: "protect.namespaces", error })
 }
 
 /// Connects to the cluster as kubectl would.
@@ -142,7 +149,7 @@ pub fn worker(
         audit,
         metrics: Metrics::new()?,
         members: Pool::new(
-            config.limits.concurrency * MEMBERS_PER_SLOT,
+            config.limits.concurrency.saturating_mul(MEMBERS_PER_SLOT),
             config.limits.memory.as_usize(),
         ),
         lanes: Lanes::new(),

@@ -38,7 +38,7 @@ impl Runner {
     /// Runs a subscription until the worker stops. Broken ones are opened anew; the others don't notice.
     ///
     /// # Errors
-    /// The configuration can't work.
+    /// The configuration can't work, and never has: once it has, whoever broke it can mend it under the worker.
     pub async fn run(&self, name: &str, subscription: &Subscription) -> Result<(), Error> {
         let broker = subscription.broker().map_err(|why| Error::Configuration(why.to_owned()))?;
         self.readiness.waits(name, "starting");
@@ -50,7 +50,9 @@ impl Runner {
                 }
             };
             match ended {
-                Err(error) if !error.is_configuration() && !self.stop.is_cancelled() => {
+                Err(error)
+                    if !self.stop.is_cancelled() && may_recover(&self.readiness, name, &error) =>
+                {
                     let why = with_sources(&error);
                     tracing::error!(
                         subscription = name,
@@ -72,12 +74,19 @@ impl Runner {
         let (receiver, ledger) = kafka::connect(config, kafka::Timing::default())?;
         let pool = self.pool.narrow(slots);
         let passed = Arc::new(Passed::default());
-        let watched = ledger.clone();
+        let (watched, held) = (ledger.clone(), pool.clone());
         self.worker.metrics.watch(
             name,
             passed.clone(),
             pool.clone(),
-            Box::new(move || Gauges { lag: watched.lag().committed, ..Gauges::default() }),
+            Box::new(move || {
+                let lag = watched.lag();
+                Gauges {
+                    lag: lag.received + held.held() as u64,
+                    lag_committed: Some(lag.committed),
+                    ..Gauges::default()
+                }
+            }),
         );
         let mut health = ledger.health();
         let watching = async {
@@ -120,6 +129,7 @@ impl Runner {
                 let refused = monitor.rejected().map(|(why, count)| (why.as_str(), count));
                 Gauges {
                     lag: depth.unsettled.messages,
+                    lag_committed: None,
                     oldest_seconds: Some(depth.oldest.map_or(0.0, age)),
                     dead_letters: Some(depth.dead.messages),
                     intake: [("accepted", monitor.accepted())].into_iter().chain(refused).collect(),
@@ -175,5 +185,29 @@ impl Runner {
         tasks.close();
         tasks.wait().await;
         ended
+    }
+}
+
+/// Whether opening it anew may help. A configuration that has worked before was broken outside of the worker, and can be
+/// mended there; one that never has is for whoever started it.
+fn may_recover(readiness: &Readiness, name: &str, error: &Error) -> bool {
+    !error.is_configuration() || readiness.was_up(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_worked_is_tried_again_and_one_that_never_did_is_not() {
+        let (readiness, unset) = (Readiness::default(), Error::Configuration("unset".to_owned()));
+        readiness.waits("falco", "starting");
+        readiness.up("other");
+        assert!(!may_recover(&readiness, "falco", &unset));
+        assert!(may_recover(&readiness, "falco", &Error::client("away", "refused")));
+        readiness.up("falco");
+        readiness.waits("falco", "unset");
+        assert!(may_recover(&readiness, "falco", &unset));
+        assert_eq!(readiness.waiting(), ["subscription falco: unset"]);
     }
 }

@@ -78,21 +78,22 @@ async fn start_cluster(options: &Options) -> Result<Cluster, Error> {
     }
 }
 
-/// What a shell has to know: stoop and kubectl take `KUBECONFIG`, the tests take all of it.
+/// What a shell has to know: kubectl and stoop take `KUBECONFIG`, stoop's subscription `falco` the brokers, and the tests
+/// the rest.
 fn exports(kafka: Option<&Kafka>, cluster: Option<&Cluster>) -> String {
     let mut lines = String::new();
     if let Some(kafka) = kafka {
-        let secure = kafka.secure();
+        let (bootstrap, secure) = (kafka.bootstrap(), kafka.secure());
         // Writing to a string can't fail.
         let _ = write!(
             lines,
             "# {} speaks TLS (authority: {}) and SASL ({} with password {})\n\
-             export STOOP_TEST_KAFKA={}\n",
+             export STOOP_TEST_KAFKA={bootstrap}\n\
+             export STOOP_SUBSCRIPTIONS__FALCO__KAFKA__BROKERS='[\"{bootstrap}\"]'\n",
             secure.bootstrap,
             secure.ca.display(),
             secure.username,
             secure.password,
-            kafka.bootstrap(),
         );
     }
     if let Some(cluster) = cluster {

@@ -48,6 +48,8 @@ async fn all_has_gone_when_it_ends_on_sigterm() {
     let mut up = Up::start(dir.path(), &["--env-file", env_file.to_str().unwrap()]);
     let exports = fs::read_to_string(&env_file).unwrap();
     assert!(exports.contains(&format!("export STOOP_TEST_KAFKA={}\n", up.address)), "{exports}");
+    let brokers = format!("STOOP_SUBSCRIPTIONS__FALCO__KAFKA__BROKERS='[\"{}\"]'\n", up.address);
+    assert!(exports.contains(&brokers), "{exports}");
 
     kill_process(Pid::from_child(&up.child), Signal::TERM).unwrap();
     assert!(up.child.wait().unwrap().success());

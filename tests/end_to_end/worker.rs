@@ -57,6 +57,8 @@ impl Desk {
         command
             .args(arguments)
             .current_dir(self.folder.path())
+            // A testbed in the shell that runs the tests would bend every subscription to its Kafka.
+            .env_remove("STOOP_SUBSCRIPTIONS__FALCO__KAFKA__BROKERS")
             .env("KUBECONFIG", &self.kubeconfig)
             .env("STOOP_LOG_FORMAT", "pretty")
             .env("NO_COLOR", "1")

@@ -73,11 +73,11 @@ impl Plan {
         let (admin, config) = (admin(config)?, config.clone());
         blocking(move || {
             let mut changes = Vec::new();
-            if !found(&admin, &config.topic)? {
+            if !found(&admin, &config, &config.topic)? {
                 changes.push(Change::CreateTopic(config.topic.clone()));
             }
             if let Some(name) = &config.dead_letters
-                && !found(&admin, name)?
+                && !found(&admin, &config, name)?
             {
                 changes.push(Change::CreateDeadLetters(name.clone()));
             }
@@ -115,15 +115,40 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Whether a topic is there, and fit.
-fn found(admin: &Admin, name: &str) -> Result<bool, Error> {
-    let asking = |e| Error::client(format!("asking Kafka about the topic {name} failed"), e);
-    let metadata = admin.inner().fetch_metadata(Some(name), LIMIT).map_err(asking)?;
+fn found(admin: &Admin, config: &Config, name: &str) -> Result<bool, Error> {
+    let unanswered = |code| unanswered(config, name, code);
+    let metadata =
+        admin.inner().fetch_metadata(Some(name), LIMIT).map_err(|e| unanswered(code(&e)))?;
     let error = metadata.topics().iter().find(|topic| topic.name() == name).and_then(|t| t.error());
     match error {
         None => check(admin, name).map(|()| true),
         Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(false),
-        Some(other) => Err(asking(KafkaError::MetadataFetch(RDKafkaErrorCode::from(other)))),
+        Some(other) => Err(unanswered(RDKafkaErrorCode::from(other))),
     }
+}
+
+/// What a client's error is about: its own text says the same once more.
+fn code(error: &KafkaError) -> RDKafkaErrorCode {
+    error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)
+}
+
+/// What to look at where Kafka does not say what a topic is like.
+fn unanswered(config: &Config, name: &str, code: RDKafkaErrorCode) -> Error {
+    use RDKafkaErrorCode as Code;
+    let context = match code {
+        // librdkafka says no more than this, also where it is not let in.
+        Code::BrokerTransportFailure
+        | Code::AllBrokersDown
+        | Code::OperationTimedOut
+        | Code::Resolve
+        | Code::Authentication
+        | Code::SSL => format!(
+            "no Kafka broker answers at {}: see that it runs there, and that `brokers`, `tls` and `sasl` are what its listener wants",
+            config.brokers.join(", ")
+        ),
+        _ => format!("asking Kafka about the topic {name} failed"),
+    };
+    Error::client(context, code)
 }
 
 /// A compacted topic forgets all but the newest message of a key.
@@ -131,7 +156,9 @@ fn check(admin: &Admin, name: &str) -> Result<(), Error> {
     let (topic, options) = ([ResourceSpecifier::Topic(name)], options());
     let described = tokio::runtime::Handle::current()
         .block_on(admin.describe_configs(&topic, &options))
-        .map_err(|e| Error::client(format!("asking for the settings of {name} failed"), e))?;
+        .map_err(|e| {
+            Error::client(format!("asking for the settings of {name} failed"), code(&e))
+        })?;
     let policy = described
         .first()
         .and_then(|resource| resource.as_ref().ok()?.get("cleanup.policy")?.value.clone());
@@ -144,11 +171,11 @@ fn check(admin: &Admin, name: &str) -> Result<(), Error> {
 }
 
 fn make(admin: &Admin, change: &Change) -> Result<(), Error> {
-    let failed = |code| Error::client(format!("to {change} failed"), KafkaError::AdminOp(code));
+    let failed = |code| Error::client(format!("to {change} failed"), code);
     let (topic, options) = ([change.topic()], options());
     let created = tokio::runtime::Handle::current()
         .block_on(admin.create_topics(&topic, &options))
-        .map_err(|e| Error::client(format!("to {change} failed"), e))?;
+        .map_err(|e| failed(code(&e)))?;
     match created.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) => Ok(()),
         Some(Err((_, code))) => Err(failed(code)),
@@ -158,4 +185,20 @@ fn make(admin: &Admin, change: &Change) -> Result<(), Error> {
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_that_do_not_answer_are_named_once() {
+        let config = serde_json::json!({"brokers": ["a:1", "b:2"], "topic": "t", "group": "g"});
+        let config: Config = serde_json::from_value(config).unwrap();
+        let away = unanswered(&config, "t", RDKafkaErrorCode::BrokerTransportFailure);
+        assert!(away.to_string().contains("answers at a:1, b:2"), "{away}");
+        assert!(!away.to_string().contains("BrokerTransportFailure"), "the source says that");
+        let other = unanswered(&config, "t", RDKafkaErrorCode::TopicAuthorizationFailed);
+        assert!(other.to_string().contains("the topic t"), "{other}");
+    }
 }

@@ -34,7 +34,9 @@ pub use action::{Action, Context, Marks, Subject};
 pub use api::{Api, ApiError, Class, ConnectError, Permission};
 pub use config::{ConfigError, read as read_config};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
-pub use guard::{BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, OwnPod};
+pub use guard::{
+    BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnPod,
+};
 pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
 pub use occurrence::Occurrence;

@@ -10,7 +10,7 @@ pub mod yaml;
 
 pub use event::{
     Claim, ClaimSource, Event, EventError, EventErrorKind, EventId, FieldValue, Fields, Priority,
-    UnknownPriority,
+    UnknownPriority, is_label, is_subdomain,
 };
 pub use format::{
     Approval, Budget, BudgetScope, Limits, Mode, OnFailure, Playbook, PlaybookError,

@@ -25,6 +25,17 @@ pub struct KillSwitchOptions {
     pub config_map: Option<(String, String)>,
 }
 
+/// What a ConfigMap says as the kill switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KillSwitchState {
+    /// It is not there, which counts as off.
+    Missing,
+    /// Changes may be made.
+    Off,
+    /// None may be made.
+    On,
+}
+
 #[derive(Debug)]
 pub(super) struct KillSwitch {
     options: KillSwitchOptions,
@@ -51,6 +62,14 @@ impl KillSwitch {
             .map(|(namespace, name)| Permission::new("", "configmaps", "get").on(namespace, name))
             .into_iter()
             .collect()
+    }
+
+    /// What the ConfigMap says now; `None` where none is configured.
+    pub(super) async fn config_map(&self, api: &Api) -> Result<Option<KillSwitchState>, Failure> {
+        match &self.options.config_map {
+            Some((namespace, name)) => read(api, namespace, name).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The switch's no, or a failure where it can't be read: then nothing may be changed either.
@@ -99,13 +118,13 @@ impl KillSwitch {
             _ => {}
         }
         let asked = Instant::now();
-        let on = read(api, namespace, name).await;
+        let on = read(api, namespace, name).await.map(|state| state == KillSwitchState::On);
         *last = Some(Answer { asked, came: Instant::now(), on: on.clone() });
         on
     }
 }
 
-async fn read(api: &Api, namespace: &str, name: &str) -> Result<bool, Failure> {
+async fn read(api: &Api, namespace: &str, name: &str) -> Result<KillSwitchState, Failure> {
     let map = api
         .call(|client| async move {
             kube::Api::<ConfigMap>::namespaced(client, namespace).get(name).await
@@ -114,9 +133,12 @@ async fn read(api: &Api, namespace: &str, name: &str) -> Result<bool, Failure> {
     match map {
         Ok(map) => {
             let value = map.data.and_then(|mut data| data.remove(KEY));
-            Ok(value.is_some_and(|value| is_on(&value)))
+            Ok(match value.is_some_and(|value| is_on(&value)) {
+                true => KillSwitchState::On,
+                false => KillSwitchState::Off,
+            })
         }
-        Err(error) if *error.class() == Class::NotFound => Ok(false),
+        Err(error) if *error.class() == Class::NotFound => Ok(KillSwitchState::Missing),
         Err(error) => {
             let failure = Failure::from(error);
             let why = format!("the kill switch {namespace}/{name} can't be read: {failure}");

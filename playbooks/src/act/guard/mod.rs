@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use breaker::BreakerLimits;
-pub use kill_switch::KillSwitchOptions;
+pub use kill_switch::{KillSwitchOptions, KillSwitchState};
 pub use protected::OwnPod;
 
 pub(super) use age::{FUTURE, judge_age};
@@ -83,6 +83,16 @@ impl Guardrails {
     /// The rights that the guardrails themselves take.
     pub fn permissions(&self) -> Vec<Permission> {
         self.kill_switch.permissions()
+    }
+
+    /// What the kill switch's ConfigMap says now, for who wants to know before a worker runs; `None` where none is
+    /// configured.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be read: then nothing would be changed either.
+    pub async fn kill_switch(&self, api: &Api) -> Result<Option<KillSwitchState>, Failure> {
+        self.kill_switch.config_map(api).await
     }
 
     /// Judged once, when a response starts: whether this target may be touched at all, by this event.

@@ -60,14 +60,11 @@ impl Protected {
         let always = ALWAYS.iter().map(|glob| (*glob).to_owned());
         for glob in always.chain(own).chain(options.protected_namespaces.iter().cloned()) {
             let glob = Glob::new(&glob).map_err(|error| {
-                ConfigError::new(format!("protect.namespaces: {error}"))
-                    .help("write a name or a glob such as `team-*`")
+                ConfigError::new(error.to_string()).help("write a name or a glob such as `team-*`")
             })?;
             globs.add(glob);
         }
-        let namespaces = globs
-            .build()
-            .map_err(|error| ConfigError::new(format!("protect.namespaces: {error}")))?;
+        let namespaces = globs.build().map_err(|error| ConfigError::new(error.to_string()))?;
         Ok(Protected { namespaces, own_pod: options.own_pod.clone() })
     }
 

@@ -81,12 +81,12 @@ impl Notifiers {
         let mut notifiers = Notifiers::default();
         for (name, config) in configs {
             let sink: Result<Arc<dyn Sink>, ConfigError> = match config {
-                NotifierConfig::Slack(config) => {
-                    Slack::new(config, timeout).map(|sink| Arc::new(sink) as _)
-                }
-                NotifierConfig::Webhook(config) => {
-                    Webhook::new(config, timeout).map(|sink| Arc::new(sink) as _)
-                }
+                NotifierConfig::Slack(config) => Slack::new(config, timeout)
+                    .map(|sink| Arc::new(sink) as _)
+                    .map_err(|error| error.at("slack")),
+                NotifierConfig::Webhook(config) => Webhook::new(config, timeout)
+                    .map(|sink| Arc::new(sink) as _)
+                    .map_err(|error| error.at("webhook")),
             };
             notifiers = notifiers.with(name, sink.map_err(|error| error.at(name))?)?;
         }

@@ -17,7 +17,7 @@ pub use claim::{Claim, ClaimSource};
 pub use error::{EventError, EventErrorKind};
 pub use fields::{FieldValue, Fields};
 pub use identity::EventId;
-pub(super) use names::is_subdomain;
+pub use names::{is_label, is_subdomain};
 pub use priority::{Priority, UnknownPriority};
 pub(super) use subject::slug;
 

@@ -3,12 +3,12 @@
 //! A claim ends up in the path of an API request: what doesn't have the syntax of a name must never get there.
 
 /// An RFC 1123 label: a namespace.
-pub(super) fn is_label(text: &str) -> bool {
+pub fn is_label(text: &str) -> bool {
     text.len() <= 63 && is_part(text)
 }
 
 /// An RFC 1123 subdomain: a pod, a node.
-pub(in crate::decide) fn is_subdomain(text: &str) -> bool {
+pub fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_part)
 }
 
