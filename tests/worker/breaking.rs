@@ -48,3 +48,14 @@ async fn an_event_that_crashes_five_times_is_dead_lettered_and_the_default_notif
     assert_eq!(rig.pager.told(), ["one"]);
     assert_eq!(rig.audit.lines()[0]["overall"]["outcome"], "failed", "{:?}", rig.audit.lines());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_crashes_is_dead_lettered_even_if_telling_of_it_crashes_too() {
+    let rig = Rig::new(&[playbook("one", json!({"actions": [play("a")]}))]).await;
+    rig.stage.cue("a", repeat_with(|| Cue::Crash).take(100));
+    rig.pager.crash();
+    let subscription = rig.subscribe([event(json!({}))]);
+    subscription.is_settled().await;
+    assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-reason"), "crashed");
+    assert_eq!(rig.pager.told(), ["one"]);
+}

@@ -54,19 +54,35 @@ impl Write for Paper {
 
 /// The default notifier: whoever has to be told when a containment did not happen.
 #[derive(Clone, Default)]
-pub struct Pager(Arc<Mutex<Vec<String>>>);
+pub struct Pager(Arc<Mutex<Calls>>);
+
+#[derive(Default)]
+struct Calls {
+    told: Vec<String>,
+    crashes: bool,
+}
 
 impl Pager {
     /// The playbooks that it was told of.
     pub fn told(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().told.clone()
+    }
+
+    /// From now on whoever calls it breaks.
+    pub fn crash(&self) {
+        self.0.lock().unwrap().crashes = true;
     }
 }
 
 #[async_trait]
 impl Sink for Pager {
     async fn send(&self, message: &Notification<'_>) -> Result<(), Failure> {
-        self.0.lock().unwrap().push(message.playbook.to_owned());
+        let crashes = {
+            let mut calls = self.0.lock().unwrap();
+            calls.told.push(message.playbook.to_owned());
+            calls.crashes
+        };
+        assert!(!crashes, "the pager breaks the worker, as it was told to");
         Ok(())
     }
 }
