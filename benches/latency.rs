@@ -158,7 +158,7 @@ async fn main() {
     let stop = CancellationToken::new();
     let intake = pump::Intake {
         pool: Pool::new(128, 64 << 20),
-        hold: worker.outages.hold(),
+        hold: worker.outages.hold("bench"),
         passed: Arc::default(),
         stop: stop.clone(),
         drain: PATIENCE,

@@ -61,7 +61,7 @@ async fn start(bootstrap: &str, topic: &str, playbooks: &str) -> Running {
     let (passed, stop) = (Arc::<pump::Passed>::default(), CancellationToken::new());
     let intake = pump::Intake {
         pool: Pool::new(config.limits.concurrency, config.limits.memory.as_usize()).narrow(128),
-        hold: worker.outages.hold(),
+        hold: worker.outages.hold("bench"),
         passed: passed.clone(),
         stop: stop.clone(),
         drain: Duration::from_secs(5),

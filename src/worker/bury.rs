@@ -12,7 +12,7 @@ use playbooks::{
 
 use super::{
     Worker,
-    persevere::{Patience, Stopped, Tries},
+    persevere::{Patience, Tries},
     read::{Read, read},
     respond::Ask,
     settle::Stream,
@@ -20,15 +20,15 @@ use super::{
 };
 use crate::error::with_sources;
 
-/// A dead letter that is refused is not offered again; one that meets an outage is, without end.
-const ONCE: Patience = Patience { attempts: 1, timeout: Duration::ZERO };
+/// How long a dead letter that is refused waits before it is offered again.
+const REST: Duration = Duration::from_secs(60);
 
 impl Worker {
     /// Gives a delivery up: durable as a dead letter, then settled. While the dead letters are away it waits.
     pub(super) async fn bury(&self, stream: &Stream, delivery: Delivery, letter: &DeadLetter) {
         let lost = delivery.lease().lost().clone();
         let id = delivery.message().id.clone();
-        let mut tries = Tries::new(&self.outages, ONCE, &lost);
+        let mut tries = Tries::new(&self.outages, Patience::ENDLESS, &lost);
         let mut held = delivery;
         loop {
             let (back, error) = match held.dead_letter(letter).await {
@@ -40,19 +40,17 @@ impl Worker {
                     tries.succeeded();
                     return stream.dead_lettered(&settled);
                 }
-                Err(not_buried) => not_buried,
+                Err(kept) => kept,
             };
             held = back;
-            match tries.after(refused(stream.name(), &error)).await {
-                Ok(()) => {}
-                Err(Stopped::GaveUp { failure, .. }) => {
-                    tracing::error!(
-                        subscription = stream.name(), message_id = %id, why = %failure,
-                        "the dead letters refuse an event: it is kept unacknowledged, and comes again"
-                    );
-                    return stream.hand_back(held);
-                }
-                Err(Stopped::Lost) => return stream.hand_back(held),
+            if let DeadLetterError::Refused(_) = error {
+                tracing::error!(
+                    subscription = stream.name(), message_id = %id, why = with_sources(&error),
+                    "the dead letters refuse an event: it is kept unacknowledged, and offered again"
+                );
+            }
+            if tries.after(not_buried(stream.name(), &error)).await.is_err() {
+                return stream.hand_back(held);
             }
         }
     }
@@ -119,12 +117,13 @@ impl Worker {
     }
 }
 
-fn refused(subscription: &str, error: &DeadLetterError) -> Failure {
+/// Away, it is an outage; refused, it is this letter's own trouble, and giving it up would lose the event.
+fn not_buried(subscription: &str, error: &DeadLetterError) -> Failure {
     let why = with_sources(error);
     match error {
         DeadLetterError::Unavailable(_) => {
             Failure::unavailable(Dependency::DeadLetters(subscription.to_owned()), why)
         }
-        DeadLetterError::Refused(_) => Failure::permanent(why),
+        DeadLetterError::Refused(_) => Failure::transient(why).after(Some(REST)),
     }
 }

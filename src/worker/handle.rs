@@ -16,7 +16,7 @@ use super::{
     read::{PassedOver, Read, Wanted, read},
     respond::Ask,
     settle::{Reading, Stream},
-    verdict::{Answer, End, Verdict, judge},
+    verdict::{Answer, Verdict, judge},
 };
 
 /// How often a message may break its handler before it counts as poison.
@@ -176,8 +176,8 @@ impl Worker {
                 }
             };
             let answer = member.ending().await?;
-            // A refusal was the first event's: it was too old, say, and this one may not be.
-            if first || answer.end != End::Refused {
+            // A refusal may have been the first event's alone: it was too old, say, and this one may not be.
+            if first || answer.holds_for(wanted.occurrence.time) {
                 return Some(answer);
             }
         }

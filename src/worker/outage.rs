@@ -14,8 +14,14 @@ use tokio::{sync::watch, time::Instant};
 /// or when it has nothing to wait for any more. So there is no probe to keep, and none to get wrong.
 #[derive(Debug)]
 pub struct Outages {
-    current: Mutex<HashMap<Dependency, Current>>,
-    hold: watch::Sender<bool>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: HashMap<Dependency, Current>,
+    /// By subscription, whether its intake is held. Told under the lock, so that what was said last is true.
+    holds: HashMap<String, watch::Sender<bool>>,
 }
 
 #[derive(Debug)]
@@ -38,63 +44,79 @@ pub struct Waiter {
 impl Outages {
     /// No outage.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { current: Mutex::default(), hold: watch::Sender::new(false) })
+        Arc::new(Self { state: Mutex::default() })
     }
 
-    /// True while intake is to be held.
-    pub fn hold(&self) -> watch::Receiver<bool> {
-        self.hold.subscribe()
+    /// True while a subscription's intake is to be held: while anything is away but the dead letters of others.
+    pub fn hold(&self, subscription: &str) -> watch::Receiver<bool> {
+        let mut state = self.lock();
+        let held = state.holds(subscription);
+        let sender =
+            state.holds.entry(subscription.to_owned()).or_insert_with(|| watch::Sender::new(held));
+        sender.subscribe()
     }
 
     /// Waits in the outage of `dependency`, which begins here unless it is under way.
     pub fn enter(self: &Arc<Self>, dependency: Dependency, why: &str) -> Waiter {
         {
-            let mut current = self.lock();
-            let outage = current.entry(dependency.clone()).or_insert_with(|| {
+            let mut state = self.lock();
+            let outage = state.current.entry(dependency.clone()).or_insert_with(|| {
                 tracing::warn!(%dependency, why, "an outage: intake is held until it is over");
                 Current { waiting: 0, since: Instant::now(), why: why.to_owned(), recovered: false }
             });
             outage.waiting += 1;
             outage.recovered = false;
+            state.tell();
         }
-        self.hold.send_if_modified(|held| !std::mem::replace(held, true));
         Waiter { outages: self.clone(), dependency }
     }
 
     /// What is away now, and why.
     pub fn current(&self) -> Vec<(Dependency, String)> {
         self.lock()
+            .current
             .iter()
             .map(|(dependency, outage)| (dependency.clone(), outage.why.clone()))
             .collect()
     }
 
     fn leave(&self, dependency: &Dependency) {
-        let none_left = {
-            let mut current = self.lock();
-            let Some(outage) = current.get_mut(dependency) else { return };
-            outage.waiting -= 1;
-            if outage.waiting == 0 {
-                let lasted = outage.since.elapsed();
-                match outage.recovered {
-                    true => tracing::info!(%dependency, ?lasted, "the outage is over"),
-                    // Whoever waited was lost or drained: it may be away still.
-                    false => {
-                        tracing::debug!(%dependency, ?lasted, "nobody waits for it any more");
-                    }
-                }
-                current.remove(dependency);
-            }
-            current.is_empty()
-        };
-        if none_left {
-            self.hold.send_if_modified(|held| std::mem::replace(held, false));
+        let mut state = self.lock();
+        let Some(outage) = state.current.get_mut(dependency) else { return };
+        outage.waiting -= 1;
+        if outage.waiting > 0 {
+            return;
         }
+        let lasted = outage.since.elapsed();
+        match outage.recovered {
+            true => tracing::info!(%dependency, ?lasted, "the outage is over"),
+            // Whoever waited was lost or drained: it may be away still.
+            false => tracing::debug!(%dependency, ?lasted, "nobody waits for it any more"),
+        }
+        state.current.remove(dependency);
+        state.tell();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Dependency, Current>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held, and counts would be right if it did.
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn holds(&self, subscription: &str) -> bool {
+        let concerns = |dependency: &Dependency| match dependency {
+            Dependency::DeadLetters(of) => of == subscription,
+            _ => true,
+        };
+        self.current.keys().any(concerns)
+    }
+
+    fn tell(&self) {
+        for (subscription, hold) in &self.holds {
+            let now = self.holds(subscription);
+            hold.send_if_modified(|held| std::mem::replace(held, now) != now);
+        }
     }
 }
 
@@ -106,7 +128,7 @@ impl Waiter {
 
     /// Leaves because the dependency has answered.
     pub fn recovered(self) {
-        if let Some(outage) = self.outages.lock().get_mut(&self.dependency) {
+        if let Some(outage) = self.outages.lock().current.get_mut(&self.dependency) {
             outage.recovered = true;
         }
     }
@@ -129,7 +151,7 @@ mod tests {
     #[test]
     fn intake_is_held_until_the_last_waiter_of_the_last_outage_leaves() {
         let outages = Outages::new();
-        let hold = outages.hold();
+        let hold = outages.hold("falco");
         let first = outages.enter(api(), "connection refused");
         let second = outages.enter(api(), "connection refused");
         let sink = outages.enter(Dependency::Sink("slack".into()), "503");
@@ -145,7 +167,7 @@ mod tests {
     #[test]
     fn an_outage_is_over_only_when_somebody_got_through_since_the_last_one_failed() {
         let outages = Outages::new();
-        let recovered = || outages.lock().values().any(|outage| outage.recovered);
+        let recovered = || outages.lock().current.values().any(|outage| outage.recovered);
         let lost = outages.enter(api(), "connection refused");
         outages.enter(api(), "connection refused").recovered();
         assert!(recovered());
@@ -153,5 +175,18 @@ mod tests {
         assert!(!recovered(), "it was away again");
         drop(lost);
         assert!(outages.current().is_empty());
+    }
+
+    #[test]
+    fn one_subscriptions_dead_letters_hold_no_others_intake() {
+        let outages = Outages::new();
+        let (falco, cloud) = (outages.hold("falco"), outages.hold("cloud"));
+        let buried = outages.enter(Dependency::DeadLetters("falco".into()), "no such topic");
+        assert!(*falco.borrow() && !*cloud.borrow());
+        let _api = outages.enter(api(), "connection refused");
+        assert!(*cloud.borrow());
+        assert!(*outages.hold("late").borrow());
+        drop(buried);
+        assert!(*falco.borrow());
     }
 }

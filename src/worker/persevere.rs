@@ -17,6 +17,12 @@ pub struct Patience {
     pub timeout: Duration,
 }
 
+impl Patience {
+    /// For work that must not be given up: only the lease ends it.
+    pub const ENDLESS: Self =
+        Self { attempts: u32::MAX, timeout: Duration::from_secs(10 * 365 * 24 * 3600) };
+}
+
 /// Why there is no further try.
 #[derive(Debug)]
 pub enum Stopped {
@@ -196,7 +202,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn intake_is_held_while_the_next_try_of_an_outage_runs() {
         let (outages, lost) = (Outages::new(), CancellationToken::new());
-        let hold = outages.hold();
+        let hold = outages.hold("falco");
         let mut tries = Tries::new(&outages, PATIENCE, &lost);
         let away = Failure::unavailable(Dependency::KubernetesApi, "connection refused");
         tries.after(away).await.unwrap();

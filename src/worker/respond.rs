@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use playbooks::{
-    act::{Advance, Failure, Occurrence, Outcome, Plan, Report, Response, Standing, Uid},
+    act::{
+        Advance, Failure, Guardrail, Occurrence, Outcome, Plan, Report, Response, Standing, Uid,
+    },
     decide::EventId,
 };
 use serde::Serialize;
@@ -16,10 +18,6 @@ use super::{
     persevere::{Patience, Stopped, Tries},
     verdict::{Answer, End},
 };
-
-/// The engine counts attempts and time per step; here only the lease and outages say when to stop.
-const FOREVER: Patience =
-    Patience { attempts: u32::MAX, timeout: Duration::from_secs(10 * 365 * 24 * 3600) };
 
 /// How long a notifier that fails, rather than being away, may keep a response from ending.
 const TELLING: Patience = Patience { attempts: 5, timeout: Duration::from_secs(60) };
@@ -119,7 +117,7 @@ impl Worker {
         response: &mut Response,
         lost: &CancellationToken,
     ) -> Option<(Report, u32)> {
-        let mut tries = Tries::new(&self.outages, FOREVER, lost);
+        let mut tries = Tries::new(&self.outages, Patience::ENDLESS, lost);
         loop {
             let failure = match self.engine.advance(response, lost).await {
                 Advance::Finished(report) => {
@@ -167,7 +165,7 @@ impl Worker {
     /// Writes the audit line; until it is through, nothing is settled.
     async fn record(&self, report: &Report, attempts: u32, lost: &CancellationToken) -> Option<()> {
         let line = Line { time: Timestamp::now(), worker: &self.name, attempts, report };
-        let mut tries = Tries::new(&self.outages, FOREVER, lost);
+        let mut tries = Tries::new(&self.outages, Patience::ENDLESS, lost);
         while let Err(error) = self.audit.write(&line).await {
             tracing::error!(%error, "the audit line can't be written: the event stays unacknowledged");
             tries.after(Failure::transient(error.to_string())).await.ok()?;
@@ -196,16 +194,26 @@ impl Worker {
 fn answer(report: &Report, attempts: u32, began: Timestamp) -> Answer {
     let end = match (&report.overall, report.wants_redrive()) {
         (Outcome::Refused(_), true) => End::Redo,
-        (Outcome::Refused(_), false) => End::Refused,
+        (Outcome::Refused(refusal), false) => refused(refusal.guardrail),
         (_, true) => End::Failed,
         (_, false) => End::Well,
     };
     Answer {
         playbook: report.playbook.as_str().into(),
         end,
+        event_time: report.event_time,
         why: report.overall.to_string(),
         attempts,
         began,
         ended: Timestamp::now(),
+    }
+}
+
+/// Whose refusal it was: this event's, or the target's.
+fn refused(guardrail: Guardrail) -> End {
+    match guardrail {
+        Guardrail::EventAge => End::TooOld,
+        Guardrail::FutureEvent | Guardrail::Identity | Guardrail::MinHealthy => End::Refused,
+        _ => End::Declined,
     }
 }

@@ -167,7 +167,7 @@ impl Runner {
         let tasks = TaskTracker::new();
         let intake = Intake {
             pool,
-            hold: self.worker.outages.hold(),
+            hold: self.worker.outages.hold(name),
             passed,
             stop: self.stop.clone(),
             drain: self.drain,

@@ -14,6 +14,8 @@ pub struct Answer {
     pub playbook: Arc<str>,
     /// How it ended.
     pub end: End,
+    /// The time of the event that it was about.
+    pub event_time: Timestamp,
     /// What it said at the end.
     pub why: String,
     /// Tries of the response, outages aside.
@@ -29,8 +31,12 @@ pub struct Answer {
 pub enum End {
     /// Done, found done, or rightly passed over.
     Well,
-    /// A guardrail said no, now and tomorrow: it is on record, and that is all there is to do.
+    /// A guardrail said no to the target, whatever the event. It is on record, and that is all there is to do.
+    Declined,
+    /// A guardrail said no to this event.
     Refused,
+    /// The event was too old, and so are those before it.
+    TooOld,
     /// A guardrail said no, and may say yes to a redrive.
     Redo,
     /// It failed for good, or attempts or time were used up.
@@ -39,7 +45,18 @@ pub enum End {
 
 impl Ending for Arc<Answer> {
     fn well(&self) -> bool {
-        self.end == End::Well
+        matches!(self.end, End::Well | End::Declined)
+    }
+}
+
+impl Answer {
+    /// Whether it answers an event of this time too, that joined while it ran.
+    pub fn holds_for(&self, time: Timestamp) -> bool {
+        match self.end {
+            End::Well | End::Declined | End::Redo | End::Failed => true,
+            End::TooOld => time <= self.event_time,
+            End::Refused => false,
+        }
     }
 }
 
@@ -110,6 +127,7 @@ mod tests {
         let answer = Answer {
             playbook: playbook.into(),
             end,
+            event_time: at(0),
             why: format!("{end:?}"),
             attempts: 2,
             began: at(began),
@@ -123,6 +141,17 @@ mod tests {
         let answers = [answer("a", End::Well, 1, 2), answer("b", End::Refused, 1, 2)];
         assert_eq!(judge(&answers, "w"), Verdict::Ack);
         assert_eq!(judge(&[], "w"), Verdict::Ack);
+    }
+
+    #[test]
+    fn a_refusal_is_shared_only_with_those_whom_it_holds_for() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let holds = |end, time| answer("a", end, 1, 2).holds_for(at(time));
+        assert!(holds(End::Declined, 5));
+        assert!(holds(End::TooOld, 0) && !holds(End::TooOld, 1));
+        assert!(!holds(End::Refused, 0));
+        assert!(answer("a", End::Declined, 1, 2).well());
+        assert!(!answer("a", End::TooOld, 1, 2).well());
     }
 
     #[test]

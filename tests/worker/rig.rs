@@ -173,7 +173,7 @@ impl Rig {
         let stop = CancellationToken::new();
         let intake = pump::Intake {
             pool: Pool::new(128, 1 << 20),
-            hold: self.worker.outages.hold(),
+            hold: self.worker.outages.hold("test"),
             passed: Arc::default(),
             stop: stop.clone(),
             drain,
