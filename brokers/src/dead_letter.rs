@@ -9,6 +9,12 @@ use crate::message::Message;
 /// The longest error text that travels in a header, in bytes; the rest is cut.
 const ERROR_LIMIT: usize = 1024;
 
+/// What the names of our headers begin with.
+const PREFIX: &str = "stoop-";
+
+/// The header that names the handlers that failed.
+const FAILED: &str = "failed";
+
 /// Why a message goes to the dead letters. The message itself travels beside it, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -39,12 +45,23 @@ pub enum DeadLetterError {
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The handlers that a message is for alone: those that failed, if it is a dead letter that was published again with its
+/// headers. `None` for any other message.
+pub fn meant_for(message: &Message) -> Option<Vec<&str>> {
+    let is_failed = |name: &str| name.strip_prefix(PREFIX) == Some(FAILED);
+    let (_, value) = message.headers.iter().find(|(name, _)| is_failed(name))?;
+    Some(std::str::from_utf8(value).ok()?.split(',').collect())
+}
+
 impl DeadLetter {
-    /// The headers of the dead letter: the message's own, then where it came from, then why it is here.
+    /// The headers of the dead letter: the message's own, then where it came from, then why it is here. Those of an earlier
+    /// dead letter give way.
     pub fn headers(&self, message: &Message) -> Vec<(String, Bytes)> {
-        let mut headers = message.headers.clone();
-        let mut add =
-            |name: &str, value: String| headers.push((format!("stoop-{name}"), Bytes::from(value)));
+        let own = |(name, _): &&(String, Bytes)| !name.starts_with(PREFIX);
+        let mut headers: Vec<_> = message.headers.iter().filter(own).cloned().collect();
+        let mut add = |name: &str, value: String| {
+            headers.push((format!("{PREFIX}{name}"), Bytes::from(value)))
+        };
         add("message-id", message.id.to_string());
         add("original-stream", message.id.stream().to_owned());
         if let Some(partition) = message.id.partition() {
@@ -60,7 +77,7 @@ impl DeadLetter {
         add("first-failed", self.first_failed.to_string());
         add("last-failed", self.last_failed.to_string());
         if !self.failed.is_empty() {
-            add("failed", self.failed.join(","));
+            add(FAILED, self.failed.join(","));
         }
         add("worker", self.worker.clone());
         headers

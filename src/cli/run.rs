@@ -99,6 +99,11 @@ async fn serve(
     if worker.rules.plans().is_empty() {
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }
+    let (asked, outages) = (stop.clone(), worker.outages.clone());
+    tokio::spawn(async move {
+        asked.cancelled().await;
+        outages.leave_all();
+    });
     let runner = Runner {
         worker,
         pool: Pool::new(config.limits.concurrency, config.limits.memory.as_usize()),

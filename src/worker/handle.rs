@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brokers::Delivery;
+use brokers::{Delivery, dead_letter::meant_for};
 use playbooks::{
     act::{Failure, Needs, Standing, Verification},
     decide::{Candidate, Claim},
@@ -51,7 +51,12 @@ impl Worker {
                 stream.read(Reading::Malformed);
                 self.bury_malformed(&stream, delivery, &error).await;
             }
-            Read::Wanted(wanted) => Box::pin(self.answer(&stream, delivery, wanted)).await,
+            Read::Wanted(mut wanted) => {
+                if let Some(only) = meant_for(delivery.message()) {
+                    wanted.candidates.retain(|c| only.contains(&c.playbook.name.as_str()));
+                }
+                Box::pin(self.answer(&stream, delivery, wanted)).await;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
 
 use playbooks::act::Dependency;
 use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 /// The outages of now, counted by who waits for their end.
 ///
@@ -15,6 +16,7 @@ use tokio::{sync::watch, time::Instant};
 #[derive(Debug)]
 pub struct Outages {
     state: Mutex<State>,
+    leaving: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +46,7 @@ pub struct Waiter {
 impl Outages {
     /// No outage.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default() })
+        Arc::new(Self { state: Mutex::default(), leaving: CancellationToken::new() })
     }
 
     /// True while a subscription's intake is to be held: while anything is away but the dead letters of others.
@@ -54,6 +56,16 @@ impl Outages {
         let sender =
             state.holds.entry(subscription.to_owned()).or_insert_with(|| watch::Sender::new(held));
         sender.subscribe()
+    }
+
+    /// Sends every waiter away, now and later: the worker leaves, and what waits is better off with another.
+    pub fn leave_all(&self) {
+        self.leaving.cancel();
+    }
+
+    /// Fires when nobody shall wait in an outage any more.
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.leaving
     }
 
     /// Waits in the outage of `dependency`, which begins here unless it is under way.

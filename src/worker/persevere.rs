@@ -33,7 +33,7 @@ pub enum Stopped {
         /// Tries made, outages aside.
         attempts: u32,
     },
-    /// The lease was lost, or everybody left.
+    /// The lease was lost, everybody left, or the worker leaves in an outage.
     Lost,
 }
 
@@ -93,6 +93,7 @@ impl<'a> Tries<'a> {
         tokio::select! {
             biased;
             () = self.lost.cancelled() => Err(Stopped::Lost),
+            () = self.outages.leaving().cancelled(), if self.outage.is_some() => Err(Stopped::Lost),
             () = tokio::time::sleep(wait) => Ok(()),
         }
     }
@@ -188,6 +189,16 @@ mod tests {
         let patience = Patience { attempts: u32::MAX, timeout: Duration::from_secs(60) };
         let (ended, ..) = run(patience, vec![Failure::transient("conflict"); 1000]).await;
         assert!(matches!(ended, Err(Stopped::GaveUp { .. })), "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_leaves_does_not_wait_for_an_outage_to_end() {
+        let (outages, lost) = (Outages::new(), CancellationToken::new());
+        outages.leave_all();
+        let mut tries = Tries::new(&outages, PATIENCE, &lost);
+        assert!(tries.after(Failure::transient("conflict")).await.is_ok());
+        let away = Failure::unavailable(Dependency::KubernetesApi, "connection refused");
+        assert!(matches!(tries.after(away).await, Err(Stopped::Lost)));
     }
 
     #[tokio::test(start_paused = true)]

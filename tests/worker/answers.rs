@@ -53,6 +53,23 @@ async fn the_dead_letter_names_only_the_playbooks_that_failed_in_order_of_name()
     assert_eq!(rig.stage.played("heron"), 1);
 }
 
+#[tokio::test]
+async fn a_dead_letter_published_again_runs_only_the_playbooks_that_failed() {
+    let plays = |name: &str| playbook(name, json!({"actions": [play(name)]}));
+    let rig = Rig::new(&[plays("adder"), plays("heron")]).await;
+    for _ in 0..2 {
+        rig.stage.cue("adder", [Cue::Say(Failure::permanent("forbidden").into())]);
+    }
+    let subscription = rig.subscribe([event(json!({}))]);
+    subscription.is_settled().await;
+    let letter = subscription.broker.dead_letters().remove(0);
+    subscription.broker.publish(letter.payload.clone(), None, letter.headers.clone());
+    subscription.is_settled().await;
+    assert_eq!((rig.stage.played("adder"), rig.stage.played("heron")), (2, 1));
+    let again = subscription.broker.dead_letters().remove(1);
+    assert_eq!(again.headers.len(), letter.headers.len(), "headers of the first letter are left");
+}
+
 #[tokio::test(start_paused = true)]
 async fn attempts_count_tries_and_not_the_waits_of_an_outage() {
     let rig = Rig::new(&[playbook("one", json!({"actions": [play("a")]}))]).await;
