@@ -26,6 +26,8 @@ const CRASHES: u32 = 5;
 enum Identity {
     /// Verification answered.
     Known(Standing),
+    /// It did, but what some playbooks ask about the target may not be read; those fail.
+    Partly(Standing, Failure, u32),
     /// It could not; what needs the target fails with it.
     Unknown(Failure, u32),
 }
@@ -117,8 +119,31 @@ impl Worker {
             return Some(Ok(Identity::Known(Standing::NoTarget)));
         }
         let needs = plans().map(|plan| plan.needs()).fold(Needs::default(), Needs::and);
+        let identity = self.verify(wanted, needs, lost).await?;
+        match identity {
+            // A right that one playbook lacks must not take the others down with it.
+            Ok(Identity::Unknown(failure, attempts))
+                if failure.is_permanent() && needs != Needs::default() =>
+            {
+                Some(match self.verify(wanted, Needs::default(), lost).await? {
+                    Ok(Identity::Known(standing)) => {
+                        Ok(Identity::Partly(standing, failure, attempts))
+                    }
+                    other => other,
+                })
+            }
+            identity => Some(identity),
+        }
+    }
+
+    async fn verify(
+        &self,
+        wanted: &Wanted,
+        needs: Needs,
+        lost: &CancellationToken,
+    ) -> Option<Result<Identity, PassedOver>> {
         // Verification itself says when waiting longer can't help, so only time bounds it.
-        let timeout = plans().map(|plan| plan.playbook.limits.timeout).max()?;
+        let timeout = wanted.candidates.iter().map(|c| c.playbook.limits.timeout).max()?;
         let patience = Patience { attempts: u32::MAX, timeout };
         let mut tries = Tries::new(&self.outages, patience, lost);
         loop {
@@ -147,7 +172,10 @@ impl Worker {
         }
         let plan = self.rules.plan(candidate);
         let standing = match identity {
-            Identity::Known(standing) => standing.clone(),
+            Identity::Partly(_, failure, attempts) if plan.needs() != Needs::default() => {
+                return Some(Ask::Abandon(failure.clone(), *attempts));
+            }
+            Identity::Known(standing) | Identity::Partly(standing, ..) => standing.clone(),
             Identity::Unknown(failure, attempts) if plan.needs_target() => {
                 return Some(Ask::Abandon(failure.clone(), *attempts));
             }

@@ -104,3 +104,17 @@ async fn observing_writes_nothing() {
     assert_eq!(lines[0]["steps"][0]["reason"], "observe", "{lines:?}");
     assert_eq!(rig.server.pods("shop").len(), 1);
 }
+
+#[tokio::test]
+async fn a_right_that_one_playbook_lacks_does_not_take_the_others_down() {
+    let match_ = json!({"rules": ["*"], "target": {"namespaceLabels": {"team": ["a"]}}});
+    let nosy = playbook("nosy", json!({"match": match_, "actions": [delete()]}));
+    let rig = Rig::new(&[nosy, playbook("plain", json!({"actions": [delete()]}))]).await;
+    rig.create_pod();
+    let event = rig.event_about_pod(jiff::Timestamp::now()).await;
+    rig.server.authorize(|access| access.resource != "namespaces");
+    let subscription = rig.subscribe([event]);
+    subscription.is_settled().await;
+    assert_eq!(rig.asked("DELETE"), 1);
+    assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-failed"), "nosy");
+}
