@@ -31,10 +31,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// As the program has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const EVENTS: usize = 2_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -5,11 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use stoop::cli::Cli;
 
-/// Messages are allocated on one thread and freed on another, which the system's allocator is slow at: the intake takes an
-/// eighth more with this one.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     // Chosen before any TLS: with two providers linked rustls panics rather than guess.

@@ -20,10 +20,6 @@ use std::time::Duration;
 
 use testbed::kafka::Kafka;
 
-/// As the program has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const PAIRS: usize = 5;
 
 /// One run over a topic.

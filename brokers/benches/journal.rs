@@ -35,10 +35,6 @@ use tokio_util::sync::CancellationToken;
 const PUBLISHERS: usize = 64;
 const EVENT: usize = 750;
 const EVENTS: usize = 10_000;
-/// As the program has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const PAIRS: usize = 11;
 const GOAL: f64 = 0.5;
 
