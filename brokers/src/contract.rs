@@ -119,6 +119,18 @@ pub enum Attempts {
     Unknown,
 }
 
+/// Whether a subscription can be served now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Its broker was not heard of yet.
+    #[default]
+    Connecting,
+    /// All is well.
+    Connected,
+    /// Something is away; it is waited for. The text is for a person, and says what to do where that is known.
+    Unavailable(String),
+}
+
 /// A broker is of no more use as it stands. Every unsettled message will be delivered again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

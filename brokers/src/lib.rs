@@ -20,6 +20,7 @@ pub mod conformance;
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
+pub mod history;
 #[cfg(feature = "journal")]
 pub mod journal;
 #[cfg(feature = "kafka")]
@@ -31,9 +32,12 @@ pub mod message;
 pub mod pool;
 pub mod pump;
 
-pub use contract::{AckStrength, Attempts, Capabilities, Demand, Error, Ledger, Receiver, Settled};
+pub use contract::{
+    AckStrength, Attempts, Capabilities, Demand, Error, Health, Ledger, Receiver, Settled,
+};
 pub use dead_letter::{DeadLetter, DeadLetterError};
 pub use delivery::Delivery;
+pub use history::History;
 pub use lease::Lease;
 pub use message::{Attempt, Borrowed, Message, MessageId};
 pub use pool::{Permit, Pool};

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use brokers::{
-    Error, Ledger, Pool, Receiver, journal, kafka,
+    Error, Health, Ledger, Pool, Receiver, journal, kafka,
     pump::{self, Intake, Passed},
 };
 use jiff::Timestamp;
@@ -92,9 +92,9 @@ impl Runner {
         let watching = async {
             loop {
                 match &*health.borrow_and_update() {
-                    kafka::Health::Connecting => self.readiness.waits(name, "connecting to Kafka"),
-                    kafka::Health::Connected => self.readiness.up(name),
-                    kafka::Health::Unavailable(what) => self.readiness.waits(name, what.clone()),
+                    Health::Connecting => self.readiness.waits(name, "connecting to Kafka"),
+                    Health::Connected => self.readiness.up(name),
+                    Health::Unavailable(what) => self.readiness.waits(name, what.clone()),
                 }
                 if health.changed().await.is_err() {
                     return std::future::pending().await;

@@ -8,20 +8,10 @@ use std::{
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
 
+use crate::contract::Health;
+
 /// How often an outage that goes on is said again.
 const REMIND: Duration = Duration::from_secs(30);
-
-/// Whether the brokers answer, and the topic can be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Health {
-    /// Not heard of yet.
-    #[default]
-    Connecting,
-    /// All is well.
-    Connected,
-    /// Something is away; it is waited for. The text is for a person, and says what to do where that is known.
-    Unavailable(String),
-}
 
 /// What is away, by what ends it.
 #[derive(Clone, Debug, PartialEq, Eq)]

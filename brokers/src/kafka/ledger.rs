@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    contract::{AckStrength, Attempts, Capabilities, Error, Ledger as Contract, Settled},
+    contract::{AckStrength, Attempts, Capabilities, Error, Health, Ledger as Contract, Settled},
     dead_letter::{DeadLetter, DeadLetterError},
     message::Message,
 };
@@ -23,7 +23,7 @@ use super::{
     commit::Committer,
     context::Consumer,
     dead_letters::DeadLetters,
-    health::{Health, Monitor},
+    health::Monitor,
     lag::Lag,
 };
 

@@ -35,7 +35,6 @@ use crate::contract::Error;
 pub use self::{
     assignments::Key,
     config::{Config, Mechanism, Sasl, Timing, Tls},
-    health::Health,
     lag::Lag,
     ledger::Ledger,
     producer::Publisher,

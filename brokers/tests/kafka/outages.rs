@@ -7,9 +7,9 @@ use std::{
 };
 
 use brokers::{
-    Settled,
+    Health, Settled,
     conformance::{Record, Worker, until},
-    kafka::{Health, Mechanism, Sasl, Tls},
+    kafka::{Mechanism, Sasl, Tls},
 };
 use settings::Secret;
 use testbed::kafka::Kafka;

@@ -7,9 +7,9 @@ use std::{
 };
 
 use brokers::{
-    Error,
+    Error, Health,
     conformance::until,
-    kafka::{self, Config, Health, Ledger, Timing},
+    kafka::{self, Config, Ledger, Timing},
     pool::Pool,
     pump::{self, Intake, Passed},
 };

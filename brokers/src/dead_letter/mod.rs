@@ -1,10 +1,14 @@
 //! Why a message was given up, and the headers that say so on a broker.
 
+mod queue;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::message::Message;
+
+pub use queue::{Buried, Queue};
 
 /// The longest error text that travels in a header, in bytes; the rest is cut.
 const ERROR_LIMIT: usize = 1024;
