@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use brokers::{
+    Health,
     conformance::Record,
-    kafka::{Change, Health, Plan},
+    kafka::{Change, Plan},
 };
 
 use crate::{
