@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::trace::TraceParent;
 use crate::decide::{Event, EventError, EventId, Priority};
 
 /// An event as actions see it. One is shared by all playbooks that answer it.
@@ -33,6 +34,8 @@ pub struct Occurrence {
     pub hostname: Option<String>,
     /// The output fields that have a value, as text.
     pub fields: BTreeMap<String, String>,
+    /// The trace that its publisher was in.
+    pub trace: Option<TraceParent>,
 }
 
 impl Occurrence {
@@ -46,6 +49,7 @@ impl Occurrence {
         id: EventId,
         cluster: Option<String>,
         payload: Bytes,
+        trace: Option<TraceParent>,
     ) -> Result<Occurrence, EventError> {
         let fields = event
             .fields()?
@@ -63,6 +67,7 @@ impl Occurrence {
             output: event.output.clone().into_owned(),
             hostname: event.hostname.as_deref().map(str::to_owned),
             fields,
+            trace,
         })
     }
 }
