@@ -110,8 +110,11 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Result<Option<Message>, Error> {
         let Some(consumer) = self.consumer.clone() else { return Ok(None) };
         loop {
-            if self.open.is_empty() && !self.begin(&consumer)? {
-                return Ok(None);
+            // A topic may have nothing to read.
+            while self.open.is_empty() {
+                if !self.begin(&consumer)? {
+                    return Ok(None);
+                }
             }
             let received = tokio::time::timeout(PATIENCE, consumer.recv()).await;
             let received = received.map_err(|_| {
@@ -160,7 +163,7 @@ impl Reader {
         self.open.remove(&partition);
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&self.topic, partition);
-        if let Err(error) = consumer.incremental_unassign(&list) {
+        if let Err(error) = consumer.pause(&list) {
             tracing::debug!(%error, partition, "it goes on being fetched for nothing");
         }
     }

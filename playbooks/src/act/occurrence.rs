@@ -1,6 +1,6 @@
 //! One event, owned: what outlives the message it came in.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -33,6 +33,9 @@ pub struct Occurrence {
     pub hostname: Option<String>,
     /// The output fields that have a value, as text.
     pub fields: BTreeMap<String, String>,
+    /// A person's word that it may be answered up to this age, whatever playbooks and actions say of age. Nobody's, but
+    /// for what was redriven so.
+    pub max_age: Option<Duration>,
 }
 
 impl Occurrence {
@@ -63,6 +66,7 @@ impl Occurrence {
             output: event.output.clone().into_owned(),
             hostname: event.hostname.as_deref().map(str::to_owned),
             fields,
+            max_age: None,
         })
     }
 }
