@@ -93,7 +93,7 @@ impl Journal {
     pub async fn open<V: Validate>(config: &Config, validate: V) -> Result<Self, Error> {
         config.check()?;
         // Before the file: what is wrong here is quicker to see.
-        let door = Door::open(config)?;
+        let door = Door::open(config).await?;
         let folder = config.path.clone();
         let opened = tokio::task::spawn_blocking(move || Store::open(&folder)).await;
         let (store, recovered) = opened.map_err(|e| Error::client("opening the journal", e))??;
