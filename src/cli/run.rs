@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, Ended, Refused};
 use crate::{
-    config::Config,
+    config::{Broker, Config, Subscription},
+    control::{self, Journals},
     error::with_sources,
     health::{self, Health},
     worker::{Worker, assemble, audit::Audit, readiness::Readiness, subscription::Runner},
@@ -92,6 +93,13 @@ async fn serve(
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
     let streams = config.streams();
+    let journals = Arc::<Journals>::default();
+    let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
+    if streams.values().any(is_journal) {
+        let (address, _) =
+            control::serve(&config.control, journals.clone(), closed.clone()).await?;
+        tracing::info!(%address, "the control port listens");
+    }
     tracing::info!(
         worker = %worker.name, playbooks = worker.rules.plans().len(), health = %address,
         subscriptions = streams.keys().map(String::as_str).collect::<Vec<_>>().join(","), "started"
@@ -108,6 +116,7 @@ async fn serve(
         worker,
         pool: Pool::new(config.limits.concurrency, config.limits.memory.as_usize()),
         readiness,
+        journals,
         stop: stop.clone(),
         drain: config.limits.drain.0,
     };

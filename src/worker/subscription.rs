@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Worker, readiness::Readiness, settle::Stream};
 use crate::{
     config::{Broker, Subscription},
+    control::Journals,
     error::with_sources,
     metrics::Gauges,
 };
@@ -28,6 +29,8 @@ pub struct Runner {
     pub pool: Pool,
     /// Where each says what it waits for.
     pub readiness: Arc<Readiness>,
+    /// Where open journals can be reached by tools.
+    pub journals: Arc<Journals>,
     /// Fires when all shall drain and end.
     pub stop: CancellationToken,
     /// How long the drain may take.
@@ -139,6 +142,7 @@ impl Runner {
         let address = journal.intake.local_addr();
         let intake = tokio::spawn(journal.intake.serve(self.stop.clone()));
         tracing::info!(subscription = name, %address, path = %config.path.display(), "the intake takes events");
+        let _listed = self.journals.list_open(name, &config.path, journal.monitor.clone());
         self.readiness.up(name);
         let ended = self.pump(name, journal.receiver, journal.ledger, pool, passed).await;
         // The pump has closed the journal: what is still asked is answered with an error, and the intake ends.

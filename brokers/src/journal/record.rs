@@ -22,7 +22,7 @@ impl Sequence {
     }
 
     pub(super) const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     pub(super) const fn previous(self) -> Self {
