@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, Ended, Refused};
 use crate::{
-    config::{Config, Limits},
+    config::{Broker, Config, Limits, Subscription},
+    control::{self, Journals},
     error::with_sources,
     health::{self, Health},
     worker::{Worker, assemble, audit::Audit, readiness::Readiness, shares, subscription::Runner},
@@ -91,6 +92,13 @@ async fn serve(
     // The probes go on answering while the worker drains.
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
+    let journals = Arc::<Journals>::default();
+    let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
+    if streams.values().any(is_journal) {
+        let (address, _) =
+            control::serve(&config.control, journals.clone(), closed.clone()).await?;
+        tracing::info!(%address, "the control port listens");
+    }
     tracing::info!(
         worker = %worker.name, playbooks = worker.rules.plans().len(), health = %address,
         subscriptions = streams.keys().map(String::as_str).collect::<Vec<_>>().join(","), "started"
@@ -103,7 +111,8 @@ async fn serve(
         asked.cancelled().await;
         outages.leave_all();
     });
-    let runner = Runner { worker, readiness, stop: stop.clone(), drain: config.limits.drain.0 };
+    let runner =
+        Runner { worker, readiness, journals, stop: stop.clone(), drain: config.limits.drain.0 };
     let wanted: Vec<_> = streams.values().map(|subscription| subscription.concurrency).collect();
     let Limits { concurrency, memory, .. } = &config.limits;
     let shares = shares::divide(*concurrency, memory.as_usize(), &wanted);

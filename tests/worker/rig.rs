@@ -37,8 +37,9 @@ pub struct Rig {
     pub stage: Arc<Stage>,
     pub audit: Paper,
     pub pager: Pager,
-    pub server: Server,
+    pub server: Arc<Server>,
     api: Api,
+    config: config::Config,
     _folder: TempDir,
 }
 
@@ -109,7 +110,17 @@ impl Rig {
         let text = format!("cluster: {{name: ours}}\nplaybooks: [{}]", file.display());
         let config = config::parse("test", &text, []).unwrap();
 
-        let server = Server::start().await.unwrap();
+        Self::before(Arc::new(Server::start().await.unwrap()), folder, config).await
+    }
+
+    /// Another worker, with the same configuration and on the same cluster.
+    pub async fn another(&self) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let config = self.config.clone();
+        Self::before(self.server.clone(), folder, config).await
+    }
+
+    async fn before(server: Arc<Server>, folder: TempDir, config: config::Config) -> Rig {
         let api = Api::from_config(server.config(), CALLS).unwrap();
         let (stage, audit, pager) = (Stage::new(), Paper::default(), Pager::default());
         let (lines, registry) = (Audit::to(audit.clone()), stage.registry());
@@ -127,14 +138,15 @@ impl Rig {
         });
         let worker = Arc::into_inner(worker).expect("nobody else has it yet");
         let worker = Arc::new(Worker { engine, ..worker });
-        Rig { worker, stage, audit, pager, server, api, _folder: folder }
+        Rig { worker, stage, audit, pager, server, api, config, _folder: folder }
     }
 
     /// A pod that no scheduler takes, so that it is gone at once when it is deleted.
     pub fn create_pod(&self) {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
-        self.server.create(namespace).unwrap();
+        // It may be there already, for an earlier pod of the name.
+        drop(self.server.create(namespace));
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": "web"},
             "spec": {"schedulerName": "none", "containers": [{"name": "app", "image": "app"}]},

@@ -26,9 +26,11 @@
 mod batch;
 mod config;
 mod gathering;
+mod history;
 mod inbox;
 mod intake;
 mod ledger;
+mod letters;
 mod load;
 mod monitor;
 mod receiver;
@@ -55,10 +57,12 @@ use self::{
 };
 pub use self::{
     config::{Capacity, Config, Tls},
+    history::{History, history},
     intake::{Intake, Rejection, Validate},
     ledger::Ledger,
+    letters::{DeadLetters, Redriven, dead_letters},
     load::Load,
-    monitor::{Buried, Depth, Monitor},
+    monitor::{Depth, Monitor},
     receiver::{Key, Receiver},
     record::{Lent, Sequence},
 };

@@ -1,6 +1,6 @@
 //! One event, owned: what outlives the message it came in.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -36,6 +36,9 @@ pub struct Occurrence {
     pub fields: BTreeMap<String, String>,
     /// The trace that its publisher was in.
     pub trace: Option<TraceParent>,
+    /// A person's word that it may be answered up to this age, whatever playbooks and actions say of age. Nobody's, but
+    /// for what was redriven so.
+    pub max_age: Option<Duration>,
 }
 
 impl Occurrence {
@@ -68,6 +71,7 @@ impl Occurrence {
             hostname: event.hostname.as_deref().map(str::to_owned),
             fields,
             trace,
+            max_age: None,
         })
     }
 }

@@ -42,6 +42,9 @@ pub struct Report {
     /// The notifiers that the playbook itself has told, after what was not done if anything was not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<String>,
+    /// The age up to which a person let the event be answered, beyond what playbooks and actions allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_override: Option<String>,
 }
 
 fn mode<S: serde::Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -74,6 +77,9 @@ impl Report {
             overall: overall(&steps),
             steps,
             told,
+            max_age_override: occurrence
+                .max_age
+                .map(|age| humantime::format_duration(age).to_string()),
         }
     }
 

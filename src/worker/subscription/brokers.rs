@@ -38,6 +38,7 @@ impl Runner {
             |body: &[u8]| Event::decode(body).map(drop).map_err(|error| error.to_string());
         let journal::Journal { receiver, ledger, intake, monitor } =
             journal::Journal::open(config, is_event).await?;
+        let _listed = self.journals.list_open(name, &config.path, monitor.clone());
         let gauges = move |_: &brokers::Pool| {
             let depth = monitor.depth();
             let age = |since| Timestamp::now().duration_since(since).as_secs_f64();

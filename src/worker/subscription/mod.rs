@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Worker, readiness::Readiness, shares::Share};
 use crate::{
     config::{Broker, Subscription},
+    control::Journals,
     error::with_sources,
     metrics::Gauges,
 };
@@ -30,6 +31,8 @@ pub struct Runner {
     pub worker: Arc<Worker>,
     /// Where each says what it waits for. Those that are run have to be known to it from the start.
     pub readiness: Arc<Readiness>,
+    /// Where open journals can be reached by tools.
+    pub journals: Arc<Journals>,
     /// Fires when all shall drain and end.
     pub stop: CancellationToken,
     /// How long the drain may take.
