@@ -140,6 +140,6 @@ impl Deref for Nats {
 async fn named(url: String) -> Result<Endpoint, Error> {
     let address = url.rsplit("//").next().unwrap_or(&url).to_owned();
     let what = format!("NATS serves on {address} as {ADDRESS} says");
-    until(what, Duration::from_secs(10), async || server::serves(&address).await).await?;
+    until(what, Duration::from_secs(10), async || server::serves(address.clone()).await).await?;
     Ok(Endpoint { url })
 }

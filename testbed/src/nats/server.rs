@@ -1,12 +1,14 @@
 //! A server of one's own: its data, its process, its ends and new beginnings.
 
-use std::{fs, path::PathBuf, time::Duration};
-
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
     net::TcpStream,
-    task::spawn_blocking,
+    path::PathBuf,
+    time::Duration,
 };
+
+use tokio::task::spawn_blocking;
 
 use super::{
     guard::{Guard, Keys},
@@ -58,7 +60,7 @@ impl Server {
             if let Err(error) = process.check() {
                 return Ok(Err(error));
             }
-            serves(&address).await.map(Ok)
+            serves(address.clone()).await.map(Ok)
         });
         serving.await?
     }
@@ -77,15 +79,20 @@ impl Server {
 }
 
 /// Done once the server at `address` introduces itself, with JetStream; what it does instead is the error.
-pub(crate) async fn serves(address: &str) -> Result<(), String> {
-    let introduced = async {
-        let mut line = String::new();
-        BufReader::new(TcpStream::connect(address).await?).read_line(&mut line).await?;
-        Ok::<_, std::io::Error>(line)
-    };
-    let line = introduced.await.map_err(|error| error.to_string())?;
+pub(crate) async fn serves(address: String) -> Result<(), String> {
+    let asked = spawn_blocking(move || introduction(&address)).await;
+    let line = asked.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     match line.starts_with("INFO ") && line.contains("\"jetstream\":true") {
         true => Ok(()),
         false => Err(format!("no NATS server with JetStream: {line:?}")),
     }
+}
+
+/// The first line that a server sends.
+fn introduction(address: &str) -> std::io::Result<String> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line)
 }
