@@ -20,6 +20,7 @@ mod pki;
 mod port;
 mod process;
 mod progress;
+pub mod proxy;
 mod scratch;
 mod tool;
 mod wait;
