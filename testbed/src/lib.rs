@@ -26,4 +26,5 @@ mod tool;
 mod wait;
 
 pub use error::Error;
+pub use port::Port;
 pub use wait::until;
