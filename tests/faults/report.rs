@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::round::{Outcome, Ticket};
+use crate::{
+    catalogue,
+    round::{Outcome, Ticket},
+};
 
-/// A row for each fault and broker, in the catalogue's order.
+/// A row for each fault and broker.
 #[derive(Default)]
 pub struct Report {
     rows: Vec<Row>,
@@ -48,13 +51,19 @@ impl Report {
         &self.violations
     }
 
-    /// A Markdown table.
+    /// A Markdown table, in the catalogue's order.
     pub fn table(&self) -> String {
         let mut table = String::from(
             "| fault | broker | rounds | events | lost | duplicates | bound | peak memory | violated |\n\
              |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
         );
-        for Row { fault, broker, rounds, broken, sum } in &self.rows {
+        let place = |row: &&Row| {
+            let fault = catalogue::all().position(|fault| fault.name == row.fault);
+            (fault, row.broker)
+        };
+        let mut rows: Vec<&Row> = self.rows.iter().collect();
+        rows.sort_by_key(place);
+        for Row { fault, broker, rounds, broken, sum } in rows {
             let Outcome { events, lost, duplicates, bound, peak_bytes, .. } = sum;
             let mib = peak_bytes >> 20;
             // Writing to a string can't fail.

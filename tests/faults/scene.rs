@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    brokers::{Broker, Message},
+    brokers::{Broker, Kind, Message},
     id::Id,
     logs::{Disturbance, Observation, Settled, WorkerId},
     sink::Sink,
@@ -128,9 +128,10 @@ impl Scene {
         self.workers.iter().filter(|worker| worker.runs()).collect()
     }
 
-    /// Those whose way to the broker can be cut.
+    /// Those whose lease ends when the way to the broker is cut for long. With a journal it is its publishers' way.
     pub fn detoured(&self) -> impl Iterator<Item = &Worker> {
-        self.workers.iter().filter(|worker| self.is_detoured(worker.id))
+        let leased = self.broker.kind() != Kind::Journal;
+        self.workers.iter().filter(move |worker| leased && self.is_detoured(worker.id))
     }
 
     fn is_detoured(&self, worker: WorkerId) -> bool {

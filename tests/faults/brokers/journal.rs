@@ -22,7 +22,7 @@ use crate::{
 const ANSWER: Duration = Duration::from_secs(3);
 const PUBLISHERS: usize = 16;
 /// Dead letters that it takes until it is mended.
-const FEW: usize = 4;
+const FEW: usize = 32;
 const MANY: usize = 100_000;
 
 pub struct Journal {

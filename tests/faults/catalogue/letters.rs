@@ -14,7 +14,7 @@ pub const FAULTS: &[Fault] = &[Fault {
 async fn down(scene: &Scene) -> Result<(), String> {
     scene.publish_events(20).await;
     scene.progress_to(20).await?;
-    let doomed = scene.publish_doomed(12).await;
+    let doomed = scene.publish_doomed(40).await;
     scene
         .until("a worker says that they are away", async || {
             for worker in scene.running() {
