@@ -79,14 +79,18 @@ async fn received(scene: &Scene) -> Result<(), String> {
     Ok(())
 }
 
+/// Some of its playbooks take long, and others, begun later, are done already.
 async fn mid_playbook(scene: &Scene) -> Result<(), String> {
     scene.progress(10).await?;
-    scene.sink.meet(Manner::HoldBefore);
-    publish_plenty(scene).await;
-    let victims = victims(scene);
-    for victim in &victims {
-        scene.holds(victim, 1).await?;
-    }
+    let ids = scene.ids(scene.stage.slots * scene.workers.len() * 2);
+    let long = ids.iter().copied().filter(|_| scene.flip());
+    // Fewer than a worker has slots, so that there is progress.
+    scene.sink.prolong(long.take(scene.stage.slots / 2));
+    scene.publish_ids(&ids).await;
+    scene.progress(scene.stage.slots).await?;
+    scene.anybody_holds().await?;
+    let busy = scene.running().into_iter().filter(|worker| scene.sink.held(worker.id) > 0);
+    let victims = if scene.flip() { scene.running() } else { busy.take(1).collect() };
     kill(scene, victims).await;
     Ok(())
 }
