@@ -32,6 +32,9 @@ pub const FAULTS: &[Fault] = &[
     },
 ];
 
+/// Between two commits of a worker on Kafka.
+const COMMIT: Duration = Duration::from_secs(1);
+
 /// One of the fleet or all of it, as the seed has it.
 fn victims(scene: &Scene) -> Vec<&Worker> {
     if scene.flip() { scene.running() } else { vec![scene.any_worker()] }
@@ -47,6 +50,12 @@ async fn kill(scene: &Scene, victims: Vec<&Worker>) {
     if scene.flip() {
         victims.iter().for_each(|victim| victim.start());
     }
+}
+
+/// For as long as a worker takes between two commits, or not: what is wrongly settled gets out.
+async fn dwell(scene: &Scene) {
+    let intervals = [0, 1, 1, 2][scene.choose(0..4)];
+    tokio::time::sleep(COMMIT * intervals).await;
 }
 
 /// Enough for every worker to have its hands full.
@@ -73,6 +82,7 @@ async fn received(scene: &Scene) -> Result<(), String> {
     for worker in scene.running() {
         scene.holds_nothing(worker).await?;
     }
+    dwell(scene).await;
     kill(scene, victims).await;
     // What they have sent goes with them.
     scene.sink.reset();
@@ -89,6 +99,7 @@ async fn mid_playbook(scene: &Scene) -> Result<(), String> {
     scene.publish_ids(&ids).await;
     scene.progress(scene.stage.slots).await?;
     scene.anybody_holds().await?;
+    dwell(scene).await;
     let busy = scene.running().into_iter().filter(|worker| scene.sink.held(worker.id) > 0);
     let victims = if scene.flip() { scene.running() } else { busy.take(1).collect() };
     kill(scene, victims).await;
@@ -110,6 +121,7 @@ async fn after_effect(scene: &Scene) -> Result<(), String> {
             })
             .await?;
     }
+    dwell(scene).await;
     kill(scene, victims).await;
     Ok(())
 }
