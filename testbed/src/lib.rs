@@ -22,9 +22,11 @@ mod pki;
 mod port;
 mod process;
 mod progress;
+pub mod proxy;
 mod scratch;
 mod tool;
 mod wait;
 
 pub use error::Error;
+pub use port::Port;
 pub use wait::until;
