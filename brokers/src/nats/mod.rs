@@ -30,6 +30,7 @@ mod publisher;
 mod receiver;
 mod reply;
 mod session;
+mod setup;
 mod subject;
 mod term;
 mod verb;
@@ -47,6 +48,7 @@ pub use self::{
     ledger::{Key, Ledger},
     publisher::Publisher,
     receiver::{Receiver, Record},
+    setup::{Change, Plan},
 };
 
 use self::{

@@ -4,4 +4,7 @@
 
 mod bench;
 mod conformance;
+mod outages;
+mod security;
+mod setup;
 mod staff;
