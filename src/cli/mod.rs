@@ -3,6 +3,7 @@
 //! One module a command; each ends in an exit code: 0 done, 1 done but something is wrong, 2 it could not be tried.
 
 pub mod check;
+pub mod dlq;
 pub mod event;
 pub mod explain;
 mod output;
@@ -54,6 +55,8 @@ enum Command {
     Explain(explain::Explain),
     /// Create or check what the subscriptions need on their brokers; never deletes
     Setup(setup::Setup),
+    /// List, show, redrive and drop dead letters
+    Dlq(dlq::Dlq),
     /// Print a JSON Schema, for editors
     Schema(schema::Schema),
     /// Print completions for a shell
@@ -114,6 +117,7 @@ impl Cli {
             Command::Event(command) => command.run().await,
             Command::Explain(command) => command.run().await,
             Command::Setup(command) => command.run().await,
+            Command::Dlq(command) => command.run().await,
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -15,10 +15,13 @@ mod commit;
 mod config;
 mod context;
 mod dead_letters;
+mod dlq;
 mod health;
+mod history;
 mod lag;
 mod ledger;
 mod producer;
+mod reader;
 mod rebalance;
 mod receiver;
 mod settings;
@@ -35,6 +38,8 @@ use crate::contract::Error;
 pub use self::{
     assignments::Key,
     config::{Config, Mechanism, Sasl, Timing, Tls},
+    dlq::{DeadLetters as DeadLetterQueue, dead_letters},
+    history::{History, history},
     lag::Lag,
     ledger::Ledger,
     producer::Publisher,

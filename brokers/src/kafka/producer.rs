@@ -72,9 +72,25 @@ impl Producer {
         payload: &[u8],
         headers: &[(String, Bytes)],
     ) -> KafkaResult<()> {
-        let client = self.client()?;
         let mut record = FutureRecord::to(topic).payload(payload).headers(owned(headers));
         record.key = key;
+        self.deliver(record).await
+    }
+
+    /// Sends a record without a body to a partition, and waits for the brokers' report.
+    pub(super) async fn mark(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &[u8],
+        headers: &[(String, Bytes)],
+    ) -> KafkaResult<()> {
+        let record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(topic);
+        self.deliver(record.partition(partition).key(key).headers(owned(headers))).await
+    }
+
+    async fn deliver(&self, record: FutureRecord<'_, [u8], [u8]>) -> KafkaResult<()> {
+        let client = self.client()?;
         let report = client.send(record, Timeout::After(Duration::from_secs(1))).await;
         if client.client().fatal_error().is_some() {
             *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -53,8 +53,8 @@ enum Admission {
 
 /// A record in the client's buffer.
 pub struct Record<'a> {
-    message: BorrowedMessage<'a>,
-    topic: &'a Arc<str>,
+    pub(super) message: BorrowedMessage<'a>,
+    pub(super) topic: &'a Arc<str>,
 }
 
 impl Borrowed for Record<'_> {
