@@ -46,8 +46,7 @@ impl Worker {
         if delivery.handed() > CRASHES {
             return self.bury_poison(&stream, delivery).await;
         }
-        let payload = delivery.message().payload.clone();
-        match read(&payload, &self.rules.matcher, &self.cluster) {
+        match read(delivery.message(), &self.rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
                 stream.read(Reading::PassedOver(why));
                 stream.ack(delivery).await;

@@ -16,7 +16,9 @@ mod read;
 pub mod readiness;
 pub mod respond;
 pub mod rules;
+mod serve;
 pub mod settle;
+pub mod shares;
 pub mod subscription;
 pub mod verdict;
 

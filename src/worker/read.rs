@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use brokers::Message;
 use playbooks::{
-    act::Occurrence,
+    act::{Occurrence, TraceParent},
     decide::{Candidate, Claim, Event, EventError, Matcher},
 };
 
@@ -55,11 +55,12 @@ pub(super) struct Wanted {
 }
 
 /// Reads a message.
-pub(super) fn read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Read {
-    try_read(payload, matcher, cluster).unwrap_or_else(Read::Malformed)
+pub(super) fn read(message: &Message, matcher: &Matcher, cluster: &Cluster) -> Read {
+    try_read(message, matcher, cluster).unwrap_or_else(Read::Malformed)
 }
 
-fn try_read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Result<Read, EventError> {
+fn try_read(message: &Message, matcher: &Matcher, cluster: &Cluster) -> Result<Read, EventError> {
+    let payload = &message.payload;
     let event = Event::decode(payload)?;
     if event.is_internal() {
         return Ok(Read::PassedOver(PassedOver::Internal));
@@ -76,6 +77,17 @@ fn try_read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Result<Rea
     }
     let id = event.id(theirs.as_deref())?;
     let claim = event.claim()?;
-    let occurrence = Arc::new(Occurrence::new(&event, id, theirs, payload.clone())?);
+    let occurrence =
+        Arc::new(Occurrence::new(&event, id, theirs, payload.clone(), trace(message))?);
     Ok(Read::Wanted(Wanted { occurrence, claim, candidates }))
+}
+
+/// The trace that the message was published in, under the name that most give it or the one of Pub/Sub's clients.
+fn trace(message: &Message) -> Option<TraceParent> {
+    let named = |wanted: &str| {
+        let (_, value) =
+            message.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    };
+    named("traceparent").or_else(|| named("googclient_traceparent"))
 }

@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use stoop::{
     config,
     demo::kubernetes::Server,
-    worker::{Worker, assemble, audit::Audit, settle::Stream},
+    worker::{Worker, assemble, audit::Audit},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     paper::{Pager, Paper},
@@ -190,20 +190,9 @@ impl Rig {
             stop: stop.clone(),
             drain,
         };
-        let (worker, stream) = (self.worker.clone(), Stream::new("test", &self.worker.metrics));
-        let pumping = tokio::spawn(async move {
-            let (tasks, left) = (TaskTracker::new(), CancellationToken::new());
-            let wants = |payload: &[u8]| worker.rules.matcher.wants(payload);
-            let handle = |delivery| {
-                let handling = worker.clone().handle(stream.clone(), delivery);
-                tasks.spawn(left.clone().run_until_cancelled_owned(handling));
-            };
-            let ended = pump::run(receiver, ledger, intake, wants, handle).await;
-            left.cancel();
-            tasks.close();
-            tasks.wait().await;
-            ended
-        });
+        let worker = self.worker.clone();
+        let pumping =
+            tokio::spawn(async move { worker.serve("test", receiver, ledger, intake).await });
         let subscription = Subscription { broker, stop, pumping };
         events.into_iter().for_each(|event| subscription.publish(&event));
         subscription

@@ -7,6 +7,7 @@ use super::{
     occurrence::Occurrence,
     outcome::Outcome,
     response::{Standing, StepReport},
+    trace::TraceParent,
 };
 use crate::decide::{Mode, Playbook};
 
@@ -31,6 +32,9 @@ pub struct Report {
     pub rule: String,
     /// When the event happened.
     pub event_time: jiff::Timestamp,
+    /// The trace that its publisher was in: the value of `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// What each action came to, in the playbook's order.
     pub steps: Vec<StepReport>,
     /// What it comes to as a whole.
@@ -69,6 +73,7 @@ impl Report {
             event_id: occurrence.id.to_string(),
             rule: occurrence.rule.clone(),
             event_time: occurrence.time,
+            trace: occurrence.trace.clone(),
             overall: overall(&steps),
             steps,
             told,
