@@ -78,10 +78,10 @@ fn check_subscription(at: &Path, subscription: &Subscription) -> Result<(), Faul
     if let Broker::Kafka(kafka) = broker {
         let missing =
             "without a dead-letter topic an event that fails would block its partition for ever";
-        let help = format!(
-            "name one, such as `deadLetters: {}.dead`; `stoop setup` creates it",
-            kafka.topic
-        );
+        let topics = kafka.topics().ok();
+        let topic = topics.as_ref().and_then(|topics| topics.first()).unwrap_or("stoop");
+        let help =
+            format!("name one, such as `deadLetters: {topic}.dead`; `stoop setup` creates it");
         match kafka.dead_letters.as_deref() {
             None => return Fault::new(inside, missing, help),
             Some("") => return Fault::new(inside.key("deadLetters"), missing, help),

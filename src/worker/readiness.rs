@@ -16,6 +16,7 @@ struct State {
     waits: Option<String>,
     was_up: bool,
     refused: bool,
+    loses: bool,
 }
 
 impl Readiness {
@@ -33,8 +34,9 @@ impl Readiness {
 
     /// `subscription` receives.
     pub fn up(&self, subscription: &str) {
-        let up = State { waits: None, was_up: true, refused: false };
-        self.lock().insert(subscription.to_owned(), up);
+        let mut state = self.lock();
+        let state = state.entry(subscription.to_owned()).or_default();
+        (state.waits, state.was_up, state.refused) = (None, true, false);
     }
 
     /// `subscription` can't be served as it is set up.
@@ -52,6 +54,23 @@ impl Readiness {
     /// Whether `subscription` has ever been up: then what it is configured with has worked.
     pub fn was_up(&self, subscription: &str) -> bool {
         self.lock().get(subscription).is_some_and(|state| state.was_up)
+    }
+
+    /// `subscription` can lose events, as its configuration accepts.
+    pub fn loses(&self, subscription: &str) {
+        self.lock().entry(subscription.to_owned()).or_default().loses = true;
+    }
+
+    /// A line for each subscription that can lose events.
+    pub fn warnings(&self) -> Vec<String> {
+        let state = self.lock();
+        let losing = state.iter().filter(|(_, state)| state.loses);
+        let line = |(name, _)| {
+            format!(
+                "subscription {name}: its broker has no acks, so what a worker holds when it dies is lost"
+            )
+        };
+        losing.map(line).collect()
     }
 
     /// A line for each subscription that waits.

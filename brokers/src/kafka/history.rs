@@ -20,7 +20,7 @@ pub struct History(Reader);
 /// # Errors
 /// The configuration can't work, the brokers can't be asked, or the topic isn't there.
 pub async fn history(config: &Config, since: Timestamp) -> Result<History, Error> {
-    Ok(History(Reader::open(config, vec![config.topic.clone()], Start::Time(since)).await?))
+    Ok(History(Reader::open(config, &config.topics()?, Start::Time(since)).await?))
 }
 
 #[async_trait]

@@ -16,10 +16,12 @@ use rdkafka::{
 
 use crate::{
     contract::Error,
-    message::{Borrowed as _, Message},
+    message::{Attempt, Message},
 };
 
-use super::{config::Config, health::Outage, producer::Quiet, receiver::Record, settings};
+use super::{
+    config::Config, health::Outage, producer::Quiet, receiver::owned, settings, topics::Topics,
+};
 
 /// How long the brokers may take to answer, and how long they may have nothing to say in the middle of a topic.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,16 +76,16 @@ impl Reader {
     /// The brokers can't be asked, or a topic is not there.
     pub(super) async fn open(
         config: &Config,
-        topics: Vec<String>,
+        topics: &Topics,
         start: Start,
     ) -> Result<Self, Error> {
         let refused = |e| Error::Configuration(format!("Kafka's client refuses its settings: {e}"));
         let consumer: Consumer =
             settings::reader(config)?.create_with_context(Quiet).map_err(refused)?;
         let consumer = Arc::new(consumer);
-        let asking = consumer.clone();
+        let (asking, topics) = (consumer.clone(), topics.clone());
         let asked = tokio::task::spawn_blocking(move || {
-            topics.into_iter().map(|topic| survey(&asking, topic, start)).collect()
+            names(&asking, topics)?.into_iter().map(|topic| survey(&asking, topic, start)).collect()
         });
         let waiting: Result<VecDeque<Stretch>, Error> =
             asked.await.map_err(|e| Error::client("asking Kafka was cut short", e))?;
@@ -132,7 +134,7 @@ impl Reader {
                         self.close(&consumer, partition);
                     }
                     if offset < end {
-                        return Ok(Some(Record { message, topic: &self.topic }.detach()));
+                        return Ok(Some(owned(&message, self.topic.clone(), Attempt::Unknown)));
                     }
                 }
                 // What is left of it holds no records: transaction markers, or what was compacted.
@@ -188,6 +190,18 @@ impl Drop for Reader {
             runtime.spawn_blocking(move || drop(consumer));
         }
     }
+}
+
+/// The topics that there are.
+fn names(consumer: &Consumer, topics: Topics) -> Result<Vec<String>, Error> {
+    let pattern = match topics {
+        Topics::Named(names) => return Ok(names),
+        Topics::Matching(pattern) => pattern,
+    };
+    let failed = |e: KafkaError| Error::client("asking Kafka which topics there are failed", e);
+    let metadata = consumer.fetch_metadata(None, PATIENCE).map_err(failed)?;
+    let names = metadata.topics().iter().map(|topic| topic.name());
+    Ok(names.filter(|name| pattern.matches(name)).map(str::to_owned).collect())
 }
 
 /// Where a topic begins and ends.

@@ -67,7 +67,10 @@ async fn a_letter_is_read_redriven_once_and_gone() {
         (&buried.letter, buried.message.key.as_deref()),
         (&letter(&["isolate"]), Some(&b"key"[..]))
     );
-    assert_eq!(buried.message.id.to_string(), format!("{}/0/0", bench.config.topic));
+    assert_eq!(
+        buried.message.id.to_string(),
+        format!("{}/0/0", bench.config.topic.as_deref().unwrap())
+    );
 
     let mut queue = kafka::dead_letters(&bench.config).await.unwrap();
     queue.redrive(buried, &[(MAX_AGE.to_owned(), Bytes::from_static(b"7d"))]).await.unwrap();

@@ -5,7 +5,7 @@ mod brokers;
 use std::{sync::Arc, time::Duration};
 
 use ::brokers::{
-    Error, Health, Ledger, Pool, Receiver,
+    AckStrength, Error, Health, Ledger, Pool, Receiver,
     pump::{Intake, Passed},
 };
 use tokio::sync::watch;
@@ -81,6 +81,11 @@ impl Runner {
         R: Receiver,
         L: Ledger<R::Key>,
     {
+        let loses = ledger.capabilities().ack == AckStrength::None;
+        self.worker.metrics.loses.with_label_values(&[name]).set(loses.into());
+        if loses {
+            self.readiness.loses(name);
+        }
         let (pool, passed) = (Pool::new(share.slots, share.bytes), Arc::<Passed>::default());
         let held = pool.clone();
         let ask = Box::new(move || gauges(&held));

@@ -27,6 +27,7 @@ use super::{
     producer::Producer,
     reader::{Reader, Start},
     settings,
+    topics::Topics,
 };
 
 use self::{
@@ -66,7 +67,7 @@ impl FromStr for Place {
 /// The dead letters of a subscription.
 pub struct DeadLetters {
     topic: String,
-    original: String,
+    originals: Topics,
     reader: Reader,
     marks: Marks,
     assembly: Assembly,
@@ -91,14 +92,15 @@ pub async fn dead_letters(config: &Config) -> Result<DeadLetters, Error> {
         Error::Configuration("there is no topic for dead letters: set deadLetters".to_owned())
     })?;
     let mut marks = Marks::default();
-    let mut reader = Reader::open(config, vec![topic.clone()], Start::Beginning).await?;
+    let own = Topics::Named(vec![topic.clone()]);
+    let mut reader = Reader::open(config, &own, Start::Beginning).await?;
     while let Some(record) = reader.next().await? {
         marks.take(&record);
     }
-    let reader = Reader::open(config, vec![topic.clone()], Start::Beginning).await?;
+    let reader = Reader::open(config, &own, Start::Beginning).await?;
     Ok(DeadLetters {
         topic,
-        original: config.topic.clone(),
+        originals: config.topics()?,
         reader,
         marks,
         assembly: Assembly::default(),
@@ -139,17 +141,19 @@ impl DeadLetters {
         }
         // A record of somebody else says nothing of where it came from, or what it likes.
         let from = message.id.stream();
-        if from != self.original && from != self.topic {
+        let to = match from == self.topic {
+            true => self.originals.first(),
+            false => self.originals.contain(from).then_some(from),
+        };
+        let Some(to) = to else {
             return Err(Error::client(
                 format!("the dead letter {place} can't be redriven"),
-                format!("it came from {from}, which is not this subscription's topic"),
+                format!("it came from {from}, which is no topic of this subscription"),
             ));
-        }
+        };
         let (key, headers) = (message.key.as_deref(), buried.redriven(more));
-        let sent = self.producer.send(&self.original, key, &message.payload, &headers).await;
-        sent.map_err(|e| {
-            Error::client(format!("publishing {place} to {} failed", self.original), e)
-        })
+        let sent = self.producer.send(to, key, &message.payload, &headers).await;
+        sent.map_err(|e| Error::client(format!("publishing {place} to {to} failed"), e))
     }
 
     async fn mark(&self, buried: &Buried, what: What) -> Result<(), Error> {

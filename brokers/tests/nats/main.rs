@@ -1,0 +1,7 @@
+//! The NATS broker against a real nats-server.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it failed")]
+
+mod bench;
+mod conformance;
+mod staff;
