@@ -113,7 +113,8 @@ impl<'a> Rehearsal<'a> {
             let Some((verdict, why)) = judged else { continue };
             concerned = true;
             self.whys.entry((candidate.position, verdict)).or_insert(why);
-            let (concern, target) = concern(claim, occurrence, plan.needs_target());
+            let target = named(claim);
+            let concern = concern(claim, occurrence, &target, plan.needs_target());
             let case = Case {
                 at: occurrence.time,
                 concern,
@@ -143,12 +144,13 @@ impl<'a> Rehearsal<'a> {
             .map(|(rule, seen)| Unanswered {
                 rule: rule.to_owned(),
                 events: seen.events - seen.answered,
+                answered: seen.answered,
             })
             .collect();
         unanswered.sort_by_key(|rule| std::cmp::Reverse(rule.events));
         if self.seen.beyond > 0 {
             let rule = "(rules beyond the first thousands)".to_owned();
-            unanswered.push(Unanswered { rule, events: self.seen.beyond });
+            unanswered.push(Unanswered { rule, events: self.seen.beyond, answered: 0 });
         }
         Report {
             source,
@@ -215,10 +217,10 @@ impl<'a> Rehearsal<'a> {
             answers: tally.all.answers,
             joined: tally.all.events - tally.all.answers,
             cooldown: advice::span(plan.playbook.limits.cooldown),
-            targets: if plan.needs_target() { tally.targets.len() as u64 } else { 0 },
+            targets: tally.targets.len() as u64,
             namespaces,
             days: tally.days.iter().map(day).collect(),
-            to_whom: if plan.needs_target() { to_whom } else { Vec::new() },
+            to_whom,
             held: held.collect(),
             live_checks: advice::live_checks(plan, budget_is_live),
             never,
@@ -233,26 +235,27 @@ impl<'a> Rehearsal<'a> {
     }
 }
 
-/// What an event concerns, and a name for it: the pod, or the event itself where there is no target to share.
-fn concern(claim: &Claim, occurrence: &Occurrence, needs_target: bool) -> (u64, String) {
+/// A name for what an event is about: the pod, or the best that it claims.
+fn named(claim: &Claim) -> String {
+    match (&claim.namespace, &claim.pod, &claim.container_id, &claim.node) {
+        (Some(namespace), Some(pod), ..) => format!("{namespace}/{pod}"),
+        (None, Some(pod), ..) => pod.clone(),
+        (_, None, Some(container), _) => format!("container {container}"),
+        (_, None, None, Some(node)) => format!("node {node}"),
+        (_, None, None, None) => "nothing named".to_owned(),
+    }
+}
+
+/// What an event concerns: its target, or itself where there is none to share an answer about.
+fn concern(claim: &Claim, occurrence: &Occurrence, name: &str, needs_target: bool) -> u64 {
     let mut hasher = DefaultHasher::new();
-    if !needs_target {
-        occurrence.id.hash(&mut hasher);
-        return (hasher.finish(), String::new());
+    match (&claim.pod_uid, needs_target) {
+        (_, false) => occurrence.id.hash(&mut hasher),
+        // A successor of the same name has another uid.
+        (Some(uid), true) => uid.hash(&mut hasher),
+        (None, true) => name.hash(&mut hasher),
     }
-    let container = || claim.container_id.as_ref().map(|id| format!("container {id}"));
-    let name = match (&claim.namespace, &claim.pod) {
-        (Some(namespace), Some(pod)) => Some(format!("{namespace}/{pod}")),
-        (None, Some(pod)) => Some(pod.clone()),
-        _ => container(),
-    };
-    let name = name.unwrap_or_else(|| "no pod".to_owned());
-    // A successor of the same name has another uid.
-    match &claim.pod_uid {
-        Some(uid) => uid.hash(&mut hasher),
-        None => name.hash(&mut hasher),
-    }
-    (hasher.finish(), name)
+    hasher.finish()
 }
 
 /// Texts by number: each is kept once.

@@ -19,7 +19,7 @@ pub struct Report {
     pub messages: Messages,
     /// What each playbook would have done, by name.
     pub playbooks: Vec<Playbook>,
-    /// Rules that no playbook answers.
+    /// Rules with events that no playbook answers.
     pub unanswered: Vec<Unanswered>,
     /// What no rehearsal can tell of any playbook.
     pub limits: Vec<&'static str>,
@@ -61,7 +61,7 @@ pub struct Playbook {
     pub joined: u64,
     /// How long that is.
     pub cooldown: String,
-    /// How many different targets it would have answered.
+    /// How many different targets its events are about.
     pub targets: u64,
     /// By the namespace that events claim.
     pub namespaces: Vec<Namespace>,
@@ -132,7 +132,7 @@ pub struct Held {
     pub why: String,
 }
 
-/// A rule that no playbook answers.
+/// A rule with events that no playbook answers.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unanswered {
@@ -140,4 +140,6 @@ pub struct Unanswered {
     pub rule: String,
     /// How many events of it no playbook answered.
     pub events: u64,
+    /// And how many some playbook did.
+    pub answered: u64,
 }

@@ -62,9 +62,13 @@ impl Report {
         if self.unanswered.is_empty() {
             return Ok(());
         }
-        writeln!(f, "\nrules that no playbook answers")?;
+        writeln!(f, "\nevents that no playbook answers, by rule")?;
         for rule in self.unanswered.iter().take(MOST) {
-            writeln!(f, "  {:>8}  {}", rule.events, safe(&rule.rule))?;
+            write!(f, "  {:>8}  {}", rule.events, safe(&rule.rule))?;
+            match rule.answered {
+                0 => writeln!(f)?,
+                answered => writeln!(f, " (and {answered} that are answered)")?,
+            }
         }
         more(f, self.unanswered.len())
     }
@@ -72,22 +76,22 @@ impl Report {
 
 impl Display for Playbook {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} ({}): {}", self.name, self.mode, self.actions.join(", then "))?;
-        let pods = if self.targets > 0 {
-            format!(" to {}", counted(self.targets, "pod"))
-        } else {
-            String::new()
-        };
+        write!(f, "{} ({}", self.name, self.mode)?;
+        if self.mode != "enforce" {
+            write!(f, "; told as if it were enforce")?;
+        }
+        writeln!(f, "): {}", self.actions.join(", then "))?;
         writeln!(
             f,
-            "  {}{pods}, for {}; {} of them shared an answer (cooldown {})",
+            "  {} about {}, for {}; {} of them shared an answer (cooldown {})",
             counted(self.answers, "answer"),
+            counted(self.targets, "target"),
             counted(self.answers + self.joined, "event"),
             self.joined,
             self.cooldown
         )?;
         if !self.namespaces.is_empty() {
-            writeln!(f, "  by namespace{:>23} {:>8} {:>8}", "pods", "answers", "events")?;
+            writeln!(f, "  by namespace{:>23} {:>8} {:>8}", "targets", "answers", "events")?;
         }
         for share in self.namespaces.iter().take(MOST) {
             let name = share.namespace.as_deref().unwrap_or("(none claimed)");
