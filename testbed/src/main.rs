@@ -8,9 +8,9 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use testbed::{Error, cluster, kafka};
+use testbed::{Error, cluster, kafka, pubsub};
 
-/// Real servers for development: Kafka and a Kubernetes cluster, on loopback.
+/// Real servers for development: Kafka, Pub/Sub and a Kubernetes cluster, on loopback.
 #[derive(Parser)]
 #[command(name = "testbed", version)]
 struct Cli {
@@ -34,6 +34,7 @@ enum Command {
 enum Servers {
     Kafka,
     Cluster,
+    Pubsub,
     All,
 }
 
@@ -51,6 +52,9 @@ fn provision(servers: Servers) -> Result<(), Error> {
     }
     if matches!(servers, Servers::Cluster | Servers::All) {
         ready("the cluster", &cluster::provision()?);
+    }
+    if matches!(servers, Servers::Pubsub | Servers::All) {
+        ready("Pub/Sub", &pubsub::provision()?);
     }
     Ok(())
 }

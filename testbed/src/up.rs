@@ -11,15 +11,19 @@ use testbed::{
     Error,
     cluster::{Cluster, Size},
     kafka::Kafka,
+    pubsub::PubSub,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Which servers, and where.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Start Kafka; with neither --kafka nor --cluster, both are started
+    /// Start Kafka; without any of these, all are started
     #[arg(long)]
     kafka: bool,
+    /// Start Google's Pub/Sub emulator, or what stands in for it
+    #[arg(long)]
+    pubsub: bool,
     /// Start a Kubernetes cluster
     #[arg(long)]
     cluster: bool,
@@ -38,15 +42,16 @@ pub(crate) struct Options {
 ///
 /// A signal that comes while they start ends this process at once, and the servers with it.
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
-    let all = !options.kafka && !options.cluster;
-    let (kafka, cluster) = tokio::try_join!(
+    let all = !options.kafka && !options.cluster && !options.pubsub;
+    let (kafka, pubsub, cluster) = tokio::try_join!(
         start(options.kafka || all, start_kafka(&options)),
+        start(options.pubsub || all, start_pubsub(&options)),
         start(options.cluster || all, start_cluster(&options)),
     )?;
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let exports = exports(kafka.as_ref(), cluster.as_ref());
+    let exports = exports(kafka.as_ref(), pubsub.as_ref(), cluster.as_ref());
     let _env_file = options.env_file.map(|path| EnvFile::write(path, &exports)).transpose()?;
     tell(&exports)?;
     tokio::select! {
@@ -70,6 +75,13 @@ async fn start_kafka(options: &Options) -> Result<Kafka, Error> {
     }
 }
 
+async fn start_pubsub(options: &Options) -> Result<PubSub, Error> {
+    match &options.dir {
+        Some(dir) => PubSub::start_in(&dir.join("pubsub")).await,
+        None => PubSub::start().await,
+    }
+}
+
 async fn start_cluster(options: &Options) -> Result<Cluster, Error> {
     let size = Size::Nodes(options.nodes);
     match &options.dir {
@@ -80,7 +92,7 @@ async fn start_cluster(options: &Options) -> Result<Cluster, Error> {
 
 /// What a shell has to know: kubectl and stoop take `KUBECONFIG`, stoop's subscription `falco` the brokers, and the tests
 /// the rest.
-fn exports(kafka: Option<&Kafka>, cluster: Option<&Cluster>) -> String {
+fn exports(kafka: Option<&Kafka>, pubsub: Option<&PubSub>, cluster: Option<&Cluster>) -> String {
     let mut lines = String::new();
     if let Some(kafka) = kafka {
         let (bootstrap, secure) = (kafka.bootstrap(), kafka.secure());
@@ -95,6 +107,10 @@ fn exports(kafka: Option<&Kafka>, cluster: Option<&Cluster>) -> String {
             secure.username,
             secure.password,
         );
+    }
+    if let Some(pubsub) = pubsub {
+        // Writing to a string can't fail.
+        let _ = writeln!(lines, "export PUBSUB_EMULATOR_HOST={}", pubsub.address());
     }
     if let Some(cluster) = cluster {
         let kubeconfig = cluster.kubeconfig().display();
