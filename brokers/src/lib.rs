@@ -30,6 +30,8 @@ pub mod lease;
 pub mod memory;
 pub mod message;
 pub mod pool;
+#[cfg(feature = "pubsub")]
+pub mod pubsub;
 pub mod pump;
 
 pub use contract::{
