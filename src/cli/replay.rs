@@ -2,7 +2,8 @@
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
 
-use brokers::History;
+use brokers::{Error, History, Message};
+use bytes::Bytes;
 use clap::{ArgGroup, Args, ValueEnum};
 use futures::{StreamExt, stream::FuturesUnordered};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,8 +21,9 @@ use super::{
 use crate::{
     config::Config,
     letters::history,
-    replay::{Lines, Outlet, Rehearsal},
+    replay::{Lines, Rehearsal},
     worker::assemble,
+    worker::publish::Outlet,
 };
 
 /// How many are published at once.
@@ -160,7 +162,7 @@ impl Replay {
                 next = next.max(Instant::now() - pause) + pause;
             }
             let outlet = &outlet;
-            under_way.push(async move { outlet.publish(&message).await });
+            under_way.push(async move { publish(outlet, &message).await });
             if under_way.len() == AT_ONCE
                 && let Some(published) = under_way.next().await
             {
@@ -178,6 +180,13 @@ impl Replay {
         say(format_args!("published {done} events of {name} into {to}"))?;
         Ok(if stop.is_cancelled() { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
+}
+
+async fn publish(outlet: &Outlet<'_>, message: &Message) -> Result<(), Error> {
+    // Headers of ours say what became of that copy, not of this one.
+    let own = |(name, _): &&(String, Bytes)| !name.starts_with("stoop-");
+    let headers: Vec<_> = message.headers.iter().filter(own).cloned().collect();
+    outlet.publish(message.key.as_deref(), &message.payload, &headers).await
 }
 
 /// Fires with ctrl-c.

@@ -12,13 +12,11 @@ mod advice;
 mod answers;
 mod file;
 mod judge;
-mod outlet;
 mod rehearsal;
 mod report;
 mod seen;
 mod text;
 
 pub use file::Lines;
-pub use outlet::Outlet;
 pub use rehearsal::Rehearsal;
 pub use report::Report;
