@@ -29,24 +29,25 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Formats a new data folder in `scratch` unless there is one; starts nothing.
-    pub(crate) async fn prepare(scratch: Scratch) -> Result<Self, Error> {
+    /// Formats a new data folder in `scratch` unless there is one; starts nothing. `more` is added to the properties.
+    pub(crate) async fn prepare(scratch: Scratch, more: String) -> Result<Self, Error> {
         let prepared = spawn_blocking(move || {
             let jars = provision()?;
             let ports = Ports {
                 plain: Port::reserve()?,
+                encrypted: Port::reserve()?,
                 secure: Port::reserve()?,
                 mutual: Port::reserve()?,
                 controller: Port::reserve()?,
             };
             let broker = Self { process: None, ports, jars, scratch };
-            broker.configure()?;
+            broker.configure(&more)?;
             Ok(broker)
         });
         prepared.await.map_err(|error| Error::io("can't prepare Kafka")(error.into()))?
     }
 
-    fn configure(&self) -> Result<(), Error> {
+    fn configure(&self, more: &str) -> Result<(), Error> {
         let authority = Authority::new()?;
         self.write("ca.pem", authority.pem())?;
         let broker = authority.issue("kafka")?;
@@ -54,11 +55,13 @@ impl Broker {
         let client = authority.issue("stoop")?;
         self.write("client.pem", &client.certificate)?;
         self.write("client.key", &client.key)?;
-        self.write("server.properties", &properties::server(self.scratch.path(), &self.ports))?;
+        let properties = properties::server(self.scratch.path(), &self.ports);
+        self.write("server.properties", &(properties + more))?;
         if self.scratch.join("data/meta.properties").exists() {
             return Ok(());
         }
         let (user, password) = (properties::USER, properties::PASSWORD);
+        let scram = |mechanism| format!("{mechanism}=[name={user},password={password}]");
         JAVA.run(
             "formatting Kafka's data folder",
             JAVA.command()
@@ -67,7 +70,12 @@ impl Broker {
                 .args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID])
                 .arg("--config")
                 .arg(self.scratch.join("server.properties"))
-                .args(["--add-scram", &format!("SCRAM-SHA-512=[name={user},password={password}]")]),
+                .args([
+                    "--add-scram",
+                    &scram("SCRAM-SHA-256"),
+                    "--add-scram",
+                    &scram("SCRAM-SHA-512"),
+                ]),
         )
     }
 

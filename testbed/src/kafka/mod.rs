@@ -33,7 +33,17 @@ impl Endpoint {
     }
 }
 
-/// The listener with TLS and SASL (SCRAM-SHA-512 and PLAIN).
+/// The listener with TLS alone.
+#[derive(Clone, Debug)]
+pub struct Encrypted {
+    /// The value of `bootstrap.servers`.
+    pub bootstrap: String,
+    /// The PEM file of the authority that signed the broker's certificate.
+    pub ca: PathBuf,
+}
+
+/// The listener with TLS and SASL: SCRAM-SHA-256, SCRAM-SHA-512, PLAIN, and OAUTHBEARER, which believes every token
+/// (`"alg":"none"`) that has a subject and has not expired.
 #[derive(Clone, Debug)]
 pub struct Secure {
     /// The value of `bootstrap.servers`.
@@ -90,7 +100,15 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_on(Scratch::temporary()?).await
+        Self::start_on(Scratch::temporary()?, &[]).await
+    }
+
+    /// Starts a broker as [`Self::start`] does, with these lines in its `server.properties` too.
+    ///
+    /// # Errors
+    /// If Kafka can't be fetched or does not start.
+    pub async fn start_with(properties: &[&str]) -> Result<Self, Error> {
+        Self::start_on(Scratch::temporary()?, properties).await
     }
 
     /// Starts a broker on free ports, its data in `dir`, where it stays.
@@ -98,14 +116,23 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start_in(dir: &Path) -> Result<Self, Error> {
-        Self::start_on(Scratch::kept(dir)?).await
+        Self::start_on(Scratch::kept(dir)?, &[]).await
     }
 
-    async fn start_on(scratch: Scratch) -> Result<Self, Error> {
-        let mut broker = Broker::prepare(scratch).await?;
+    async fn start_on(scratch: Scratch, properties: &[&str]) -> Result<Self, Error> {
+        let mut broker = Broker::prepare(scratch, properties.join("\n")).await?;
         broker.start().await?;
         let bootstrap = broker.ports.plain.address().to_string();
         Ok(Self { endpoint: Endpoint { bootstrap }, broker })
+    }
+
+    /// The listener with TLS alone.
+    #[must_use]
+    pub fn encrypted(&self) -> Encrypted {
+        Encrypted {
+            bootstrap: format!("localhost:{}", self.broker.ports.encrypted.number()),
+            ca: self.broker.file("ca.pem"),
+        }
     }
 
     /// The listener with TLS and SASL.
