@@ -50,10 +50,13 @@ fn check_kafka(at: &Path, config: &kafka::Config) -> Result<(), Fault> {
             known(at.key("keyPassword"), password.read())?;
         }
     }
-    match &config.sasl {
-        Some(sasl) => known(at.key("sasl").key("password"), sasl.password.read()),
-        None => Ok(()),
+    let Some(sasl) = &config.sasl else { return Ok(()) };
+    for (key, secret) in [("password", &sasl.password), ("token", &sasl.token)] {
+        if let Some(secret) = secret {
+            known(at.key("sasl").key(key), secret.read())?;
+        }
     }
+    Ok(())
 }
 
 fn check_nats(at: &Path, config: &nats::Config) -> Result<(), Fault> {
