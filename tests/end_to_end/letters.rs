@@ -25,7 +25,8 @@ spec: {match: {rules: [Shell], when: 'fields[\"proc.name\"] > 1'}, actions: [not
 
 fn event(rule: &str, pid: u32) -> Vec<u8> {
     let time = jiff::Timestamp::now().to_string();
-    let fields = json!({"proc.name": "sh", "proc.pid": pid, "k8s.ns.name": "shop", "k8s.pod.name": "web"});
+    let fields =
+        json!({"proc.name": "sh", "proc.pid": pid, "k8s.ns.name": "shop", "k8s.pod.name": "web"});
     json!({"rule": rule, "priority": "Notice", "source": "syscall", "time": time, "output_fields": fields})
         .to_string()
         .into_bytes()
@@ -65,10 +66,14 @@ async fn dead_letters_are_redriven_for_those_that_failed_and_history_is_rehearse
     topic.all_committed(&worker).await;
     assert_eq!((answered(&worker, "teller"), answered(&worker, "wary")), (3, 3));
 
-    let rehearsed = desk.must(&["replay", "--subscription", "falco", "--dry-run", "--output", "json"]);
+    let rehearsed =
+        desk.must(&["replay", "--subscription", "falco", "--dry-run", "--output", "json"]);
     let rehearsed: Value = serde_json::from_str(&rehearsed.await).unwrap();
     assert_eq!(rehearsed["messages"]["read"], 4);
-    assert_eq!((&rehearsed["playbooks"][0]["name"], &rehearsed["playbooks"][0]["answers"]), (&"teller".into(), &3.into()));
+    assert_eq!(
+        (&rehearsed["playbooks"][0]["name"], &rehearsed["playbooks"][0]["answers"]),
+        (&"teller".into(), &3.into())
+    );
     assert_eq!(rehearsed["playbooks"][1]["held"][0]["by"], "when-fails");
     assert_eq!(rehearsed["unanswered"][0]["rule"], "Other");
     let before = topic.progress().await;
