@@ -17,6 +17,8 @@ use crate::{
 
 /// Repeats the campaign of this seed, or with `fault/broker/seed` the one round.
 const SEED: &str = "STOOP_FAULTS_SEED";
+/// Plays only what has this in `fault/broker`.
+const ONLY: &str = "STOOP_FAULTS_ONLY";
 /// How many rounds of each fault.
 const ROUNDS: &str = "STOOP_FAULTS_ROUNDS";
 /// Where the table is written, if anywhere.
@@ -28,6 +30,9 @@ const AT_ONCE: usize = 8;
 pub async fn run(scale: Scale) {
     let rounds = env::var(ROUNDS).map_or(1, |rounds| rounds.parse().expect("ROUNDS is a number"));
     let (tickets, seed) = tickets(env::var(SEED).ok().as_deref(), rounds, scale);
+    let only = env::var(ONLY).unwrap_or_default();
+    let tickets: Vec<_> =
+        tickets.into_iter().filter(|ticket| ticket.to_string().contains(&only)).collect();
     tell(&format!("{} rounds; {SEED}={seed} repeats them", tickets.len()));
     // Whoever was first wins; the clients only want that there is one.
     drop(rustls::crypto::ring::default_provider().install_default());

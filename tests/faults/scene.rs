@@ -188,6 +188,12 @@ impl Scene {
         self.confirmed.borrow().clone()
     }
 
+    /// What has had no effect yet is taken back.
+    pub fn forget_unanswered(&self) {
+        let answered: BTreeSet<Id> = self.sink.effects().iter().map(|effect| effect.id).collect();
+        self.confirmed.borrow_mut().retain(|id| answered.contains(id));
+    }
+
     /// What the broker says of itself; before it has said anything nothing is settled.
     pub fn settled(&self) -> Settled {
         self.seen.borrow().last().map_or(Settled::Count(0), |seen| seen.settled.clone())

@@ -10,6 +10,7 @@ mod letters;
 mod load;
 mod network;
 mod pauses;
+mod streams;
 
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ pub struct Fault {
 }
 
 const EVERY_BROKER: &[Kind] = &Kind::ALL;
-const KAFKA: &[Kind] = &[Kind::Kafka];
+/// Those with a process of their own, and more than one worker.
+const SERVERS: &[Kind] = &[Kind::Kafka, Kind::Nats];
 
 /// What most faults have in common.
 const USUAL: Fault = Fault {
@@ -58,12 +60,13 @@ const ONE_WORKER: Stage =
 
 /// Every fault, in the report's order.
 pub fn all() -> impl Iterator<Item = &'static Fault> {
-    let chapters: [&'static [Fault]; 8] = [
+    let chapters: [&'static [Fault]; 9] = [
         kills::FAULTS,
         pauses::FAULTS,
         brokers::FAULTS,
         network::FAULTS,
         groups::FAULTS,
+        streams::FAULTS,
         letters::FAULTS,
         bodies::FAULTS,
         load::FAULTS,
