@@ -17,6 +17,9 @@ use crate::{
 /// How long a fault may wait for what it needs to see.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a worker had sent before it was killed reaches the sink a little later.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
 /// How large a round is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -222,7 +225,8 @@ impl Scene {
     /// What they begin from now on isn't concerned.
     pub fn calm(&self, begun: Begun) {
         let Begun { workers, settled } = begun;
-        self.disturbed.borrow_mut().push(Disturbance { workers, settled, over: Instant::now() });
+        let over = Instant::now() + ON_ITS_WAY;
+        self.disturbed.borrow_mut().push(Disturbance { workers, settled, over });
     }
 
     pub fn disturbed(&self) -> Vec<Disturbance> {

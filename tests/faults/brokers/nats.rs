@@ -51,7 +51,7 @@ pub struct Nats {
     most_workers: usize,
     context: Context,
     published: RefCell<BTreeMap<u64, Id>>,
-    letters: RefCell<Vec<Id>>,
+    letters: AsyncMutex<Vec<Id>>,
 }
 
 impl Nats {
@@ -68,7 +68,7 @@ impl Nats {
             context: jetstream::new(client.connect(url.as_str()).await.unwrap()),
             url,
             published: RefCell::default(),
-            letters: RefCell::default(),
+            letters: AsyncMutex::default(),
         };
         broker.create_stream().await;
         if wanted.dead_letters {
@@ -140,7 +140,7 @@ impl Nats {
         let stream = self.context.get_stream_no_info(&self.stream).await.ok()?;
         let state = stream.info_builder().with_deleted(true).fetch().await.ok()?.info.state;
         let at = Instant::now();
-        self.read_letters().await?;
+        let letters = self.read_letters().await?;
         let gone: BTreeSet<u64> = state.deleted.unwrap_or_default().into_iter().collect();
         let published = self.published.borrow();
         // A work queue keeps what isn't acknowledged, and nothing else.
@@ -154,22 +154,22 @@ impl Nats {
         Some(Observation {
             at,
             settled: Settled::Ids(settled.collect()),
-            letters: Letters::Ids(self.letters.borrow().clone()),
+            letters: Letters::Ids(letters),
             partitions: vec![partition],
         })
     }
 
-    /// Those that have come since the last time. A stream that isn't there has none.
-    async fn read_letters(&self) -> Option<()> {
-        let Ok(stream) = self.context.get_stream(self.dead_stream()).await else { return Some(()) };
-        let last = stream.cached_info().state.last_sequence;
-        while (self.letters.borrow().len() as u64) < last {
-            let next = self.letters.borrow().len() as u64 + 1;
-            let letter = stream.get_raw_message(next).await.ok()?;
-            let id = Id::of(&letter.payload).expect("a dead letter of this round");
-            self.letters.borrow_mut().push(id);
+    /// All that are there by now. A stream that isn't there has none.
+    async fn read_letters(&self) -> Option<Vec<Id>> {
+        // One reader at a time, or both would read the same.
+        let mut read = self.letters.lock().await;
+        if let Ok(stream) = self.context.get_stream(self.dead_stream()).await {
+            for next in read.len() as u64 + 1..=stream.cached_info().state.last_sequence {
+                let letter = stream.get_raw_message(next).await.ok()?;
+                read.push(Id::of(&letter.payload).expect("a dead letter of this round"));
+            }
         }
-        Some(())
+        Some(read.clone())
     }
 }
 
@@ -216,8 +216,7 @@ impl Broker for Nats {
     }
 
     async fn letters(&self) -> Vec<Id> {
-        self.read_letters().await.expect("the dead letters can be read");
-        self.letters.borrow().clone()
+        self.read_letters().await.expect("the dead letters can be read")
     }
 
     async fn mend_dead_letters(&self) {
