@@ -13,5 +13,6 @@ mod error;
 pub mod health;
 pub mod letters;
 pub mod metrics;
+pub mod replay;
 pub mod telemetry;
 pub mod worker;

@@ -32,6 +32,8 @@ pub mod message;
 #[cfg(feature = "nats")]
 pub mod nats;
 pub mod pool;
+#[cfg(feature = "pubsub")]
+pub mod pubsub;
 pub mod pump;
 
 pub use contract::{

@@ -2,11 +2,13 @@
 //!
 //! One module a command; each ends in an exit code: 0 done, 1 done but something is wrong, 2 it could not be tried.
 
+mod ask;
 pub mod check;
 pub mod dlq;
 pub mod event;
 pub mod explain;
 mod output;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod setup;
@@ -57,6 +59,8 @@ enum Command {
     Setup(setup::Setup),
     /// List, show, redrive and drop dead letters
     Dlq(dlq::Dlq),
+    /// Rehearse the playbooks on a history, or publish its events again
+    Replay(replay::Replay),
     /// Print a JSON Schema, for editors
     Schema(schema::Schema),
     /// Print completions for a shell
@@ -66,6 +70,8 @@ enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+pub(crate) use dlq::safe;
 
 /// Where the configuration is.
 #[derive(Clone, Debug, Args)]
@@ -118,6 +124,7 @@ impl Cli {
             Command::Explain(command) => command.run().await,
             Command::Setup(command) => command.run().await,
             Command::Dlq(command) => command.run().await,
+            Command::Replay(command) => command.run().await,
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use brokers::{Error, kafka};
+use brokers::{Error, kafka, nats};
 use clap::Args;
 use futures::future::BoxFuture;
 
@@ -91,6 +91,11 @@ impl Todo<'_> {
                 let plan = kafka::Plan::of(config).await?;
                 let changes = plan.changes().iter().map(ToString::to_string).collect();
                 Some(Self { changes, make: Box::pin(async move { plan.apply().await }) })
+            }
+            Broker::Nats(config) => {
+                let plan = nats::Plan::of(config).await?;
+                let changes = plan.changes().iter().map(ToString::to_string).collect();
+                Some(Self { changes, make: Box::pin(plan.apply()) })
             }
             Broker::Journal(_) => None,
         })

@@ -69,24 +69,16 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
 fn check_subscription(at: &Path, subscription: &Subscription) -> Result<(), Fault> {
     let broker = match subscription.broker() {
         Ok(broker) => broker,
-        Err(why) => return Fault::new(at.clone(), why, "name exactly one of kafka, journal"),
+        Err(why) => return Fault::new(at.clone(), why, "name exactly one of kafka, nats, journal"),
     };
     let inside = at.key(broker.as_str());
     if let Err(error) = broker.check() {
         return Fault::new(inside, error.to_string(), "");
     }
-    if let Broker::Kafka(kafka) = broker {
-        let missing =
-            "without a dead-letter topic an event that fails would block its partition for ever";
-        let topics = kafka.topics().ok();
-        let topic = topics.as_ref().and_then(|topics| topics.first()).unwrap_or("stoop");
-        let help =
-            format!("name one, such as `deadLetters: {topic}.dead`; `stoop setup` creates it");
-        match kafka.dead_letters.as_deref() {
-            None => return Fault::new(inside, missing, help),
-            Some("") => return Fault::new(inside.key("deadLetters"), missing, help),
-            Some(_) => {}
-        }
+    if let Some((None | Some(""), example)) = broker.dead_letters() {
+        let missing = "without a place for dead letters an event that fails would block those behind it for ever";
+        let help = format!("name one, such as `deadLetters: {example}`; `stoop setup` creates it");
+        return Fault::new(inside.key("deadLetters"), missing, help);
     }
     check_concurrency(at.key("concurrency"), subscription.concurrency)
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path as FilePath;
 
-use brokers::{journal, kafka};
+use brokers::{journal, kafka, nats};
 use playbooks::{act::Notifiers, decide::yaml::Path};
 
 use super::{Broker, Config, refuse::Fault};
@@ -30,6 +30,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         let at = root.key("subscriptions").key(name);
         match subscription.broker() {
             Ok(Broker::Kafka(config)) => check_kafka(&at.key("kafka"), config)?,
+            Ok(Broker::Nats(config)) => check_nats(&at.key("nats"), config)?,
             Ok(Broker::Journal(config)) => check_journal(&at.key("journal"), config)?,
             Err(_) => {}
         }
@@ -53,6 +54,30 @@ fn check_kafka(at: &Path, config: &kafka::Config) -> Result<(), Fault> {
         Some(sasl) => known(at.key("sasl").key("password"), sasl.password.read()),
         None => Ok(()),
     }
+}
+
+fn check_nats(at: &Path, config: &nats::Config) -> Result<(), Fault> {
+    if let Some(tls) = &config.tls {
+        let at = at.key("tls");
+        for (key, file) in [("ca", &tls.ca), ("certificate", &tls.certificate), ("key", &tls.key)] {
+            if let Some(file) = file {
+                readable(at.key(key), file)?;
+            }
+        }
+    }
+    let Some(auth) = &config.auth else { return Ok(()) };
+    let at = at.key("auth");
+    for (key, secret) in [
+        ("credentials", &auth.credentials),
+        ("nkey", &auth.nkey),
+        ("token", &auth.token),
+        ("password", &auth.password),
+    ] {
+        if let Some(secret) = secret {
+            known(at.key(key), secret.read())?;
+        }
+    }
+    Ok(())
 }
 
 fn check_journal(at: &Path, config: &journal::Config) -> Result<(), Fault> {

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use brokers::{
-    Delivery,
-    dead_letter::{max_age, meant_for},
-};
+use brokers::Delivery;
 use playbooks::{
     act::{Failure, Needs, Standing, Verification},
     decide::{Candidate, Claim},
@@ -55,13 +52,7 @@ impl Worker {
                 stream.read(Reading::Malformed);
                 self.bury_malformed(&stream, delivery, &error).await;
             }
-            Read::Wanted(mut wanted) => {
-                if let Some(age) = max_age(delivery.message()) {
-                    Arc::make_mut(&mut wanted.occurrence).max_age = Some(age);
-                }
-                if let Some(only) = meant_for(delivery.message()) {
-                    wanted.candidates.retain(|c| only.contains(&c.playbook.name.as_str()));
-                }
+            Read::Wanted(wanted) => {
                 Box::pin(self.answer(&stream, delivery, wanted)).await;
             }
         }

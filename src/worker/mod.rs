@@ -12,7 +12,7 @@ pub mod lanes;
 pub mod outage;
 pub mod persevere;
 pub mod publish;
-mod read;
+pub(crate) mod read;
 pub mod readiness;
 pub mod respond;
 pub mod rules;

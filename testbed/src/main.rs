@@ -8,9 +8,9 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use testbed::{Error, cluster, kafka, nats};
+use testbed::{Error, cluster, kafka, nats, pubsub};
 
-/// Real servers for development: Kafka, NATS and a Kubernetes cluster, on loopback.
+/// Real servers for development: Kafka, NATS, Pub/Sub and a Kubernetes cluster, on loopback.
 #[derive(Parser)]
 #[command(name = "testbed", version)]
 struct Cli {
@@ -35,6 +35,7 @@ enum Servers {
     Kafka,
     Nats,
     Cluster,
+    Pubsub,
     All,
 }
 
@@ -55,6 +56,9 @@ fn provision(servers: Servers) -> Result<(), Error> {
     }
     if matches!(servers, Servers::Cluster | Servers::All) {
         ready("the cluster", &cluster::provision()?);
+    }
+    if matches!(servers, Servers::Pubsub | Servers::All) {
+        ready("Pub/Sub", &pubsub::provision()?);
     }
     Ok(())
 }

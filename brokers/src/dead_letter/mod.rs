@@ -66,7 +66,8 @@ impl DeadLetter {
         if let Some(partition) = message.id.partition() {
             add("original-partition", partition.to_string());
         }
-        add("original-sequence", message.id.sequence().to_string());
+        let sequence = || message.id.sequence().to_string();
+        add("original-sequence", message.id.name().map_or_else(sequence, str::to_owned));
         if let Some(published) = message.published {
             add("original-time", published.to_string());
         }

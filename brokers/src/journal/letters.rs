@@ -1,7 +1,7 @@
 //! The journal's dead letters as a tool sees them: in the worker that has the journal open, or from the file of one that
 //! nobody runs on.
 
-use std::{collections::VecDeque, path::Path};
+use std::{collections::VecDeque, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,6 +23,10 @@ use crate::{
 
 /// How many dead letters are read at once.
 const PAGE: usize = 64;
+
+/// How often a file that is in use is tried again, and how long it rests between.
+const TRIES: usize = 20;
+const REST: Duration = Duration::from_millis(50);
 
 /// What became of a dead letter that was to be redriven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,18 +129,24 @@ pub async fn dead_letters(config: &Config) -> Result<DeadLetters, Error> {
 
 /// Opens a journal's file, and makes none.
 pub(super) async fn open(config: &Config) -> Result<Monitor, Error> {
-    let folder = config.path.clone();
-    let opened = tokio::task::spawn_blocking(move || {
-        if !Path::new(&folder).join("journal.redb").exists() {
-            return Err(Error::Configuration(format!(
-                "there is no journal in {}: see that `path` is right, seen from here",
-                folder.display()
-            )));
+    let folder = &config.path;
+    if !folder.join("journal.redb").exists() {
+        return Err(Error::Configuration(format!(
+            "there is no journal in {}: see that `path` is right, seen from here",
+            folder.display()
+        )));
+    }
+    let mut tries = 0;
+    let (store, recovered) = loop {
+        let folder = folder.clone();
+        let opened = tokio::task::spawn_blocking(move || Store::open(&folder)).await;
+        match opened.map_err(|e| Error::client("opening the journal", e))? {
+            // Whoever had it open a moment ago may not have let go of the file yet.
+            Err(Error::Configuration(_)) if tries < TRIES => tries += 1,
+            opened => break opened?,
         }
-        Store::open(&folder)
-    });
-    let (store, recovered) =
-        opened.await.map_err(|e| Error::client("opening the journal", e))??;
+        tokio::time::sleep(REST).await;
+    };
     Ok(Monitor { keeper: Keeper::start(store, recovered, config.capacity.into())? })
 }
 

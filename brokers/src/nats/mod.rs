@@ -20,6 +20,7 @@ mod driver;
 mod fit;
 mod headers;
 mod health;
+mod history;
 mod lag;
 mod ledger;
 mod line;
@@ -27,9 +28,12 @@ mod lookup;
 mod outbox;
 mod proof;
 mod publisher;
+mod queue;
+mod reader;
 mod receiver;
 mod reply;
 mod session;
+mod setup;
 mod subject;
 mod term;
 mod verb;
@@ -43,10 +47,13 @@ use crate::contract::{AckStrength, Error};
 
 pub use self::{
     config::{Auth, Config, Tls},
+    history::{History, history},
     lag::Lag,
     ledger::{Key, Ledger},
     publisher::Publisher,
+    queue::{Queue, dead_letters},
     receiver::{Receiver, Record},
+    setup::{Change, Plan},
 };
 
 use self::{

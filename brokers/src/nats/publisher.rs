@@ -2,6 +2,7 @@
 
 use async_nats::{
     Client,
+    header::NATS_MESSAGE_ID,
     jetstream::{
         context::{Context, PublishErrorKind},
         message::PublishMessage,
@@ -59,9 +60,24 @@ impl Publisher {
         payload: &[u8],
         headers: &[(String, Bytes)],
     ) -> Result<(), Error> {
+        self.publish_once(subject, payload, headers, None).await
+    }
+
+    /// Publishes to this very subject; a message that its stream has taken under the same id not long ago is not taken
+    /// twice.
+    pub(super) async fn publish_once(
+        &self,
+        subject: String,
+        payload: &[u8],
+        headers: &[(String, Bytes)],
+        id: Option<&str>,
+    ) -> Result<(), Error> {
         let connect = async || client::once(&self.config).await.map(client::jetstream);
         let context = self.context.get_or_try_init(connect).await?;
-        let (headers, payload) = (headers::published(headers), Bytes::copy_from_slice(payload));
+        let (mut headers, payload) = (headers::published(headers), Bytes::copy_from_slice(payload));
+        if let Some(id) = id {
+            headers.insert(NATS_MESSAGE_ID, id);
+        }
         match &self.source {
             Source::JetStream { stream, .. } => {
                 let message = PublishMessage::build().payload(payload).headers(headers);

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -44,7 +44,8 @@ pub(super) struct Term {
     begun: Instant,
     /// When we last asked what was then confirmed, in milliseconds since the beginning.
     heard: AtomicU64,
-    held: Mutex<HashMap<u64, Arc<Held>>>,
+    /// What nobody has any more is not extended: it comes again.
+    held: Mutex<HashMap<u64, Weak<Held>>>,
 }
 
 impl Term {
@@ -92,12 +93,15 @@ impl Term {
     }
 
     /// Holds a message; `None` if it is held already, and was delivered once more.
-    pub(super) fn hold(self: &Arc<Self>, held: Held) -> Option<Arc<Held>> {
-        use std::collections::hash_map::Entry;
-        match self.all().entry(held.sequence) {
-            Entry::Occupied(_) => None,
-            Entry::Vacant(place) => Some(place.insert(Arc::new(held)).clone()),
+    pub(super) fn hold(&self, held: Held) -> Option<Arc<Held>> {
+        let mut all = self.all();
+        let place = all.entry(held.sequence).or_default();
+        if place.strong_count() > 0 {
+            return None;
         }
+        let held = Arc::new(held);
+        *place = Arc::downgrade(&held);
+        Some(held)
     }
 
     /// No longer held: settled or given back.
@@ -112,10 +116,16 @@ impl Term {
 
     /// Where the acks of all that is held go.
     pub(super) fn replies(&self) -> Vec<Subject> {
-        self.all().values().map(|held| held.reply.clone()).collect()
+        let mut replies = Vec::new();
+        self.all().retain(|_, held| {
+            let held = held.upgrade();
+            replies.extend(held.iter().map(|held| held.reply.clone()));
+            held.is_some()
+        });
+        replies
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<u64, Arc<Held>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<u64, Weak<Held>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,4 +4,10 @@
 
 mod bench;
 mod conformance;
+mod letters;
+mod lossy;
+mod outages;
+mod past;
+mod security;
+mod setup;
 mod staff;

@@ -22,10 +22,6 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Log(Arc<Mutex<Vec<Bytes>>>);
 
 impl Log {
-    pub(crate) fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-
     pub(crate) fn bodies(&self) -> BTreeSet<Bytes> {
         self.0.lock().unwrap().iter().cloned().collect()
     }

@@ -45,6 +45,6 @@ pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal,
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
-pub use target::{Gone, Needs, Verification, Verified};
+pub use target::{Gone, Needs, Verification, Verified, foresee};
 pub use testimony::Scene;
 pub use trace::{NotATrace, TraceParent};

@@ -10,6 +10,9 @@ use clap::{Args, Subcommand};
 
 use super::{ConfigArgs, Ended};
 
+pub(crate) use row::safe;
+pub(super) use select::{moment, one_of};
+
 /// List, show, redrive and drop dead letters.
 #[derive(Debug, Args)]
 #[command(after_help = "\

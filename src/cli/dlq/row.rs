@@ -100,7 +100,7 @@ pub(super) fn one_line(text: &str, width: usize) -> String {
 }
 
 /// Text for a terminal: what would move its cursor, colour it or turn it around is escaped.
-pub(super) fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

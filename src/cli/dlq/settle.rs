@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
@@ -18,7 +18,7 @@ use super::{
     select::{Conditions, one_of},
 };
 use crate::{
-    cli::{Ended, Refused, output::say},
+    cli::{Ended, Refused, ask::agreed, output::say},
     config::Config,
     error::with_sources,
     letters::{Filter, queue},
@@ -150,6 +150,8 @@ impl Chosen {
         {
             return Err(Refused("nothing was done".to_owned()));
         }
+        // A journal's file can be open once.
+        drop(letters);
         let stop = CancellationToken::new();
         let interrupted = stop.clone();
         tokio::spawn(async move {
@@ -193,17 +195,6 @@ async fn choose(
         }
     }
     Ok(choice)
-}
-
-/// Asks whoever sits there; nobody there is a no.
-fn agreed(question: &str) -> Result<bool, Refused> {
-    if !io::stdin().is_terminal() {
-        return Err(Refused(format!("{question} There is nobody to ask: say --yes")));
-    }
-    write!(io::stderr(), "{question} [y/N] ")?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 impl Deed {

@@ -1,6 +1,6 @@
 //! Each broker: how it is opened, and what it shows of itself.
 
-use brokers::{Error, Health, journal, kafka};
+use brokers::{Error, Health, journal, kafka, nats};
 use jiff::Timestamp;
 use playbooks::decide::Event;
 use tokio::sync::watch;
@@ -25,6 +25,20 @@ impl Runner {
                 ..Gauges::default()
             }
         };
+        self.serve(name, share, (receiver, ledger), health, gauges).await
+    }
+
+    pub(super) async fn nats(
+        &self,
+        name: &str,
+        share: Share,
+        config: &nats::Config,
+    ) -> Result<(), Error> {
+        let (receiver, ledger) = nats::connect(config, share.slots)?;
+        let (health, watched) = (ledger.health(), ledger.clone());
+        // The whole fleet's: the consumer is one for all workers.
+        let gauges =
+            move |_: &brokers::Pool| Gauges { lag: watched.lag().unsettled, ..Gauges::default() };
         self.serve(name, share, (receiver, ledger), health, gauges).await
     }
 

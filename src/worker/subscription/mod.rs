@@ -54,6 +54,7 @@ impl Runner {
         loop {
             let ended = match broker {
                 Broker::Kafka(config) => self.kafka(name, share, config).await,
+                Broker::Nats(config) => self.nats(name, share, config).await,
                 Broker::Journal(config) => self.journal(name, share, config).await,
             };
             let error = match ended {
