@@ -38,7 +38,8 @@ pub struct Ticket {
 
 impl std::fmt::Display for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/{:016x}", self.fault.name, self.kind.as_str(), self.seed)
+        let Self { fault, kind, seed, scale } = self;
+        write!(f, "{}/{}/{seed:016x}/{}", fault.name, kind.as_str(), scale.as_str())
     }
 }
 

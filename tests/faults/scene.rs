@@ -30,6 +30,10 @@ pub enum Scale {
 }
 
 impl Scale {
+    pub fn as_str(self) -> &'static str {
+        self.pick("short", "long")
+    }
+
     /// One or the other.
     pub fn pick<T>(self, short: T, long: T) -> T {
         match self {

@@ -34,7 +34,7 @@ pub struct Fault {
     pub places: usize,
     /// Whether events are published beside it all the time.
     pub load: bool,
-    /// It measures time: nothing may run beside it.
+    /// It measures time: nothing that works hard may run beside it.
     pub alone: bool,
     pub strike: for<'a> fn(&'a Scene) -> LocalBoxFuture<'a, Result<(), String>>,
 }
