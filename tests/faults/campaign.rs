@@ -9,34 +9,58 @@ use std::{
 use futures::{StreamExt as _, stream};
 
 use crate::{
+    brokers::Kind,
     catalogue,
     report::Report,
     round::{Servers, Ticket, play},
     scene::Scale,
 };
 
-/// Repeats the campaign of this seed, or with `fault/broker/seed` the one round.
+/// Repeats the campaign of this seed, or with `fault/broker/seed/scale` the one round.
 const SEED: &str = "STOOP_FAULTS_SEED";
+/// Plays only what has this in `fault/broker`.
+const ONLY: &str = "STOOP_FAULTS_ONLY";
 /// How many rounds of each fault.
 const ROUNDS: &str = "STOOP_FAULTS_ROUNDS";
 /// Where the table is written, if anywhere.
 const REPORT: &str = "STOOP_FAULTS_REPORT";
 /// Rounds wait most of their time, for sessions to end and servers to start.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 10;
 
-/// Every fault on every broker that it applies to, `rounds` times.
-pub async fn run(scale: Scale) {
-    let rounds = env::var(ROUNDS).map_or(1, |rounds| rounds.parse().expect("ROUNDS is a number"));
-    let (tickets, seed) = tickets(env::var(SEED).ok().as_deref(), rounds, scale);
+/// How a campaign is made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// Each fault once, at its short scale.
+    Short,
+    /// As many rounds as are asked for, the first and every fifth at the long scale.
+    Long,
+}
+
+/// Plays every fault on every broker that it applies to.
+///
+/// # Panics
+/// Something was violated.
+pub async fn run(length: Length) {
+    let rounds = match length {
+        Length::Short => vec![Scale::Short],
+        Length::Long => {
+            let rounds = env::var(ROUNDS).map_or(1, |n| n.parse().expect("ROUNDS is a number"));
+            (0..rounds).map(|n| if n % 5 == 0 { Scale::Long } else { Scale::Short }).collect()
+        }
+    };
+    let (tickets, seed) = tickets(env::var(SEED).ok().as_deref(), &rounds);
+    let only = env::var(ONLY).unwrap_or_default();
+    let tickets: Vec<_> =
+        tickets.into_iter().filter(|ticket| ticket.to_string().contains(&only)).collect();
     tell(&format!("{} rounds; {SEED}={seed} repeats them", tickets.len()));
     // Whoever was first wins; the clients only want that there is one.
     drop(rustls::crypto::ring::default_provider().install_default());
     let servers = Servers::new(AT_ONCE);
     let mut report = Report::default();
-    // What measures time is played alone.
+    // What measures time is played apart: it has little to do.
     let (alone, together): (Vec<_>, Vec<_>) =
         tickets.into_iter().partition(|ticket| ticket.fault.alone);
-    for (tickets, at_once) in [(together, AT_ONCE), (alone, 1)] {
+    for (tickets, at_once) in [(together, AT_ONCE), (alone, Kind::ALL.len())] {
         let mut played = stream::iter(tickets)
             .map(async |ticket| (ticket, play(ticket, &servers).await))
             .buffer_unordered(at_once);
@@ -58,38 +82,32 @@ pub async fn run(scale: Scale) {
 }
 
 /// What is to be played, and the seed that repeats it.
-fn tickets(asked: Option<&str>, rounds: usize, scale: Scale) -> (Vec<Ticket>, String) {
-    if let Some(ticket) = asked.and_then(|asked| one(asked, scale)) {
+fn tickets(asked: Option<&str>, rounds: &[Scale]) -> (Vec<Ticket>, String) {
+    if let Some(ticket) = asked.and_then(one) {
         return (vec![ticket], ticket.to_string());
     }
-    let seed = asked.map_or_else(
-        || fastrand::u64(..),
-        |asked| {
-            u64::from_str_radix(asked, 16).expect("a seed is hexadecimal, or fault/broker/seed")
-        },
-    );
+    let hexadecimal = |asked| {
+        u64::from_str_radix(asked, 16).expect("a seed is hexadecimal, or fault/broker/seed/scale")
+    };
+    let seed = asked.map_or_else(|| fastrand::u64(..), hexadecimal);
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut tickets = Vec::new();
-    for _ in 0..rounds {
+    for &scale in rounds {
         for fault in catalogue::all() {
-            let kinds = fault.kinds.iter();
-            tickets.extend(kinds.map(|kind| Ticket {
-                fault,
-                kind: *kind,
-                seed: rng.u64(..),
-                scale,
-            }));
+            let ticket = |kind: &Kind| Ticket { fault, kind: *kind, seed: rng.u64(..), scale };
+            tickets.extend(fault.kinds.iter().map(ticket));
         }
     }
     (tickets, format!("{seed:016x}"))
 }
 
-/// The round that `fault/broker/seed` names.
-fn one(asked: &str, scale: Scale) -> Option<Ticket> {
+/// The round that `fault/broker/seed/scale` names.
+fn one(asked: &str) -> Option<Ticket> {
     let mut parts = asked.split('/');
-    let (name, broker, seed) = (parts.next()?, parts.next()?, parts.next()?);
+    let (name, broker, seed, scale) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let fault = catalogue::all().find(|fault| fault.name == name)?;
     let kind = *fault.kinds.iter().find(|kind| kind.as_str() == broker)?;
+    let scale = [Scale::Short, Scale::Long].into_iter().find(|known| known.as_str() == scale)?;
     Some(Ticket { fault, kind, seed: u64::from_str_radix(seed, 16).ok()?, scale })
 }
 

@@ -18,15 +18,15 @@ mod scene;
 mod sink;
 mod worker;
 
-use scene::Scale;
+use campaign::Length;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault_of_the_catalogue_loses_an_event() {
-    campaign::run(Scale::Short).await;
+    campaign::run(Length::Short).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes an hour and more: make faults ROUNDS=20"]
 async fn no_fault_of_the_catalogue_ever_loses_an_event() {
-    campaign::run(Scale::Long).await;
+    campaign::run(Length::Long).await;
 }

@@ -5,7 +5,7 @@ use std::{cell::Cell, time::Duration};
 use tokio::sync::OnceCell;
 
 use crate::{
-    brokers::{Broker, Kind, Wanted, journal::Journal, kafka, kafka::Kafka},
+    brokers::{Broker, Kind, Wanted, journal::Journal, kafka, kafka::Kafka, nats, nats::Nats},
     catalogue::Fault,
     invariants as must,
     logs::Observation,
@@ -38,7 +38,8 @@ pub struct Ticket {
 
 impl std::fmt::Display for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/{:016x}", self.fault.name, self.kind.as_str(), self.seed)
+        let Self { fault, kind, seed, scale } = self;
+        write!(f, "{}/{}/{seed:016x}/{}", fault.name, kind.as_str(), scale.as_str())
     }
 }
 
@@ -58,20 +59,28 @@ pub struct Outcome {
 /// Servers that rounds share, started for the first that wants them.
 pub struct Servers {
     kafka: OnceCell<(kafka::Shared, kafka::Detours)>,
+    nats: OnceCell<nats::Shared>,
     at_once: usize,
 }
 
 impl Servers {
     /// For so many rounds at once.
     pub fn new(at_once: usize) -> Self {
-        Self { kafka: OnceCell::new(), at_once }
+        Self { kafka: OnceCell::new(), nats: OnceCell::new(), at_once }
     }
 
     async fn broker(&self, ticket: Ticket, wanted: Wanted) -> Box<dyn Broker> {
+        let name = format!("{}-{:016x}", ticket.fault.name, ticket.seed);
         match ticket.kind {
             Kind::Journal => Box::new(Journal::new(wanted).await),
+            Kind::Nats => {
+                let server = match wanted.own {
+                    true => nats::start().await,
+                    false => self.nats.get_or_init(nats::start).await.clone(),
+                };
+                Box::new(Nats::new(server, &name, wanted).await)
+            }
             Kind::Kafka => {
-                let name = format!("{}-{:016x}", ticket.fault.name, ticket.seed);
                 let (kafka, detours) = match wanted.own {
                     true => kafka::start(1).await,
                     false => self.kafka.get_or_init(|| kafka::start(self.at_once)).await.clone(),

@@ -17,6 +17,9 @@ use crate::{
 /// How long a fault may wait for what it needs to see.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a worker had sent before it was killed reaches the sink a little later.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
 /// How large a round is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -27,6 +30,10 @@ pub enum Scale {
 }
 
 impl Scale {
+    pub fn as_str(self) -> &'static str {
+        self.pick("short", "long")
+    }
+
     /// One or the other.
     pub fn pick<T>(self, short: T, long: T) -> T {
         match self {
@@ -188,6 +195,12 @@ impl Scene {
         self.confirmed.borrow().clone()
     }
 
+    /// What has had no effect yet is taken back.
+    pub fn forget_unanswered(&self) {
+        let answered: BTreeSet<Id> = self.sink.effects().iter().map(|effect| effect.id).collect();
+        self.confirmed.borrow_mut().retain(|id| answered.contains(id));
+    }
+
     /// What the broker says of itself; before it has said anything nothing is settled.
     pub fn settled(&self) -> Settled {
         self.seen.borrow().last().map_or(Settled::Count(0), |seen| seen.settled.clone())
@@ -216,7 +229,8 @@ impl Scene {
     /// What they begin from now on isn't concerned.
     pub fn calm(&self, begun: Begun) {
         let Begun { workers, settled } = begun;
-        self.disturbed.borrow_mut().push(Disturbance { workers, settled, over: Instant::now() });
+        let over = Instant::now() + ON_ITS_WAY;
+        self.disturbed.borrow_mut().push(Disturbance { workers, settled, over });
     }
 
     pub fn disturbed(&self) -> Vec<Disturbance> {

@@ -17,6 +17,7 @@ pub struct Worker {
     pub id: WorkerId,
     folder: TempDir,
     health: Port,
+    control: Port,
     child: Mutex<Option<Child>>,
     peak_bytes: Mutex<u64>,
 }
@@ -35,9 +36,15 @@ pub struct Settings {
 
 impl Worker {
     pub fn new(id: WorkerId, settings: &Settings) -> Self {
-        let (folder, health) = (tempfile::tempdir().unwrap(), Port::reserve().unwrap());
-        let worker =
-            Self { id, folder, health, child: Mutex::new(None), peak_bytes: Mutex::new(0) };
+        let (health, control) = (Port::reserve().unwrap(), Port::reserve().unwrap());
+        let worker = Self {
+            id,
+            folder: tempfile::tempdir().unwrap(),
+            health,
+            control,
+            child: Mutex::new(None),
+            peak_bytes: Mutex::new(0),
+        };
         worker.configure(settings);
         worker
     }
@@ -48,10 +55,12 @@ impl Worker {
         let config = format!(
             "playbooks: [./playbook.yaml]\n\
              health: {{listen: \"{}\"}}\n\
+             control: {{listen: \"{}\"}}\n\
              notifiers: {{sink: {{webhook: {{url: \"{sink}\"}}}}}}\n\
              limits: {{concurrency: {slots}, memory: 64MiB, drain: {}ms, actionTimeout: 15m}}\n\
              {subscriptions}",
             self.health.address(),
+            self.control.address(),
             drain.as_millis(),
         );
         let playbook = format!(

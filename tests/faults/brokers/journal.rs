@@ -82,6 +82,10 @@ impl Broker for Journal {
         1
     }
 
+    fn lease(&self) -> Option<Duration> {
+        None
+    }
+
     fn proxy(&self) -> &Proxy {
         &self.proxy
     }

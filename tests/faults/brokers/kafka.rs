@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    ops::Range,
     rc::Rc,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -18,11 +19,12 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
     message::{BorrowedMessage, Headers as _},
     producer::{FutureProducer, FutureRecord},
+    topic_partition_list::TopicPartitionListElem,
 };
 use testbed::{kafka, proxy::Proxy};
 use tokio::{sync::Mutex as AsyncMutex, task::spawn_blocking};
 
-use super::{Broker, Kind, Message, Server, Wanted};
+use super::{Broker, Kind, Message, Server, Wanted, note};
 use crate::{
     id::Id,
     logs::{Letters, Observation, Partition, Settled},
@@ -31,6 +33,8 @@ use crate::{
 
 /// What the broker may take to answer a question of the campaign.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long the group waits for a member that it doesn't hear of.
+const SESSION: Duration = Duration::from_secs(30);
 /// What a publisher waits for a confirmation: a broker may be restarted meanwhile.
 const CONFIRMATION: Duration = Duration::from_secs(120);
 
@@ -185,6 +189,10 @@ impl Broker for Kafka {
         usize::try_from(self.wanted.partitions).unwrap()
     }
 
+    fn lease(&self) -> Option<Duration> {
+        Some(SESSION)
+    }
+
     fn proxy(&self) -> &Proxy {
         &self.proxy
     }
@@ -248,13 +256,13 @@ impl Asking {
         let committed = self.group.committed_offsets(list, ANSWER)?;
         let at = Instant::now();
         let letters = self.letters.lock().unwrap().read(&self.topic)?;
-        let committed: BTreeMap<i32, i64> = committed
+        let committed: BTreeMap<i32, Committed> = committed
             .elements()
             .iter()
-            .map(|element| (element.partition(), offset(element.offset())))
+            .map(|element| (element.partition(), Committed::of(element)))
             .collect();
         let mut partitions = Vec::new();
-        for (&partition, &settled) in &committed {
+        for (&partition, &Committed { offset: settled, .. }) in &committed {
             let (_, end) = self.group.fetch_watermarks(&self.topic, partition, ANSWER)?;
             let number = |offset: i64| u64::try_from(offset).unwrap_or_default();
             partitions.push(Partition { settled: number(settled), end: number(end) });
@@ -262,15 +270,28 @@ impl Asking {
         let published = self.published.lock().unwrap();
         let settled = published
             .iter()
-            .filter(|((partition, offset), _)| offset < &committed[partition])
+            .filter(|((partition, offset), _)| committed[partition].has(*offset))
             .map(|(_, id)| *id);
         let settled = Settled::Ids(settled.collect());
         Ok(Observation { at, settled, letters: Letters::Ids(letters), partitions })
     }
 }
 
-fn offset(committed: Offset) -> i64 {
-    if let Offset::Offset(offset) = committed { offset } else { 0 }
+/// What the group has committed of a partition.
+struct Committed {
+    offset: i64,
+    above: Vec<Range<i64>>,
+}
+
+impl Committed {
+    fn of(element: &TopicPartitionListElem<'_>) -> Self {
+        let offset = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
+        Self { offset, above: note::done(element.metadata(), offset) }
+    }
+
+    fn has(&self, offset: i64) -> bool {
+        offset < self.offset || self.above.iter().any(|done| done.contains(&offset))
+    }
 }
 
 impl LetterBox {

@@ -3,11 +3,16 @@
 mod disk;
 pub mod journal;
 pub mod kafka;
+pub mod nats;
+mod note;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use testbed::proxy::Proxy;
 
 pub use disk::Disk;
+pub use nats::Nats;
 
 use crate::{id::Id, logs::Observation, worker::Worker};
 
@@ -27,21 +32,23 @@ impl Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Kafka,
+    Nats,
     Journal,
 }
 
 impl Kind {
-    pub const ALL: [Self; 2] = [Self::Kafka, Self::Journal];
+    pub const ALL: [Self; 3] = [Self::Kafka, Self::Nats, Self::Journal];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
+            Self::Nats => "nats",
             Self::Journal => "journal",
         }
     }
 }
 
-/// What a round wants of its broker.
+/// What a round wants of its broker. A broker without partitions has as many workers as it would have partitions.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     pub partitions: i32,
@@ -70,6 +77,14 @@ pub trait Broker {
     /// How many workers it can have.
     fn most_workers(&self) -> usize;
 
+    /// How long a worker that isn't heard of keeps what it holds; for ever where there is none.
+    fn lease(&self) -> Option<Duration>;
+
+    /// Nearly the longest body that it takes.
+    fn greatest(&self) -> usize {
+        2_000_000
+    }
+
     /// The network between the broker and those on a detour.
     fn proxy(&self) -> &Proxy;
 
@@ -87,6 +102,11 @@ pub trait Broker {
 
     /// The process of a broker that has one, and its disk.
     fn server(&self) -> Option<&dyn Server> {
+        None
+    }
+
+    /// A stream that can be deleted.
+    fn nats(&self) -> Option<&Nats> {
         None
     }
 

@@ -6,24 +6,21 @@ use crate::{brokers::Message, id::Id, scene::Scene};
 pub const FAULTS: &[Fault] =
     &[Fault { name: "bad-bodies", strike: |scene| Box::pin(bad_bodies(scene)), ..USUAL }];
 
-/// Nearly what the brokers take at most.
-const GREATEST: usize = 2_000_000;
-
 async fn bad_bodies(scene: &Scene) -> Result<(), String> {
-    let makers: [fn(Id) -> Vec<u8>; 8] = [
-        |id| format!("not json {id}").into_bytes(),
-        |id| format!("[\"{id}\"]").into_bytes(),
-        |id| format!("{{\"output\": \"{id}\"}}").into_bytes(),
-        |id| id.event().split_last().map(|(_, cut)| cut.to_vec()).unwrap_or_default(),
-        |id| [id.to_string().into_bytes(), vec![0xff, 0xfe, 0]].concat(),
-        |id| format!("{{\"output\": \"{id}\", \"x\": {}", "[".repeat(100_000)).into_bytes(),
-        |id| format!("{id} {}", "x".repeat(GREATEST)).into_bytes(),
-        |id| id.padded_event(GREATEST),
+    let makers: [fn(Id, usize) -> Vec<u8>; 8] = [
+        |id, _| format!("not json {id}").into_bytes(),
+        |id, _| format!("[\"{id}\"]").into_bytes(),
+        |id, _| format!("{{\"output\": \"{id}\"}}").into_bytes(),
+        |id, _| id.event().split_last().map(|(_, cut)| cut.to_vec()).unwrap_or_default(),
+        |id, _| [id.to_string().into_bytes(), vec![0xff, 0xfe, 0]].concat(),
+        |id, _| format!("{{\"output\": \"{id}\", \"x\": {}", "[".repeat(100_000)).into_bytes(),
+        |id, greatest| format!("{id} {}", "x".repeat(greatest - 100)).into_bytes(),
+        |id, greatest| id.padded_event(greatest - 1_000),
     ];
     let mut messages = vec![Message { id: Id::EMPTY, body: Vec::new() }];
     for _ in 0..scene.scale.pick(1, 4) {
         for (id, make) in scene.ids(makers.len()).into_iter().zip(makers) {
-            messages.push(Message { id, body: make(id) });
+            messages.push(Message { id, body: make(id, scene.broker.greatest()) });
         }
     }
     // In an order of its own for each seed.

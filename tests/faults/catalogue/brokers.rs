@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fault, KAFKA, ONE_WORKER, USUAL};
+use super::{Fault, ONE_WORKER, SERVERS, USUAL};
 use crate::{
     brokers::{Kind, Server, Wanted},
     scene::Scene,
@@ -14,14 +14,14 @@ const OWN: Wanted = Wanted { partitions: 4, dead_letters: true, own: true, small
 pub const FAULTS: &[Fault] = &[
     Fault {
         name: "broker-killed",
-        kinds: KAFKA,
+        kinds: SERVERS,
         wants: |_| OWN,
         strike: |scene| Box::pin(killed(scene)),
         ..USUAL
     },
     Fault {
         name: "broker-frozen",
-        kinds: KAFKA,
+        kinds: SERVERS,
         wants: |_| OWN,
         strike: |scene| Box::pin(frozen(scene)),
         ..USUAL
@@ -40,10 +40,10 @@ fn server(scene: &Scene) -> Result<&dyn Server, String> {
     scene.broker.server().ok_or_else(|| "the broker has no process".to_owned())
 }
 
-/// Shorter than a session, or longer.
+/// Shorter than a lease, or longer.
 fn while_away(scene: &Scene) -> Duration {
-    let seconds = scene.scale.pick([2, 8], [8, 45])[scene.choose(0..2)];
-    Duration::from_secs(seconds)
+    let lease = scene.broker.lease().unwrap_or(Duration::from_secs(5));
+    if scene.flip() { lease / 4 } else { lease * scene.scale.pick(1, 3) / 2 }
 }
 
 /// With work in flight, which ends while the broker is away.

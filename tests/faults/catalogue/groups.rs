@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Fault, KAFKA, ONE_WORKER, USUAL};
+use super::{Fault, ONE_WORKER, SERVERS, USUAL};
 use crate::{brokers::Wanted, scene::Scene, scene::Stage};
 
 pub const FAULTS: &[Fault] = &[
     Fault {
         name: "rebalance-1-5-1",
-        kinds: KAFKA,
+        kinds: SERVERS,
         wants: |rng| Wanted { partitions: rng.i32(5..=8), ..Wanted::default() },
         stage: |_| ONE_WORKER,
         places: 5,
@@ -17,7 +17,7 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "long-playbook-revoked",
-        kinds: KAFKA,
+        kinds: SERVERS,
         stage: |_| ONE_WORKER,
         places: 2,
         strike: |scene| Box::pin(long_playbook(scene)),
@@ -25,7 +25,6 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "stuck-head",
-        kinds: KAFKA,
         wants: |_| Wanted { partitions: 1, ..Wanted::default() },
         stage: |_| Stage { slots: 64, ..ONE_WORKER },
         places: 1,

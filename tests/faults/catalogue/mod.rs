@@ -10,6 +10,7 @@ mod letters;
 mod load;
 mod network;
 mod pauses;
+mod streams;
 
 use std::time::Duration;
 
@@ -33,13 +34,14 @@ pub struct Fault {
     pub places: usize,
     /// Whether events are published beside it all the time.
     pub load: bool,
-    /// It measures time: nothing may run beside it.
+    /// It measures time: nothing that works hard may run beside it.
     pub alone: bool,
     pub strike: for<'a> fn(&'a Scene) -> LocalBoxFuture<'a, Result<(), String>>,
 }
 
 const EVERY_BROKER: &[Kind] = &Kind::ALL;
-const KAFKA: &[Kind] = &[Kind::Kafka];
+/// Those with a process of their own, and more than one worker.
+const SERVERS: &[Kind] = &[Kind::Kafka, Kind::Nats];
 
 /// What most faults have in common.
 const USUAL: Fault = Fault {
@@ -58,12 +60,13 @@ const ONE_WORKER: Stage =
 
 /// Every fault, in the report's order.
 pub fn all() -> impl Iterator<Item = &'static Fault> {
-    let chapters: [&'static [Fault]; 8] = [
+    let chapters: [&'static [Fault]; 9] = [
         kills::FAULTS,
         pauses::FAULTS,
         brokers::FAULTS,
         network::FAULTS,
         groups::FAULTS,
+        streams::FAULTS,
         letters::FAULTS,
         bodies::FAULTS,
         load::FAULTS,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use testbed::proxy::{Flow, Way};
 
 use super::{Fault, USUAL};
-use crate::{brokers::Kind, scene::Scene, sink::Manner};
+use crate::{scene::Scene, sink::Manner};
 
 pub const FAULTS: &[Fault] = &[
     Fault {
@@ -29,17 +29,18 @@ pub const FAULTS: &[Fault] = &[
     Fault { name: "sink-silent", strike: |scene| Box::pin(silent(scene)), ..USUAL },
 ];
 
-/// Shorter than a session, or longer: then others take over, and what was in flight is fenced.
+/// Shorter than a lease, or longer: then others take over, and what was in flight is fenced.
 async fn cut(scene: &Scene, ways: &[Way]) -> Result<(), String> {
-    let seconds = match scene.broker.kind() {
-        Kind::Kafka => scene.scale.pick([5, 40], [20, 75])[scene.choose(0..2)],
+    let time = match scene.broker.lease() {
+        Some(lease) if scene.flip() => lease * scene.scale.pick(4, 8) / 3,
+        Some(lease) => lease / scene.scale.pick(6, 2),
         // Longer than its publishers wait.
-        Kind::Journal => 4,
+        None => Duration::from_secs(4),
     };
     scene.progress(10).await?;
     let begun = scene.disturb(scene.detoured()).await;
     ways.iter().for_each(|way| scene.broker.proxy().set(*way, Flow::Cut));
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    tokio::time::sleep(time).await;
     scene.broker.proxy().heal();
     scene.all_ready().await?;
     scene.progress(10).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Fault, USUAL};
-use crate::{brokers::Kind, scene::Scene, scene::Stage, sink::Manner};
+use crate::{scene::Scene, scene::Stage, sink::Manner};
 
 pub const FAULTS: &[Fault] = &[Fault {
     name: "freeze-past-the-lease",
@@ -12,9 +12,6 @@ pub const FAULTS: &[Fault] = &[Fault {
     strike: |scene| Box::pin(freeze(scene)),
     ..USUAL
 }];
-
-/// The group waits 30 s for a member that it doesn't hear of.
-const SESSION: Duration = Duration::from_secs(30);
 
 async fn freeze(scene: &Scene) -> Result<(), String> {
     scene.progress(10).await?;
@@ -25,18 +22,10 @@ async fn freeze(scene: &Scene) -> Result<(), String> {
     let begun = scene.disturb([victim]).await;
     victim.freeze();
     scene.sink.recover();
-    let lease = match scene.broker.kind() {
-        Kind::Kafka => SESSION,
-        // It has none that could end.
-        Kind::Journal => Duration::from_secs(2),
-    };
-    tokio::time::sleep(lease * scale(scene) + lease / 10).await;
+    let lease = scene.broker.lease().unwrap_or(Duration::from_secs(2));
+    tokio::time::sleep(lease * scene.scale.pick(1, 2) + lease / 10).await;
     victim.thaw();
     scene.all_ready().await?;
     scene.calm(begun);
     scene.progress(10).await
-}
-
-fn scale(scene: &Scene) -> u32 {
-    scene.scale.pick(1, 2)
 }
