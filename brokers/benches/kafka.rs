@@ -98,12 +98,14 @@ fn cpu() -> Duration {
 fn config(bootstrap: &str, topic: &str) -> Config {
     Config {
         brokers: vec![bootstrap.to_owned()],
-        topic: topic.to_owned(),
+        topic: Some(topic.to_owned()),
         group: format!("bench-{:016x}", fastrand::u64(..)),
-        dead_letters: None,
-        tls: None,
-        sasl: None,
+        ..Config::default()
     }
+}
+
+fn topic(config: &Config) -> &str {
+    config.topic.as_deref().expect("its topic is named")
 }
 
 /// The bare client, with the settings that `kafka::connect` uses.
@@ -125,7 +127,7 @@ fn raw(config: &Config) -> Arc<StreamConsumer> {
         client.set(key, value);
     }
     let consumer: StreamConsumer = client.create().expect("a consumer");
-    consumer.subscribe(&[&config.topic]).expect("a subscription");
+    consumer.subscribe(&[topic(config)]).expect("a subscription");
     Arc::new(consumer)
 }
 
@@ -136,7 +138,7 @@ async fn commit(consumer: Arc<StreamConsumer>, config: Config, ends: Arc<[Atomic
         let mut list = TopicPartitionList::new();
         for (partition, end) in (0..).zip(ends.iter()) {
             let offset = Offset::Offset(end.load(Ordering::Relaxed).cast_signed());
-            list.add_partition_offset(&config.topic, partition, offset).expect("an offset");
+            list.add_partition_offset(topic(&config), partition, offset).expect("an offset");
         }
         let consumer = consumer.clone();
         let committed =
@@ -250,7 +252,7 @@ where
     let (_hold, hold) = watch::channel(false);
     let stop = CancellationToken::new();
     let intake = Intake {
-        pool: Pool::new(256, 64 << 20).narrow(256),
+        pool: Pool::new(256, 64 << 20),
         hold,
         passed: Arc::new(Passed::default()),
         stop: stop.clone(),

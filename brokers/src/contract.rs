@@ -53,6 +53,14 @@ pub trait Ledger<K>: Send + Sync + 'static {
     /// The filter didn't want it. Called for most messages, in the receiving loop: in bulk, or as cheaply as can be.
     fn skip(&self, key: K);
 
+    /// Work on a message is about to begin that was begun before, and may have broken whoever did. Where the broker counts
+    /// attempts by this ledger, this one is durable when it returns.
+    async fn begin(&self, _key: &K)
+    where
+        K: Sync,
+    {
+    }
+
     /// Its work is done; it must not come again.
     async fn ack(&self, key: &K) -> Settled;
 

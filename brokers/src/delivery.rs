@@ -38,7 +38,8 @@ impl Delivery {
         self.entry().lease()
     }
 
-    /// How often this process has been handed the message; the first time is 1.
+    /// How often the message was handed to a worker, this one and, as far as the broker knows, those before it; the first
+    /// time is 1.
     pub fn handed(&self) -> u32 {
         self.entry().handed()
     }
@@ -120,6 +121,8 @@ pub(crate) struct Again<K> {
     pub(crate) lease: Lease,
     pub(crate) permit: Permit,
     pub(crate) handed: u32,
+    /// It was handed to another worker before, and not to this one yet.
+    pub(crate) inherited: bool,
 }
 
 /// What a delivery holds, whatever its broker.
@@ -236,7 +239,7 @@ where
 
     fn retry(self: Box<Self>, after: Duration) {
         let Self { key, message, lease, permit, handed, desk, out } = *self;
-        let again = Again { after, key, message, lease, permit, handed };
+        let again = Again { after, key, message, lease, permit, handed, inherited: false };
         // The pump is gone, or drains: nothing starts any more.
         if let Err(refused) = desk.again.send(again) {
             desk.ledger.release(refused.0.key);

@@ -41,6 +41,16 @@ pub enum Attempt {
     Unknown,
 }
 
+impl Attempt {
+    /// How often the message was delivered before, as far as is known.
+    pub fn earlier(self) -> u32 {
+        match self {
+            Self::Exact(count) | Self::Hint(count) => count.saturating_sub(1),
+            Self::Unknown => 0,
+        }
+    }
+}
+
 /// A message's place on its broker: stable across redelivery, and so fit for deduplication and dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId {

@@ -50,7 +50,7 @@ async fn post(config: &journal::Config, payload: &[u8]) -> Result<(), Error> {
 }
 
 /// Where an intake that listens on every address is reached from here.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     let loopback = match listen {
         SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
         SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),

@@ -11,6 +11,7 @@ use testbed::{
     Error,
     cluster::{Cluster, Size},
     kafka::Kafka,
+    nats::Nats,
     pubsub::PubSub,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,9 +19,12 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Which servers, and where.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Start Kafka; without any of these, all are started
+    /// Start Kafka; with no server named, all are started
     #[arg(long)]
     kafka: bool,
+    /// Start NATS
+    #[arg(long)]
+    nats: bool,
     /// Start Google's Pub/Sub emulator, or what stands in for it
     #[arg(long)]
     pubsub: bool,
@@ -42,16 +46,17 @@ pub(crate) struct Options {
 ///
 /// A signal that comes while they start ends this process at once, and the servers with it.
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
-    let all = !options.kafka && !options.cluster && !options.pubsub;
-    let (kafka, pubsub, cluster) = tokio::try_join!(
+    let all = !options.kafka && !options.nats && !options.pubsub && !options.cluster;
+    let (kafka, nats, pubsub, cluster) = tokio::try_join!(
         start(options.kafka || all, start_kafka(&options)),
+        start(options.nats || all, start_nats(&options)),
         start(options.pubsub || all, start_pubsub(&options)),
         start(options.cluster || all, start_cluster(&options)),
     )?;
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let exports = exports(kafka.as_ref(), pubsub.as_ref(), cluster.as_ref());
+    let exports = exports(kafka.as_ref(), nats.as_ref(), pubsub.as_ref(), cluster.as_ref());
     let _env_file = options.env_file.map(|path| EnvFile::write(path, &exports)).transpose()?;
     tell(&exports)?;
     tokio::select! {
@@ -75,6 +80,13 @@ async fn start_kafka(options: &Options) -> Result<Kafka, Error> {
     }
 }
 
+async fn start_nats(options: &Options) -> Result<Nats, Error> {
+    match &options.dir {
+        Some(dir) => Nats::start_in(&dir.join("nats")).await,
+        None => Nats::start().await,
+    }
+}
+
 async fn start_pubsub(options: &Options) -> Result<PubSub, Error> {
     match &options.dir {
         Some(dir) => PubSub::start_in(&dir.join("pubsub")).await,
@@ -92,7 +104,12 @@ async fn start_cluster(options: &Options) -> Result<Cluster, Error> {
 
 /// What a shell has to know: kubectl and stoop take `KUBECONFIG`, stoop's subscription `falco` the brokers, and the tests
 /// the rest.
-fn exports(kafka: Option<&Kafka>, pubsub: Option<&PubSub>, cluster: Option<&Cluster>) -> String {
+fn exports(
+    kafka: Option<&Kafka>,
+    nats: Option<&Nats>,
+    pubsub: Option<&PubSub>,
+    cluster: Option<&Cluster>,
+) -> String {
     let mut lines = String::new();
     if let Some(kafka) = kafka {
         let (bootstrap, secure) = (kafka.bootstrap(), kafka.secure());
@@ -108,8 +125,10 @@ fn exports(kafka: Option<&Kafka>, pubsub: Option<&PubSub>, cluster: Option<&Clus
             secure.password,
         );
     }
+    if let Some(nats) = nats {
+        let _ = writeln!(lines, "export STOOP_TEST_NATS={}", nats.url());
+    }
     if let Some(pubsub) = pubsub {
-        // Writing to a string can't fail.
         let _ = writeln!(lines, "export PUBSUB_EMULATOR_HOST={}", pubsub.address());
     }
     if let Some(cluster) = cluster {

@@ -1,24 +1,35 @@
 //! Which partitions are ours now, under which epoch, and how far each has come.
 //!
-//! Everyone shares it: the rebalance callback assigns and closes, the receiver reads its own copy and asks again when
-//! the version has changed, the ledger completes, the committer commits. One lock, never held across an await.
+//! Everyone shares it: the rebalance callback assigns and closes, the recall tells what the group knew, the receiver reads
+//! its own copy and asks again when the version has changed, the ledger completes, the committer commits. One lock, never
+//! held across an await.
+
+mod live;
+mod places;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::sync::Notify;
 
 use crate::lease::Lease;
 
-use super::tracker::{Span, Tracker};
+use super::{
+    note::{Fingerprint, Note},
+    tracker::{Span, Tracker},
+};
 
-/// The number of a partition of the topic.
-pub(super) type Partition = i32;
+use self::live::Live;
+
+pub(super) use self::{
+    live::{Held, Memory, Past},
+    places::{Name, Place, Places},
+};
 
 /// Which assignment of a partition: what was received under an older one can't be settled under this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,34 +38,9 @@ pub(super) struct Epoch(u32);
 /// What a message is settled by.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    pub(super) partition: Partition,
+    pub(super) place: Place,
     pub(super) epoch: Epoch,
     pub(super) span: Span,
-}
-
-/// A partition as the receiver needs it.
-#[derive(Clone)]
-pub(super) struct Held {
-    pub(super) epoch: Epoch,
-    pub(super) lease: Lease,
-    /// The first offset received. Only the receiver writes it.
-    first: Arc<OnceLock<i64>>,
-    /// Where receiving has come to. Only the receiver writes it.
-    end: Arc<AtomicI64>,
-}
-
-impl Held {
-    /// Takes note of a message received. `None` if its offset goes back.
-    #[inline]
-    pub(super) fn receive(&self, offset: i64) -> Option<Span> {
-        let end = self.end.load(Ordering::Relaxed);
-        let span = Span::after(end, offset)?;
-        if end == 0 {
-            self.first.get_or_init(|| offset);
-        }
-        self.end.store(span.end(), Ordering::Release);
-        Some(span)
-    }
 }
 
 #[derive(Default)]
@@ -67,25 +53,18 @@ pub(super) struct Assignments {
 
 #[derive(Default)]
 struct Table {
+    places: Places,
+    /// By place.
     live: Vec<Option<Live>>,
     epochs: u32,
 }
 
-struct Live {
-    held: Held,
-    tracker: Tracker,
-    closing: bool,
-    /// What the group had committed before this assignment, once it is known.
-    base: Option<i64>,
-    /// Where the partition's log begins and ends, once it is known.
-    log: Option<(i64, i64)>,
-}
-
-/// How far a partition can be committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a partition can be committed, and what to say beside.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Committable {
-    pub(super) partition: Partition,
+    pub(super) place: Place,
     pub(super) offset: i64,
+    pub(super) note: Note,
 }
 
 /// How far behind the end of its log a partition is.
@@ -97,34 +76,30 @@ pub(super) struct Marks {
 }
 
 impl Table {
-    fn live(&mut self, partition: Partition, epoch: Epoch) -> Option<&mut Live> {
-        let slot = self.live.get_mut(usize::try_from(partition).ok()?)?;
-        slot.as_mut().filter(|live| live.held.epoch == epoch)
+    fn at(&mut self, place: Place) -> Option<&mut Live> {
+        self.live.get_mut(place.index())?.as_mut()
     }
 
-    fn begin(&mut self, partition: Partition) -> Option<Live> {
-        let slot = usize::try_from(partition).ok()?;
+    fn live(&mut self, place: Place, epoch: Epoch) -> Option<&mut Live> {
+        self.at(place).filter(|live| live.held.epoch == epoch)
+    }
+
+    fn begin(&mut self, place: Place, memory: Memory) -> Option<Live> {
         self.epochs += 1;
-        let held = Held {
-            epoch: Epoch(self.epochs),
-            lease: Lease::new(),
-            first: Arc::default(),
-            end: Arc::default(),
-        };
-        if self.live.len() <= slot {
-            self.live.resize_with(slot + 1, || None);
+        let live = Live::new(Epoch(self.epochs), memory);
+        if self.live.len() <= place.index() {
+            self.live.resize_with(place.index() + 1, || None);
         }
-        let live =
-            Live { held, tracker: Tracker::default(), closing: false, base: None, log: None };
-        self.live.get_mut(slot)?.replace(live)
+        self.live.get_mut(place.index())?.replace(live)
     }
 
-    fn end(&mut self, partition: Partition) -> Option<Live> {
-        self.live.get_mut(usize::try_from(partition).ok()?)?.take()
+    fn end(&mut self, place: Place) -> Option<Live> {
+        self.live.get_mut(place.index())?.take()
     }
 
-    fn each(&mut self) -> impl Iterator<Item = (Partition, &mut Live)> {
-        (0..).zip(self.live.iter_mut()).filter_map(|(n, slot)| Some((n, slot.as_mut()?)))
+    fn each(&mut self) -> impl Iterator<Item = (Place, &mut Live)> {
+        let places = self.places.all();
+        places.zip(self.live.iter_mut()).filter_map(|(n, slot)| Some((n, slot.as_mut()?)))
     }
 }
 
@@ -138,46 +113,119 @@ impl Assignments {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The partitions by number, for the receiver.
-    pub(super) fn held(&self) -> Vec<Option<Held>> {
-        self.table().live.iter().map(|slot| slot.as_ref().map(|live| live.held.clone())).collect()
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// The partitions that are ours and have not been asked back.
-    pub(super) fn open(&self) -> Vec<Partition> {
-        self.table().each().filter(|(_, live)| !live.closing).map(|(n, _)| n).collect()
+    /// The partitions and where each is found, for the receiver.
+    pub(super) fn held(&self) -> (Places, Vec<Option<Held>>) {
+        let table = self.table();
+        let held = table.live.iter().map(|slot| slot.as_ref().map(|live| live.held.clone()));
+        (table.places.clone(), held.collect())
     }
 
-    /// Partitions become ours, under new epochs.
-    pub(super) fn assign(&self, partitions: &[Partition]) {
+    /// The places of partitions by their names, new ones where they have none.
+    pub(super) fn places<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = (&'a str, i32)>,
+    ) -> Vec<Place> {
+        let mut table = self.table();
+        let enter = |(topic, partition)| table.places.enter(topic, partition);
+        partitions.into_iter().filter_map(enter).collect()
+    }
+
+    /// What a partition is called.
+    pub(super) fn name(&self, place: Place) -> Option<Name> {
+        self.table().places.name(place).cloned()
+    }
+
+    /// What partitions are called.
+    pub(super) fn names(&self, places: &[Place]) -> Vec<Name> {
+        let table = self.table();
+        places.iter().filter_map(|&place| table.places.name(place).cloned()).collect()
+    }
+
+    /// The partitions whose messages may come.
+    pub(super) fn flowing(&self) -> Vec<Place> {
+        self.table().each().filter(|(_, live)| live.flows()).map(|(place, _)| place).collect()
+    }
+
+    /// Partitions become ours, under new epochs. What the group knows of them is to be asked before they flow.
+    pub(super) fn assign(&self, places: &[Place]) {
         let ended: Vec<_> = {
             let mut table = self.table();
-            partitions.iter().filter_map(|&partition| table.begin(partition)).collect()
+            places.iter().filter_map(|&place| table.begin(place, Memory::Asked)).collect()
         };
-        self.version.fetch_add(1, Ordering::Release);
+        self.changed();
         ended.iter().for_each(|live| live.held.lease.lose());
+    }
+
+    /// Whether there are partitions that don't flow yet, and shall.
+    pub(super) fn any_asked(&self) -> bool {
+        self.table().each().any(|(_, live)| live.is_asked() && !live.closing)
+    }
+
+    /// The partitions of which it is to be asked what the group knows.
+    pub(super) fn strange(&self) -> Vec<(Place, Epoch)> {
+        let mut table = self.table();
+        let strange = table.each().filter(|(_, live)| live.past.is_none() && !live.closing);
+        strange.map(|(place, live)| (place, live.held.epoch)).collect()
+    }
+
+    /// What the group knew of a partition.
+    pub(super) fn tell(&self, place: Place, epoch: Epoch, past: Past) {
+        if let Some(live) = self.table().live(place, epoch) {
+            live.tell(past);
+        }
+    }
+
+    /// Partitions of which all is known begin to flow. Says which, with those that flow already.
+    pub(super) fn begin(&self) -> Vec<Place> {
+        {
+            let mut table = self.table();
+            table.each().for_each(|(_, live)| live.begin());
+        }
+        self.changed();
+        self.flowing()
+    }
+
+    /// The first message of a partition is here: is what the group knew about this log?
+    pub(super) fn prove(
+        &self,
+        place: Place,
+        epoch: Epoch,
+        offset: i64,
+        print: Fingerprint,
+    ) -> bool {
+        let proven = self.table().live(place, epoch).is_none_or(|live| live.prove(offset, print));
+        self.changed();
+        proven
     }
 
     /// A partition's log has gone back to `offset`: its topic was made anew, or its end was cut off. A new epoch begins,
     /// for nothing that was received of the old log can be settled in this one. Says from where it has to be received
     /// again, if something below `offset` was in flight.
-    pub(super) fn begin_anew(&self, partition: Partition, offset: i64) -> Option<i64> {
+    pub(super) fn begin_anew(&self, place: Place, offset: i64) -> Option<i64> {
         let ended = {
             let mut table = self.table();
-            let ended = table.end(partition)?;
-            table.begin(partition);
+            let ended = table.end(place)?;
+            table.begin(place, Memory::None);
+            if let (Some(new), Some(_)) = (table.at(place), &ended.past) {
+                let base = ended.complete_up_to().min(offset);
+                new.past = Some(Past { base, ..Past::default() });
+            }
             ended
         };
-        self.version.fetch_add(1, Ordering::Release);
+        self.changed();
         ended.held.lease.lose();
         Some(ended.complete_up_to()).filter(|&from| from < offset)
     }
 
     /// Partitions are asked back: nothing new starts, and what runs may still settle.
-    pub(super) fn close(&self, partitions: &[Partition]) {
-        let mut leases = Vec::with_capacity(partitions.len());
-        for (partition, live) in self.table().each() {
-            if partitions.contains(&partition) {
+    pub(super) fn close(&self, places: &[Place]) {
+        let mut leases = Vec::with_capacity(places.len());
+        for (place, live) in self.table().each() {
+            if places.contains(&place) {
                 live.closing = true;
                 leases.push(live.held.lease.clone());
             }
@@ -185,26 +233,33 @@ impl Assignments {
         leases.iter().for_each(Lease::close);
     }
 
-    /// Partitions are gone: what still runs is fenced from now on. Says how far they had come.
-    pub(super) fn end(&self, partitions: &[Partition]) -> Vec<Committable> {
+    /// Partitions are gone: what still runs is fenced from now on. Says what is to be committed last.
+    pub(super) fn end(&self, places: &[Place]) -> Vec<Committable> {
         let ended: Vec<_> = {
             let mut table = self.table();
-            partitions.iter().filter_map(|&p| Some((p, table.end(p)?))).collect()
+            places.iter().filter_map(|&place| Some((place, table.end(place)?))).collect()
         };
-        self.version.fetch_add(1, Ordering::Release);
-        let last = ended.iter().filter_map(|(partition, live)| {
+        self.changed();
+        let last = ended.iter().filter_map(|(place, live)| {
             live.held.lease.lose();
-            live.committable(*partition)
+            live.last(*place)
         });
         last.collect()
     }
 
     /// Whether nobody works on anything of these partitions.
-    pub(super) fn are_idle(&self, partitions: &[Partition]) -> bool {
+    pub(super) fn are_idle(&self, places: &[Place]) -> bool {
         self.table()
             .each()
-            .filter(|(partition, _)| partitions.contains(partition))
-            .all(|(_, live)| live.tracker.is_idle(live.held.end.load(Ordering::Acquire)))
+            .filter(|(place, _)| places.contains(place))
+            .all(|(_, live)| live.tracker.is_idle(live.held.end()))
+    }
+
+    /// Work on a message is about to begin that was begun so many times before.
+    pub(super) fn begin_work(&self, key: Key, before: u32, print: Fingerprint) {
+        if let Some(live) = self.table().live(key.place, key.epoch) {
+            live.tracker.begin(key.span, before, print);
+        }
     }
 
     /// A message is done. False if its assignment is over.
@@ -219,11 +274,11 @@ impl Assignments {
 
     /// Whether a message could be settled now.
     pub(super) fn is_live(&self, key: Key) -> bool {
-        self.table().live(key.partition, key.epoch).is_some()
+        self.table().live(key.place, key.epoch).is_some()
     }
 
     fn leave(&self, key: Key, how: impl FnOnce(&mut Tracker)) -> bool {
-        let closing = match self.table().live(key.partition, key.epoch) {
+        let closing = match self.table().live(key.place, key.epoch) {
             Some(live) => {
                 how(&mut live.tracker);
                 live.closing
@@ -239,37 +294,24 @@ impl Assignments {
     /// What is to be committed now. It counts as committed from here on, until it is said not to be: the broker's refusal
     /// of a partition can be served before the commit that it answers has returned.
     pub(super) fn take_committable(&self) -> Vec<Committable> {
-        let mut table = self.table();
-        let take = |(partition, live): (Partition, &mut Live)| {
-            let taken = live.committable(partition)?;
-            live.tracker.committed(taken.offset);
-            Some(taken)
-        };
-        table.each().filter_map(take).collect()
+        self.table().each().filter_map(|(place, live)| live.take(place)).collect()
+    }
+
+    /// What is to be committed last, as we leave in good order.
+    pub(super) fn last_committable(&self) -> Vec<Committable> {
+        self.table().each().filter_map(|(place, live)| live.last(place)).collect()
     }
 
     /// The last commit of a partition failed.
-    pub(super) fn uncommitted(&self, partition: Partition) {
-        if let Some((_, live)) = self.table().each().find(|(n, _)| *n == partition) {
-            live.tracker.uncommitted();
-        }
-    }
-
-    /// The partitions of which it is not known what the group had committed.
-    pub(super) fn without_base(&self) -> Vec<Partition> {
-        self.table().each().filter(|(_, live)| live.base.is_none()).map(|(n, _)| n).collect()
-    }
-
-    /// What the group had committed of a partition.
-    pub(super) fn set_base(&self, partition: Partition, offset: i64) {
-        if let Some((_, live)) = self.table().each().find(|(n, _)| *n == partition) {
-            live.base = Some(offset);
+    pub(super) fn uncommitted(&self, place: Place) {
+        if let Some(live) = self.table().at(place) {
+            live.tracker.touch();
         }
     }
 
     /// Where a partition's log begins and ends.
-    pub(super) fn set_log(&self, partition: Partition, start: i64, end: i64) {
-        if let Some((_, live)) = self.table().each().find(|(n, _)| *n == partition) {
+    pub(super) fn set_log(&self, place: Place, start: i64, end: i64) {
+        if let Some(live) = self.table().at(place) {
             live.log = Some((start, end));
         }
     }
@@ -277,25 +319,5 @@ impl Assignments {
     /// How far each partition has come of which that is known.
     pub(super) fn marks(&self) -> Vec<Marks> {
         self.table().each().filter_map(|(_, live)| live.marks()).collect()
-    }
-}
-
-impl Live {
-    /// Where what is not complete begins; what lies below the first message received is not this assignment's.
-    fn complete_up_to(&self) -> i64 {
-        self.tracker.low().max(self.held.first.get().copied().unwrap_or(0))
-    }
-
-    fn marks(&self) -> Option<Marks> {
-        let (start, log_end) = self.log?;
-        let begun = self.base?.max(start);
-        let received = self.held.end.load(Ordering::Acquire).max(begun);
-        let completed = self.tracker.low().max(begun);
-        Some(Marks { log_end, received, completed })
-    }
-
-    fn committable(&self, partition: Partition) -> Option<Committable> {
-        let offset = self.tracker.committable()?;
-        Some(Committable { partition, offset })
     }
 }

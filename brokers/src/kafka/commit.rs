@@ -4,7 +4,10 @@
 //! exclude each other here.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,32 +19,69 @@ use rdkafka::{
 use tokio::sync::Mutex;
 
 use super::{
-    assignments::{Assignments, Committable, Partition},
-    context::Consumer,
+    assignments::{Assignments, Committable, Key, Place},
+    context::{Consumer, list},
+    note::{Commit, encode},
 };
 
 /// How often what was completed is made durable.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long the last commit rests between two tries.
+/// How long a commit that has to be rests between two tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How much a note may take: the brokers' usual limit (`offset.metadata.max.bytes`) is 4096 bytes.
+const ROOM: usize = 4000;
+
+/// How much the brokers let a note take.
+#[derive(Debug)]
+pub(super) struct Room(AtomicUsize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(AtomicUsize::new(ROOM))
+    }
+}
+
+impl Room {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A note was too large: the next ones say half as much, or nothing in the end.
+    pub(super) fn narrow(&self) {
+        let narrower = self.get() / 2;
+        self.0.store(narrower, Ordering::Relaxed);
+        tracing::warn!(
+            bytes = narrower,
+            "the Kafka broker takes less beside a commit than usual, so that a crash may run more again: \
+             its offset.metadata.max.bytes should be 4096"
+        );
+    }
+}
+
 pub(super) struct Committer {
-    topic: Arc<str>,
     assignments: Arc<Assignments>,
+    room: Arc<Room>,
     /// Only the receiver keeps the consumer alive: when it is dropped the group is left, whoever still holds a delivery.
     consumer: Weak<Consumer>,
-    one_at_a_time: Mutex<()>,
+    turn: Mutex<Turn>,
+}
+
+/// Who has it commits.
+#[derive(Debug, Default)]
+struct Turn {
+    /// The last commit was made.
+    over: bool,
 }
 
 impl Committer {
     pub(super) fn new(
-        topic: Arc<str>,
         assignments: Arc<Assignments>,
+        room: Arc<Room>,
         consumer: &Arc<Consumer>,
     ) -> Self {
-        let (consumer, one_at_a_time) = (Arc::downgrade(consumer), Mutex::default());
-        Self { topic, assignments, consumer, one_at_a_time }
+        Self { assignments, room, consumer: Arc::downgrade(consumer), turn: Mutex::default() }
     }
 
     /// Commits now and then, until the consumer is gone.
@@ -59,50 +99,81 @@ impl Committer {
         }
     }
 
-    /// Commits what is complete.
+    /// Commits what has changed.
     pub(super) async fn commit(&self) -> KafkaResult<()> {
-        let _alone = self.one_at_a_time.lock().await;
+        let turn = self.turn.lock().await;
+        if turn.over {
+            return Ok(());
+        }
         let offsets = self.assignments.take_committable();
         let sent = self.send(&offsets).await;
         if sent.is_err() {
-            offsets.iter().for_each(|of| self.assignments.uncommitted(of.partition));
+            offsets.iter().for_each(|of| self.assignments.uncommitted(of.place));
         }
         sent
     }
 
-    /// Commits what is complete, trying again until it is done: a group in the middle of a rebalance refuses for a moment.
-    pub(super) async fn commit_at_last(&self) {
+    /// Commits until it is durable that work on a message is begun, or its assignment is over. Whoever waits for his turn
+    /// meanwhile finds it done.
+    pub(super) async fn commit_begun(&self, key: Key) {
         while let Err(error) = self.commit().await {
-            tracing::debug!(%error, "the last commit failed; it is tried again");
+            tracing::debug!(%error, "what may have broken a worker is not begun before that is committed");
+            if !self.assignments.is_live(key) {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Commits for the last time, trying again until it is done: a group in the middle of a rebalance refuses for a moment.
+    pub(super) async fn commit_at_last(&self) {
+        loop {
+            let mut turn = self.turn.lock().await;
+            match self.send(&self.assignments.last_committable()).await {
+                Ok(()) => return turn.over = true,
+                Err(error) => {
+                    tracing::debug!(%error, "the last commit failed; it is tried again");
+                }
+            }
+            drop(turn);
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// Gives partitions back: nothing of them is settled from here on, and what was is committed first.
-    pub(super) async fn give_back(&self, partitions: &[Partition]) {
-        let _alone = self.one_at_a_time.lock().await;
-        let offsets = self.assignments.end(partitions);
-        if let Err(error) = self.send(&offsets).await {
-            tracing::warn!(%error, ?partitions, "the last commit failed; its messages come again");
+    pub(super) async fn give_back(&self, places: &[Place]) {
+        let turn = self.turn.lock().await;
+        let offsets = self.assignments.end(places);
+        let names = self.assignments.names(places);
+        if !turn.over
+            && let Err(error) = self.send(&offsets).await
+        {
+            tracing::warn!(%error, ?names, "the last commit failed; its messages come again");
         }
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for &partition in partitions {
-            list.add_partition(&self.topic, partition);
-        }
+        let list = list(&names);
         let given = self.blocking(move |consumer| consumer.incremental_unassign(&list)).await;
         if let Err(error) = given {
-            tracing::debug!(%error, ?partitions, "giving partitions back failed");
+            tracing::debug!(%error, ?names, "giving partitions back failed");
         }
     }
 
-    /// Sends offsets as they are, and waits for the broker's answer.
+    /// Sends offsets with what is to be said beside them, and waits for the broker's answer.
     async fn send(&self, offsets: &[Committable]) -> KafkaResult<()> {
         if offsets.is_empty() {
             return Ok(());
         }
         let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for &Committable { partition, offset } in offsets {
-            list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
+        for Committable { place, offset, note } in offsets {
+            let Some(name) = self.assignments.name(*place) else { continue };
+            let (topic, partition) = (&*name.topic, name.partition);
+            let commit = Commit { topic, partition, offset: *offset };
+            let text = encode(note, commit, self.room.get());
+            let mut element = list.add_partition(topic, partition);
+            element.set_offset(Offset::Offset(*offset))?;
+            // Once at most: the client library leaks what was set before.
+            if !text.is_empty() {
+                element.set_metadata(text);
+            }
         }
         self.blocking(move |consumer| consumer.commit(&list, CommitMode::Sync)).await
     }
@@ -126,15 +197,22 @@ mod tests {
     #[tokio::test]
     async fn what_could_not_be_sent_is_sent_again() {
         let assignments = Arc::<Assignments>::default();
-        assignments.assign(&[0]);
+        assignments.assign_known(&[0]);
         assignments.complete(assignments.receive(0, 0));
         let committer = Committer {
-            topic: Arc::from("topic"),
             assignments: assignments.clone(),
+            room: Arc::default(),
             consumer: Weak::new(),
-            one_at_a_time: Mutex::default(),
+            turn: Mutex::default(),
         };
         assert!(committer.commit().await.is_err(), "there is no client");
         assert_eq!(assignments.take_committable().len(), 1);
+    }
+
+    #[test]
+    fn a_broker_that_takes_no_notes_is_sent_none_in_the_end() {
+        let room = Room::default();
+        (0..20).for_each(|_| room.narrow());
+        assert_eq!(room.get(), 0);
     }
 }

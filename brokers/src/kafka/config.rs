@@ -8,14 +8,23 @@ use settings::Secret;
 
 use crate::contract::Error;
 
-/// A topic, read as a member of a consumer group.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+use super::topics::{Pattern, Topics};
+
+/// Topics, read as a member of a consumer group. Exactly one of `topic`, `topics` and `topicPattern` is given.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// `host:port` of some brokers; the client finds the others.
     pub brokers: Vec<String>,
     /// The topic.
-    pub topic: String,
+    #[serde(default)]
+    pub topic: Option<String>,
+    /// Several topics.
+    #[serde(default)]
+    pub topics: Vec<String>,
+    /// A regular expression for the whole name: all topics that match, those that are made later too.
+    #[serde(default)]
+    pub topic_pattern: Option<String>,
     /// The consumer group that all workers of the fleet share.
     pub group: String,
     /// The topic for dead letters. Without one nothing can be given up.
@@ -105,6 +114,38 @@ impl Default for Timing {
 }
 
 impl Config {
+    /// The topics that it is about.
+    ///
+    /// # Errors
+    /// None are named, or in more than one way; the text says what to change.
+    pub fn topics(&self) -> Result<Topics, Error> {
+        let wrong = |text: &str| Err(Error::Configuration(text.to_owned()));
+        let topics = match (&self.topic, self.topics.as_slice(), &self.topic_pattern) {
+            (Some(topic), [], None) => Topics::Named(vec![topic.clone()]),
+            (None, topics @ [_, ..], None) => Topics::Named(topics.to_vec()),
+            (None, [], Some(text)) => {
+                Topics::Matching(Pattern::read(text).map_err(Error::Configuration)?)
+            }
+            (None, [], None) => {
+                return wrong("no topic is named: set topic, topics or topicPattern");
+            }
+            _ => {
+                return wrong(
+                    "topics are named twice: set only one of topic, topics and topicPattern",
+                );
+            }
+        };
+        if let Topics::Named(names) = &topics {
+            let mut seen = std::collections::BTreeSet::new();
+            if let Some(name) = names.iter().find(|name| !is_name(name) || !seen.insert(*name)) {
+                return wrong(&format!(
+                    "`{name}` can't be a topic, or is named twice: a name has letters, digits, `.`, `_` and `-`, at most {LONGEST_NAME}"
+                ));
+            }
+        }
+        Ok(topics)
+    }
+
     /// Whether it can work at all.
     ///
     /// # Errors
@@ -114,13 +155,19 @@ impl Config {
         if self.brokers.iter().all(|broker| broker.trim().is_empty()) {
             return wrong("brokers is empty: name at least one as host:port");
         }
-        if self.topic.is_empty() || self.group.is_empty() {
-            return wrong("topic and group can't be empty");
+        if self.group.is_empty() {
+            return wrong("group can't be empty");
         }
-        if self.dead_letters.as_ref() == Some(&self.topic) {
-            return wrong(
-                "deadLetters is the topic itself, which would be read again without end: name another topic",
-            );
+        let topics = self.topics()?;
+        if let Some(dead_letters) = self.dead_letters.as_ref().filter(|name| topics.contain(name)) {
+            return wrong(&format!(
+                "deadLetters is {dead_letters}, which the subscription itself would read again without end: name another topic{}",
+                if self.topic_pattern.is_some() {
+                    ", one that topicPattern doesn't match"
+                } else {
+                    ""
+                }
+            ));
         }
         if let Some(tls) = &self.tls
             && tls.certificate.is_some() != tls.key.is_some()
@@ -135,6 +182,14 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// What Kafka takes for a topic's name.
+const LONGEST_NAME: usize = 249;
+
+fn is_name(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(legal)
 }
 
 #[cfg(test)]
@@ -159,6 +214,36 @@ mod tests {
             "sasl": {"mechanism": "SCRAM-SHA-512", "username": "u", "password": {"env": "KAFKA_PASSWORD"}},
         }));
         config.unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn topics_are_named_in_one_way() {
+        let without = |more: Value| {
+            let mut value = json!({"brokers": ["a:1"], "group": "g", "deadLetters": "falco.dead"});
+            value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            from_value::<Config>(value).unwrap()
+        };
+        for right in [
+            json!({"topic": "falco"}),
+            json!({"topics": ["falco", "audit"]}),
+            json!({"topicPattern": r"falco\.[0-9]+"}),
+        ] {
+            without(right).check().unwrap();
+        }
+        for (wrong, says) in [
+            (json!({}), "no topic"),
+            (json!({"topic": "a", "topics": ["b"]}), "only one of"),
+            (json!({"topic": "a", "topicPattern": "b"}), "only one of"),
+            (json!({"topic": ""}), "can't be a topic"),
+            (json!({"topic": "^a"}), "can't be a topic"),
+            (json!({"topics": ["a", "b", "a"]}), "named twice"),
+            (json!({"topics": ["a", "falco.dead"]}), "without end"),
+            (json!({"topicPattern": r"falco\..*"}), "topicPattern doesn't match"),
+            (json!({"topicPattern": r"falco\d"}), r"`\d`".replace(r"\\", r"\").as_str()),
+        ] {
+            let error = without(wrong).check().unwrap_err();
+            assert!(error.is_configuration() && error.to_string().contains(says), "{error}");
+        }
     }
 
     #[test]

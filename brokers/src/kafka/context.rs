@@ -1,7 +1,7 @@
 //! What librdkafka calls back. All of it runs inside the receiver's poll, so nothing here may block or wait.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -9,13 +9,16 @@ use rdkafka::{
     ClientContext, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer},
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 use tokio::sync::mpsc;
 
+use crate::contract::Demand;
+
 use super::{
-    assignments::{Assignments, Partition},
+    assignments::{Assignments, Name, Place},
+    commit::Room,
     health::{Monitor, Outage},
 };
 
@@ -24,50 +27,82 @@ pub(super) type Consumer = StreamConsumer<Context>;
 
 /// What the callbacks work on.
 pub(super) struct Context {
-    pub(super) topic: Arc<str>,
     pub(super) assignments: Arc<Assignments>,
     pub(super) monitor: Arc<Monitor>,
+    pub(super) room: Arc<Room>,
+    /// Wakes the task that asks what the group knows of new partitions.
+    pub(super) assigned: mpsc::UnboundedSender<()>,
     /// Takes partitions that are asked back to the task that drains them.
-    pub(super) revoked: mpsc::UnboundedSender<Vec<Partition>>,
-    /// No messages are wanted now; partitions that come meanwhile are paused too.
-    pub(super) paused: AtomicBool,
+    pub(super) revoked: mpsc::UnboundedSender<Vec<Place>>,
+    /// Whether messages are wanted now.
+    pub(super) demand: Mutex<Demand>,
     /// We are leaving: what is asked back goes at once, for nobody polls for long enough to drain.
     pub(super) leaving: AtomicBool,
 }
 
 impl Context {
+    /// Partitions come paused: they flow once it is known what the group knew of them.
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        let partitions = numbers(list);
-        self.assignments.assign(&partitions);
+        let places = self.places(list);
+        let names = self.assignments.names(&places);
+        self.assignments.assign(&places);
         if let Err(error) = consumer.incremental_assign(list) {
-            tracing::error!(%error, ?partitions, "taking partitions failed");
-            self.assignments.end(&partitions);
+            tracing::error!(%error, ?names, "taking partitions failed");
+            self.assignments.end(&places);
             return;
         }
-        // A partition that was paused when it was asked back is still paused when it comes again.
-        let paused = self.paused.load(Ordering::Acquire);
-        let told = if paused { consumer.pause(list) } else { consumer.resume(list) };
-        if let Err(error) = told {
-            tracing::warn!(%error, ?partitions, paused, "pausing or resuming new partitions failed");
-        }
+        pause(consumer, list);
         self.monitor.connected();
-        tracing::info!(topic = &*self.topic, ?partitions, "partitions assigned");
+        tracing::info!(?names, "partitions assigned");
+        // The task ends with the consumer.
+        let _ = self.assigned.send(());
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
-        let partitions = numbers(list);
-        let lost = consumer.assignment_lost();
-        tracing::info!(topic = &*self.topic, ?partitions, lost, "partitions asked back");
+        let places = self.places(list);
+        let (names, lost) = (self.assignments.names(&places), consumer.assignment_lost());
+        tracing::info!(?names, lost, "partitions asked back");
         if !lost && !self.leaving.load(Ordering::Acquire) {
             pause(consumer, list);
-            self.assignments.close(&partitions);
-            if self.revoked.send(partitions.clone()).is_ok() {
+            self.assignments.close(&places);
+            if self.revoked.send(places.clone()).is_ok() {
                 return;
             }
         }
-        self.assignments.end(&partitions);
+        self.assignments.end(&places);
         if let Err(error) = consumer.incremental_unassign(list) {
             tracing::debug!(%error, "giving partitions back failed");
+        }
+    }
+
+    fn places(&self, list: &TopicPartitionList) -> Vec<Place> {
+        let elements = list.elements();
+        self.assignments.places(elements.iter().map(|of| (of.topic(), of.partition())))
+    }
+
+    /// Says whether messages are wanted.
+    pub(super) fn set_demand(&self, consumer: &Consumer, demand: Demand) {
+        let mut now = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = demand;
+        self.steer(consumer, demand);
+    }
+
+    /// Lets partitions that came paused flow, if messages are wanted.
+    pub(super) fn let_flow(&self, consumer: &Consumer) {
+        let now = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now == Demand::Flow {
+            self.steer(consumer, *now);
+        }
+    }
+
+    fn steer(&self, consumer: &Consumer, demand: Demand) {
+        let flowing = list(&self.assignments.names(&self.assignments.flowing()));
+        let done = match demand {
+            Demand::Pause => consumer.pause(&flowing),
+            Demand::Flow => consumer.resume(&flowing),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, ?demand, "telling Kafka's client so failed");
         }
     }
 }
@@ -78,9 +113,13 @@ fn pause(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) {
     }
 }
 
-/// The partitions of a list; there is but one topic.
-fn numbers(list: &TopicPartitionList) -> Vec<Partition> {
-    list.elements().iter().map(|element| element.partition()).collect()
+/// Partitions as the client takes them.
+pub(super) fn list(names: &[Name]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(names.len());
+    for name in names {
+        list.add_partition(&name.topic, name.partition);
+    }
+    list
 }
 
 impl ConsumerContext for Context {
@@ -99,10 +138,14 @@ impl ConsumerContext for Context {
     /// The only place where the broker's answer about a single partition arrives.
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         for element in offsets.elements() {
-            if let Err(error) = result.clone().and(element.error()) {
-                tracing::warn!(%error, partition = element.partition(), "an offset was not committed");
-                self.assignments.uncommitted(element.partition());
+            let Err(error) = result.clone().and(element.error()) else { continue };
+            let (topic, partition) = (element.topic(), element.partition());
+            tracing::warn!(%error, topic, partition, "an offset was not committed");
+            if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge) {
+                self.room.narrow();
             }
+            let places = self.assignments.places([(topic, partition)]);
+            places.into_iter().for_each(|place| self.assignments.uncommitted(place));
         }
     }
 }
@@ -114,7 +157,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
-        if let Some(outage) = Outage::of(&error, &self.topic) {
+        if let Some(outage) = Outage::of(&error, reason) {
             self.monitor.away(outage);
         }
     }

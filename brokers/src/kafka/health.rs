@@ -25,8 +25,8 @@ pub(super) enum Outage {
 }
 
 impl Outage {
-    /// What a client's error means for a topic; `None` for what passes by itself.
-    pub(super) fn of(error: &KafkaError, topic: &str) -> Option<Self> {
+    /// What a client's error means, with what it says of it; `None` for what passes by itself.
+    pub(super) fn of(error: &KafkaError, reason: &str) -> Option<Self> {
         use RDKafkaErrorCode as Code;
         let subscription = |what: String| Some(Self::Subscription(what));
         match error.rdkafka_error_code()? {
@@ -39,10 +39,12 @@ impl Outage {
                     .to_owned(),
             )),
             Code::UnknownTopicOrPartition | Code::UnknownTopic => subscription(format!(
-                "the topic {topic} doesn't exist: create it with `stoop setup`"
+                "{} doesn't exist: create it with `stoop setup`",
+                topic(reason)
             )),
             Code::TopicAuthorizationFailed => subscription(format!(
-                "the Kafka broker denies us the topic {topic}: allow READ and DESCRIBE, and WRITE to publish"
+                "the Kafka broker denies us {}: allow READ and DESCRIBE, and WRITE to publish",
+                topic(reason)
             )),
             Code::GroupAuthorizationFailed => subscription(
                 "the Kafka broker denies us the consumer group: allow READ on it".to_owned(),
@@ -61,6 +63,23 @@ impl Outage {
             Self::Unreachable => "no Kafka broker can be reached",
             Self::Refused(what) | Self::Subscription(what) => what,
         }
+    }
+}
+
+/// How librdkafka says which topic it is about.
+const SUBJECT: &str = "Subscribed topic not available: ";
+
+/// What librdkafka would say of a topic.
+pub(super) fn subject(topic: &str) -> String {
+    format!("{SUBJECT}{topic}")
+}
+
+/// The topic that librdkafka's text is about, where it says which.
+fn topic(reason: &str) -> String {
+    let named = reason.strip_prefix(SUBJECT);
+    match named.and_then(|rest| rest.split(": ").next()) {
+        Some(name) => format!("the topic {name}"),
+        None => "a topic of the subscription".to_owned(),
     }
 }
 

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaResult};
+use rdkafka::{consumer::Consumer as _, error::KafkaResult};
 
 use super::{
-    assignments::{Assignments, Marks, Partition},
+    assignments::{Assignments, Marks},
     context::Consumer,
     health::Monitor,
 };
@@ -38,9 +38,10 @@ impl Lag {
     }
 }
 
-/// Asks where logs end and where the group stands, and notices when brokers that were away answer.
+/// Asks where logs end, and notices when brokers that were away answer.
 pub(super) struct Survey {
-    pub(super) topic: Arc<str>,
+    /// One of the subscription's topics, if it names any.
+    pub(super) topic: Option<String>,
     pub(super) assignments: Arc<Assignments>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) consumer: Weak<Consumer>,
@@ -63,30 +64,13 @@ impl Survey {
 
     fn ask(&self, consumer: &Consumer) -> KafkaResult<()> {
         if self.monitor.is_away() {
-            consumer.fetch_metadata(Some(&self.topic), LIMIT)?;
+            consumer.fetch_metadata(self.topic.as_deref(), LIMIT)?;
             self.monitor.reached();
         }
-        self.ask_where_the_group_stands(consumer)?;
-        for partition in self.assignments.open() {
-            let (start, end) = consumer.fetch_watermarks(&self.topic, partition, LIMIT)?;
-            self.assignments.set_log(partition, start, end);
-        }
-        Ok(())
-    }
-
-    /// Once for each assignment: what was committed before it.
-    fn ask_where_the_group_stands(&self, consumer: &Consumer) -> KafkaResult<()> {
-        let unknown: Vec<Partition> = self.assignments.without_base();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let mut list = TopicPartitionList::with_capacity(unknown.len());
-        for partition in unknown {
-            list.add_partition(&self.topic, partition);
-        }
-        for element in consumer.committed_offsets(list, LIMIT)?.elements() {
-            let committed = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
-            self.assignments.set_base(element.partition(), committed);
+        for place in self.assignments.flowing() {
+            let Some(name) = self.assignments.name(place) else { continue };
+            let (start, end) = consumer.fetch_watermarks(&name.topic, name.partition, LIMIT)?;
+            self.assignments.set_log(place, start, end);
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use super::{
     lag::Lag,
 };
 
-/// Settles messages of a topic: each is complete or not, and the complete beginning of each partition is committed.
+/// Settles messages of topics: each is complete or not, and the complete beginning of each partition is committed.
 pub struct Ledger {
     pub(super) assignments: Arc<Assignments>,
     pub(super) committer: Arc<Committer>,
@@ -65,7 +65,7 @@ impl Contract<Key> for Ledger {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             ack: AckStrength::Accepted,
-            attempts: Attempts::Unknown,
+            attempts: Attempts::Hint,
             dead_letters: self.dead_letters.is_some(),
             longest_lease: None,
         }
@@ -95,6 +95,10 @@ impl Contract<Key> for Ledger {
         }
         dead_letters.write(message, letter).await?;
         Ok(self.ack(key).await)
+    }
+
+    async fn begin(&self, key: &Key) {
+        self.committer.commit_begun(*key).await;
     }
 
     fn release(&self, key: Key) {

@@ -17,7 +17,12 @@ use rdkafka::{
 
 use crate::contract::Error;
 
-use super::{config::Config, context::log, health::Outage, settings};
+use super::{
+    config::Config,
+    context::log,
+    health::{Outage, subject},
+    settings,
+};
 
 /// Publishes to a topic. `Ok` means that all in-sync replicas have the record.
 pub struct Publisher {
@@ -26,13 +31,18 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher to the subscription's topic. Connects when it is first used.
+    /// A publisher to the subscription's topic, the first where it names several. Connects when it is first used.
     ///
     /// # Errors
-    /// The configuration can't work.
+    /// The configuration can't work, or names no topic.
     pub fn new(config: &Config) -> Result<Self, Error> {
         let producer = Producer::new(settings::producer(config)?);
-        Ok(Self { topic: config.topic.clone(), producer })
+        let topics = config.topics()?;
+        let topic = topics.first().ok_or_else(|| {
+            let text = "topicPattern names no topic to publish to: set topic instead";
+            Error::Configuration(text.to_owned())
+        })?;
+        Ok(Self { topic: topic.to_owned(), producer })
     }
 
     /// Publishes a record, and waits until it is durable.
@@ -46,7 +56,7 @@ impl Publisher {
         headers: &[(String, Bytes)],
     ) -> Result<(), Error> {
         let sent = self.producer.send(&self.topic, key, payload, headers).await;
-        sent.map_err(|error| match Outage::of(&error, &self.topic) {
+        sent.map_err(|error| match Outage::of(&error, &subject(&self.topic)) {
             Some(outage) => Error::client(outage.what().to_owned(), error),
             None => Error::client(format!("publishing to {} failed", self.topic), error),
         })
@@ -72,9 +82,25 @@ impl Producer {
         payload: &[u8],
         headers: &[(String, Bytes)],
     ) -> KafkaResult<()> {
-        let client = self.client()?;
         let mut record = FutureRecord::to(topic).payload(payload).headers(owned(headers));
         record.key = key;
+        self.deliver(record).await
+    }
+
+    /// Sends a record without a body to a partition, and waits for the brokers' report.
+    pub(super) async fn mark(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &[u8],
+        headers: &[(String, Bytes)],
+    ) -> KafkaResult<()> {
+        let record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(topic);
+        self.deliver(record.partition(partition).key(key).headers(owned(headers))).await
+    }
+
+    async fn deliver(&self, record: FutureRecord<'_, [u8], [u8]>) -> KafkaResult<()> {
+        let client = self.client()?;
         let report = client.send(record, Timeout::After(Duration::from_secs(1))).await;
         if client.client().fatal_error().is_some() {
             *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer as _;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    assignments::{Assignments, Partition},
+    assignments::{Assignments, Place},
     commit::Committer,
     context::Consumer,
 };
@@ -26,11 +26,11 @@ pub(super) struct Drains {
 
 impl Drains {
     /// Serves until the callbacks' end is gone. One at a time, as the client revokes.
-    pub(super) async fn serve(self, mut revoked: mpsc::UnboundedReceiver<Vec<Partition>>) {
+    pub(super) async fn serve(self, mut revoked: mpsc::UnboundedReceiver<Vec<Place>>) {
         while let Some(partitions) = revoked.recv().await {
             if !self.drained(&partitions).await {
                 tracing::warn!(
-                    ?partitions,
+                    partitions = ?self.assignments.names(&partitions),
                     "what ran in partitions asked back has not finished in time; it is fenced and comes again"
                 );
             }
@@ -39,7 +39,7 @@ impl Drains {
     }
 
     /// Waits until nobody works on them any more. False at the limit, or when they are gone already.
-    async fn drained(&self, partitions: &[Partition]) -> bool {
+    async fn drained(&self, partitions: &[Place]) -> bool {
         let deadline = Instant::now() + self.limit;
         loop {
             let left = self.assignments.left.notified();

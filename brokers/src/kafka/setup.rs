@@ -12,7 +12,11 @@ use rdkafka::{
 
 use crate::contract::Error;
 
-use super::{config::Config, settings};
+use super::{
+    config::Config,
+    settings,
+    topics::{Pattern, Topics},
+};
 
 type Admin = AdminClient<DefaultClientContext>;
 
@@ -26,6 +30,7 @@ const PARTITIONS: i32 = 6;
 #[derive(Clone, Debug)]
 pub struct Plan {
     config: Config,
+    topics: Vec<String>,
     changes: Vec<Change>,
 }
 
@@ -73,17 +78,28 @@ impl Plan {
         let (admin, config) = (admin(config)?, config.clone());
         blocking(move || {
             let mut changes = Vec::new();
-            if !found(&admin, &config, &config.topic)? {
-                changes.push(Change::CreateTopic(config.topic.clone()));
+            let topics = match config.topics()? {
+                Topics::Named(names) => names,
+                Topics::Matching(pattern) => matching(&admin, &config, &pattern)?,
+            };
+            for name in &topics {
+                if !found(&admin, &config, name)? {
+                    changes.push(Change::CreateTopic(name.clone()));
+                }
             }
             if let Some(name) = &config.dead_letters
                 && !found(&admin, &config, name)?
             {
                 changes.push(Change::CreateDeadLetters(name.clone()));
             }
-            Ok(Self { config, changes })
+            Ok(Self { config, topics, changes })
         })
         .await
+    }
+
+    /// The topics that the subscription is about: those named, or those that match its pattern now. A pattern creates none.
+    pub fn topics(&self) -> &[String] {
+        &self.topics
     }
 
     /// What is to be done, in order. Nothing if all is there.
@@ -112,6 +128,16 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|e| Error::client("asking Kafka was cut short", e))?
+}
+
+/// The topics there are that match.
+fn matching(admin: &Admin, config: &Config, pattern: &Pattern) -> Result<Vec<String>, Error> {
+    let metadata = admin.inner().fetch_metadata(None, LIMIT);
+    let metadata = metadata.map_err(|e| unanswered(config, "all topics", code(&e)))?;
+    let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+    let mut names: Vec<_> = names.filter(|name| pattern.matches(name)).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Whether a topic is there, and fit.
@@ -146,7 +172,7 @@ fn unanswered(config: &Config, name: &str, code: RDKafkaErrorCode) -> Error {
             "no Kafka broker answers at {}: see that it runs there, and that `brokers`, `tls` and `sasl` are what its listener wants",
             config.brokers.join(", ")
         ),
-        _ => format!("asking Kafka about the topic {name} failed"),
+        _ => format!("asking Kafka about {name} failed"),
     };
     Error::client(context, code)
 }
@@ -199,6 +225,6 @@ mod tests {
         assert!(away.to_string().contains("answers at a:1, b:2"), "{away}");
         assert!(!away.to_string().contains("BrokerTransportFailure"), "the source says that");
         let other = unanswered(&config, "t", RDKafkaErrorCode::TopicAuthorizationFailed);
-        assert!(other.to_string().contains("the topic t"), "{other}");
+        assert!(other.to_string().contains("about t failed"), "{other}");
     }
 }

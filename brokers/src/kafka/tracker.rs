@@ -1,10 +1,15 @@
-//! Which offsets of a partition are done, and so how far its consumer group can commit. Pure.
+//! Which offsets of a partition are done, and so how far its consumer group can commit, and with what note. Pure.
 //!
 //! Offsets have gaps: compaction and transaction markers leave some that are never received. A [`Span`] therefore
 //! runs from the end of the message received before it to its own, gap included; the spans of an assignment tile its
-//! offsets without holes, and completing all of them leaves none. Nothing has to be registered on receipt.
+//! offsets without holes, and completing all of them leaves none. Only what is worked on is registered on receipt.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+
+use super::note::{Fingerprint, Item, Note, Witness};
 
 /// One received message: its offset, and whatever was skipped between the message before it and this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +30,24 @@ impl Span {
         self.to
     }
 
+    fn offset(self) -> i64 {
+        self.to - 1
+    }
+
     fn len(self) -> i64 {
         self.to - self.from
     }
+}
+
+/// A message that is not done.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    /// Unknown as long as only a note tells of it.
+    print: Option<Fingerprint>,
+    /// How often work on it was begun, by workers before us too.
+    begun: u32,
+    /// As far as it counts once we leave in good order: what is given back then hasn't broken us.
+    blamed: u32,
 }
 
 /// The completion of one partition under one assignment.
@@ -37,20 +57,61 @@ pub(super) struct Tracker {
     low: i64,
     /// What is complete above `low`, as runs that touch neither `low` nor each other.
     above: BTreeMap<i64, i64>,
+    /// What was begun and is not complete.
+    pending: BTreeMap<i64, Pending>,
     /// How much was completed or handed back, in offsets.
     left: i64,
-    /// What the group has committed of `low`, or is being asked to.
-    committed: i64,
+    /// Something has changed that is not committed yet.
+    changed: bool,
 }
 
 impl Tracker {
+    /// Takes over what a note tells that has been proven.
+    pub(super) fn remember(&mut self, note: &Note) {
+        for item in &note.items {
+            match *item {
+                Item::Done(from, to) => self.fill(from, to),
+                Item::Begun(at, times) => {
+                    self.pending.insert(at, Pending { print: None, begun: times, blamed: times });
+                }
+            }
+        }
+        if let Some(Witness { offset, print }) = note.witness {
+            let unnamed = Pending { print: None, begun: 0, blamed: 0 };
+            self.pending.entry(offset).or_insert(unnamed).print = Some(print);
+        }
+    }
+
+    /// Work on a message is about to begin that was begun so many times before.
+    pub(super) fn begin(&mut self, span: Span, before: u32, print: Fingerprint) {
+        // What a note told of and the log has lost since lies in the gap before the message.
+        self.forget(span);
+        let begun = before.saturating_add(1);
+        let pending = Pending { print: Some(print), begun, blamed: before };
+        self.pending.insert(span.offset(), pending);
+        self.changed = true;
+    }
+
     /// A message is done, in whatever order.
     pub(super) fn complete(&mut self, span: Span) {
         self.left += span.len();
-        if span.from != self.low {
-            return self.insert(span);
+        self.forget(span);
+        self.fill(span.from, span.to);
+        self.changed = true;
+    }
+
+    fn forget(&mut self, span: Span) {
+        while let Some((&at, _)) = self.pending.range(span.from..span.to).next() {
+            self.pending.remove(&at);
         }
-        self.low = span.to;
+    }
+
+    fn fill(&mut self, from: i64, to: i64) {
+        if from > self.low {
+            return self.insert(from, to);
+        }
+        // A note may have told of some of it before.
+        self.low = self.low.max(to);
         while let Some(run) = self.above.first_entry()
             && *run.key() <= self.low
         {
@@ -58,10 +119,7 @@ impl Tracker {
         }
     }
 
-    fn insert(&mut self, Span { mut from, mut to }: Span) {
-        if from < self.low {
-            return;
-        }
+    fn insert(&mut self, mut from: i64, mut to: i64) {
         if let Some((&start, &end)) = self.above.range(..=from).next_back()
             && end >= from
         {
@@ -79,6 +137,10 @@ impl Tracker {
     /// A message is handed back: nobody works on it any more, and it is not done.
     pub(super) fn release(&mut self, span: Span) {
         self.left += span.len();
+        if let Some(pending) = self.pending.get_mut(&span.offset()) {
+            pending.begun = pending.blamed;
+            self.changed = true;
+        }
     }
 
     /// Whether nobody works on anything below `end`, where receiving has come to.
@@ -91,145 +153,43 @@ impl Tracker {
         self.low
     }
 
-    /// The offset to commit, if it is further than the last one.
-    pub(super) fn committable(&self) -> Option<i64> {
-        (self.low > self.committed).then_some(self.low)
+    /// What is to be committed is not what was committed last.
+    pub(super) fn touch(&mut self) {
+        self.changed = true;
     }
 
-    /// `offset` is being committed.
-    pub(super) fn committed(&mut self, offset: i64) {
-        self.committed = self.committed.max(offset);
+    /// The offset to commit and the note beside it, if anything has changed. It counts as committed from here on.
+    ///
+    /// `floor` is where this assignment began. `None` as well while nobody can witness what is done above: the lowest
+    /// message that is not done is still to be received.
+    pub(super) fn take(&mut self, floor: i64, open: bool) -> Option<(i64, Note)> {
+        let taken = self.changed.then(|| self.note(floor, open, |pending| pending.begun)).flatten();
+        self.changed &= taken.is_none();
+        taken
     }
 
-    /// The last commit failed.
-    pub(super) fn uncommitted(&mut self) {
-        self.committed = 0;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn spans(offsets: &[i64]) -> Vec<Span> {
-        let mut end = 0;
-        let span = |&offset: &i64| {
-            let span = Span::after(end, offset).unwrap();
-            end = span.end();
-            span
-        };
-        offsets.iter().map(span).collect()
+    /// The last offset to commit, and the note beside it: we leave in good order.
+    pub(super) fn last(&self, floor: i64, open: bool) -> Option<(i64, Note)> {
+        self.note(floor, open, |pending| pending.blamed)
     }
 
-    #[test]
-    fn a_stuck_head_holds_the_commit_back() {
-        let mut tracker = Tracker::default();
-        let spans = spans(&[7, 8, 9]);
-        tracker.complete(spans[1]);
-        tracker.complete(spans[2]);
-        assert_eq!(tracker.committable(), None);
-        tracker.complete(spans[0]);
-        assert_eq!(tracker.committable(), Some(10));
-    }
-
-    #[test]
-    fn gaps_are_nobodys_work() {
-        let mut tracker = Tracker::default();
-        let spans = spans(&[3, 10, 11, 40]);
-        tracker.complete(spans[0]);
-        tracker.complete(spans[1]);
-        assert_eq!(tracker.committable(), Some(11));
-        tracker.complete(spans[3]);
-        tracker.complete(spans[2]);
-        assert_eq!(tracker.committable(), Some(41));
-    }
-
-    #[test]
-    fn an_offset_is_committed_once() {
-        let mut tracker = Tracker::default();
-        tracker.complete(spans(&[0])[0]);
-        assert_eq!(tracker.committable(), Some(1));
-        tracker.committed(1);
-        assert_eq!(tracker.committable(), None);
-        tracker.uncommitted();
-        assert_eq!(tracker.committable(), Some(1));
-    }
-
-    #[test]
-    fn an_offset_that_goes_back_has_no_span() {
-        assert_eq!(Span::after(8, 7), None);
-        assert!(Span::after(8, 8).is_some());
-    }
-
-    #[test]
-    fn what_is_handed_back_is_nobodys_work_and_not_done() {
-        let mut tracker = Tracker::default();
-        let spans = spans(&[0, 5]);
-        tracker.release(spans[0]);
-        assert!(!tracker.is_idle(6));
-        tracker.complete(spans[1]);
-        assert!(tracker.is_idle(6));
-        assert_eq!(tracker.committable(), None);
-    }
-
-    #[test]
-    fn a_long_completed_stretch_is_one_run() {
-        let mut tracker = Tracker::default();
-        let spans = spans(&(0..1000).collect::<Vec<_>>());
-        for span in spans[1..].iter().step_by(2).chain(spans[2..].iter().step_by(2)) {
-            tracker.complete(*span);
+    fn note(&self, floor: i64, open: bool, times: fn(&Pending) -> u32) -> Option<(i64, Note)> {
+        let low = self.low.max(floor);
+        let done = self.above.iter().map(|(&from, &to)| Item::Done(from, to));
+        let begun = self.pending.iter().map(|(&at, pending)| Item::Begun(at, times(pending)));
+        let begun = begun.filter(|item| !matches!(item, Item::Begun(_, 0)));
+        let mut items: Vec<_> = done.chain(begun).collect();
+        if items.is_empty() {
+            return Some((low, Note { open, ..Note::default() }));
         }
-        assert_eq!(tracker.above.len(), 1);
-    }
-
-    /// What may happen to a message after it was received.
-    #[derive(Clone, Copy, Debug)]
-    enum Fate {
-        Complete,
-        Release,
-        Linger,
-    }
-
-    /// Messages with the gaps before them, their fates, and the order in which those come.
-    fn history() -> impl Strategy<Value = Vec<(i64, Fate, u32)>> {
-        let gap = prop_oneof![4 => Just(0i64), 1 => 1..50i64];
-        let fate = prop_oneof![8 => Just(Fate::Complete), 1 => Just(Fate::Release), 1 => Just(Fate::Linger)];
-        proptest::collection::vec((gap, fate, any::<u32>()), 1..80)
-    }
-
-    proptest! {
-        /// Against the naive model: a list of what was received, and whether it is done.
-        #[test]
-        fn it_commits_the_end_of_the_completed_prefix_and_nothing_more(history in history()) {
-            let mut offset = -1;
-            let offsets: Vec<i64> =
-                history.iter().map(|(gap, ..)| { offset += gap + 1; offset }).collect();
-            let spans = spans(&offsets);
-            let mut order: Vec<usize> = (0..history.len()).collect();
-            order.sort_by_key(|&i| history[i].2);
-
-            let mut tracker = Tracker::default();
-            let mut done = vec![false; history.len()];
-            let mut working = history.len();
-            let mut committed = 0;
-            for i in order {
-                match history[i].1 {
-                    Fate::Complete => { tracker.complete(spans[i]); done[i] = true; working -= 1; }
-                    Fate::Release => { tracker.release(spans[i]); working -= 1; }
-                    Fate::Linger => {}
-                }
-                let prefix = done.iter().take_while(|done| **done).count();
-                let model = prefix.checked_sub(1).map_or(0, |last| offsets[last] + 1);
-                prop_assert_eq!(tracker.low(), model);
-                prop_assert_eq!(tracker.committable(), (model > committed).then_some(model));
-                if i % 3 == 0 {
-                    tracker.committed(model);
-                    committed = committed.max(model);
-                }
-                prop_assert_eq!(tracker.is_idle(spans.last().unwrap().end()), working == 0);
-            }
+        items.sort_unstable_by_key(|item| match item {
+            Item::Done(at, _) | Item::Begun(at, _) => *at,
+        });
+        let (&offset, lowest) = self.pending.first_key_value()?;
+        if self.above.first_key_value().is_some_and(|(&from, _)| from < offset) {
+            return None;
         }
+        let witness = Some(Witness { offset, print: lowest.print? });
+        Some((low, Note { open, witness, items }))
     }
 }

@@ -17,10 +17,14 @@ use super::{names::Subscription, outage::Outage};
 /// Pub/Sub doesn't say where the end is: so long nothing more has come by then.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// The first may take longer: a connection, and what was read before and handed back.
-const FIRST: Duration = Duration::from_secs(15);
+/// What a reader that was killed had read is there again after this.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// The first may take longer: a connection, and somebody else's lease.
+const FIRST: Duration = Duration::from_secs(12);
 
 /// A subscription that is read.
+#[derive(Debug)]
 pub(super) struct Reading {
     stream: MessageStream,
     subscription: Subscription,
@@ -31,6 +35,7 @@ impl Reading {
     pub(super) fn of(subscriber: &Subscriber, subscription: Subscription) -> Self {
         let stream = subscriber
             .subscribe(subscription.as_str())
+            .set_max_lease_extension(LEASE)
             // All of it is held at once, for what is handed back would come again.
             .set_max_outstanding_messages(0i64)
             .set_max_outstanding_bytes(0i64)
@@ -55,12 +60,5 @@ impl Reading {
                 }
             }
         }
-    }
-
-    /// Sends what was settled, and hands back what was not once its handlers are dropped.
-    pub(super) async fn end(self) {
-        let token = self.stream.shutdown_token();
-        drop(self.stream);
-        token.shutdown().await;
     }
 }

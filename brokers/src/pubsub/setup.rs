@@ -104,7 +104,11 @@ impl Plan {
         match (there, config.topic()?) {
             (Some(there), _) => check(&there, config.topic()?.as_ref())?,
             (None, Some(topic)) => {
-                changes.push(Creation::Subscription { name, topic, backstop: dead_letters.clone() });
+                changes.push(Creation::Subscription {
+                    name,
+                    topic,
+                    backstop: dead_letters.clone(),
+                });
             }
             (None, None) => {
                 return Err(Error::Configuration(format!(
@@ -141,10 +145,7 @@ impl Plan {
 }
 
 /// The configured topic. Without one the subscription's own says where events come from, and is not looked at.
-fn topic_of(
-    config: &Config,
-    there: Option<&model::Subscription>,
-) -> Result<Option<Topic>, Error> {
+fn topic_of(config: &Config, there: Option<&model::Subscription>) -> Result<Option<Topic>, Error> {
     match (config.topic()?, there) {
         (Some(topic), Some(there)) if there.topic == topic.as_str() => Ok(None),
         (topic, _) => Ok(topic),
@@ -258,6 +259,8 @@ async fn make(
                 .set_name(name.as_str())
                 .set_topic(topic.as_str())
                 .set_ack_deadline_seconds(600)
+                // So that a dead letter taken out is known to be out.
+                .set_enable_exactly_once_delivery(true)
                 .set_message_retention_duration(wire(KEPT))
                 .set_expiration_policy(ExpirationPolicy::new());
             new.send().await.map(drop)
@@ -273,7 +276,8 @@ async fn make(
 
 fn already_there(error: &Source) -> bool {
     let exists = google_cloud_gax::error::rpc::Code::AlreadyExists;
-    error.status().is_some_and(|status| status.code == exists) || error.http_status_code() == Some(409)
+    error.status().is_some_and(|status| status.code == exists)
+        || error.http_status_code() == Some(409)
 }
 
 /// As the API takes it.

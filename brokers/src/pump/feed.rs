@@ -73,7 +73,8 @@ where
         })
     }
 
-    /// Hands a message over for the first time, unless it has been asked back meanwhile.
+    /// Hands a message over for the first time, unless it has been asked back meanwhile. One that another worker was handed
+    /// before, and may have died of, takes the way of a retry: its ledger has a word first.
     pub(super) fn hand_over(
         &mut self,
         message: Message,
@@ -85,8 +86,16 @@ where
             return self.desk.ledger.release(key);
         }
         self.passed.kept.fetch_add(1, Ordering::Relaxed);
-        let first = Again { after: Duration::ZERO, key, message, lease, permit, handed: 0 };
-        (self.handle)(self.desk.hand_over(first));
+        let (after, handed) = (Duration::ZERO, message.attempt.earlier());
+        let inherited = handed > 0;
+        let first = Again { after, key, message, lease, permit, handed, inherited };
+        if !inherited {
+            return (self.handle)(self.desk.hand_over(first));
+        }
+        // The pump drains: nothing starts any more.
+        if let Err(refused) = self.desk.again.send(first) {
+            self.desk.ledger.release(refused.0.key);
+        }
     }
 
     /// Hands a message over again, unless it has been asked back meanwhile.
@@ -94,7 +103,9 @@ where
         if again.lease.is_closing() {
             return self.desk.ledger.release(again.key);
         }
-        self.passed.again.fetch_add(1, Ordering::Relaxed);
+        if !again.inherited {
+            self.passed.again.fetch_add(1, Ordering::Relaxed);
+        }
         (self.handle)(self.desk.hand_over(again));
     }
 }

@@ -79,7 +79,7 @@ where
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 Ok(()) = hold.changed() => {}
-                Some(again) = self.retries.recv() => self.resting.add(again),
+                Some(again) = self.retries.recv() => self.resting.add(again, &self.feed.desk.ledger),
                 Some(again) = self.resting.next() => self.feed.hand_over_again(again),
                 permit = turnstile.pass() => self.hand_over_waiting(permit),
                 () = until(patience), if !paused => {}

@@ -1,9 +1,11 @@
-//! What waits for its retry, permits taken.
+//! What waits for its retry, or for its ledger's word, permits taken.
+
+use std::sync::Arc;
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
-use crate::delivery::Again;
+use crate::{contract::Ledger, delivery::Again};
 
 /// Deliveries whose time to be handed over again has not come.
 ///
@@ -13,13 +15,13 @@ pub(super) struct Resting<K> {
     enough: CancellationToken,
 }
 
-impl<K: Send + 'static> Resting<K> {
+impl<K: Send + Sync + 'static> Resting<K> {
     pub(super) fn new() -> Self {
         Self { entries: FuturesUnordered::new(), enough: CancellationToken::new() }
     }
 
-    pub(super) fn add(&mut self, again: Again<K>) {
-        self.entries.push(Box::pin(rest(again, self.enough.clone())));
+    pub(super) fn add<L: Ledger<K>>(&mut self, again: Again<K>, ledger: &Arc<L>) {
+        self.entries.push(Box::pin(rest(again, ledger.clone(), self.enough.clone())));
     }
 
     /// The next whose rest is over; none while nothing rests. Cancel safe.
@@ -33,9 +35,19 @@ impl<K: Send + 'static> Resting<K> {
     }
 }
 
-async fn rest<K>(again: Again<K>, enough: CancellationToken) -> Again<K> {
+async fn rest<K: Sync, L: Ledger<K>>(
+    again: Again<K>,
+    ledger: Arc<L>,
+    enough: CancellationToken,
+) -> Again<K> {
+    let rest = async {
+        tokio::time::sleep(again.after).await;
+        if again.inherited {
+            ledger.begin(&again.key).await;
+        }
+    };
     tokio::select! {
-        () = tokio::time::sleep(again.after) => {}
+        () = rest => {}
         () = again.lease.closing().cancelled() => {}
         () = enough.cancelled() => {}
     }

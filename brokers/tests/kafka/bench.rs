@@ -34,6 +34,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
     pub(crate) config: Config,
+    pub(crate) topic: String,
     pub(crate) timing: Timing,
     pub(crate) partitions: i32,
     producer: FutureProducer,
@@ -55,7 +56,7 @@ impl Bench {
     pub(crate) async fn on(bootstrap: &str, partitions: i32) -> Self {
         let bench = Self::unmade(bootstrap, partitions);
         let dead_letters = bench.config.dead_letters.clone().unwrap();
-        bench.create(bench.config.topic.clone(), partitions).await;
+        bench.create(bench.topic.clone(), partitions).await;
         bench.create(dead_letters, 1).await;
         bench
     }
@@ -64,14 +65,13 @@ impl Bench {
         let name = format!("test-{:016x}", fastrand::u64(..));
         let config = Config {
             brokers: vec![bootstrap.to_owned()],
-            topic: name.clone(),
+            topic: Some(name.clone()),
             group: format!("{name}.group"),
             dead_letters: Some(format!("{name}.dead")),
-            tls: None,
-            sasl: None,
+            ..Config::default()
         };
         let producer = client(bootstrap).set("acks", "all").create().unwrap();
-        Self { config, timing: Self::TIMING, partitions, producer }
+        Self { config, topic: name, timing: Self::TIMING, partitions, producer }
     }
 
     pub(crate) fn client(&self) -> ClientConfig {
@@ -116,7 +116,7 @@ impl Bench {
             for (key, value) in &record.headers {
                 headers = headers.insert(Header { key, value: Some(value.as_ref()) });
             }
-            let new = FutureRecord::to(&self.config.topic).partition(partition);
+            let new = FutureRecord::to(&self.topic).partition(partition);
             let mut new = new.payload(record.payload.as_ref()).headers(headers);
             new.key = record.key.as_deref();
             sent.push(self.producer.send(new, LIMIT));
@@ -134,7 +134,7 @@ impl Bench {
 
     /// The end of each partition.
     pub(crate) async fn ends(&self) -> Vec<i64> {
-        let (topic, partitions) = (self.config.topic.clone(), self.partitions);
+        let (topic, partitions) = (self.topic.clone(), self.partitions);
         self.ask(move |consumer| {
             let end = |n| consumer.fetch_watermarks(&topic, n, LIMIT).unwrap().1;
             (0..partitions).map(end).collect()
@@ -145,7 +145,7 @@ impl Bench {
     /// What the group has committed of each partition.
     pub(crate) async fn committed(&self) -> Vec<i64> {
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.config.topic, 0, self.partitions - 1);
+        list.add_partition_range(&self.topic, 0, self.partitions - 1);
         self.ask(move |consumer| {
             let committed = consumer.committed_offsets(list, LIMIT).unwrap();
             let offset = |o: Offset| if let Offset::Offset(o) = o { o } else { 0 };
@@ -215,7 +215,7 @@ impl Bench {
             .set("enable.auto.commit", "false")
             .set("session.timeout.ms", "6000")
             .set("partition.assignment.strategy", "cooperative-sticky");
-        let topic = self.config.topic.clone();
+        let topic = self.topic.clone();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {

@@ -45,7 +45,7 @@ async fn one_too_large_for_its_topic_is_compressed() {
     assert_eq!(dead.len(), 1);
     assert_eq!((&dead[0].payload, &dead[0].key), (&record.payload, &record.key));
     assert_eq!(dead[0].header("stoop-group"), Some(bench.config.group.as_str()));
-    assert_eq!(dead[0].header("stoop-original-stream"), Some(bench.config.topic.as_str()));
+    assert_eq!(dead[0].header("stoop-original-stream"), Some(bench.topic.as_str()));
     assert_eq!(dead[0].header("stoop-original-partition"), Some("0"));
     assert_eq!(dead[0].header("stoop-original-sequence"), Some("0"));
 }

@@ -151,9 +151,8 @@ async fn a_topic_made_anew_is_read_from_its_beginning() {
     bench.publish_in_turn(records(0..5)).await;
     let mut worker = Worker::start(&bench).await;
     let held = worker.take(5).await;
-    bench.delete(bench.config.topic.clone()).await;
-    until("the topic to be made", async || bench.try_create(bench.config.topic.clone(), 1).await)
-        .await;
+    bench.delete(bench.topic.clone()).await;
+    until("the topic to be made", async || bench.try_create(bench.topic.clone(), 1).await).await;
     bench.publish_in_turn(vec![Record::new("new")]).await;
     let new = worker.next().await;
     assert_eq!(new.message().payload, "new");

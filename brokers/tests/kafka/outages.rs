@@ -85,7 +85,7 @@ async fn a_log_whose_end_was_cut_off_loses_nothing_of_what_was_in_flight() {
     bench.timing.session = Duration::from_secs(60);
     let records = |range: std::ops::Range<u8>| range.map(|n| Record::new(format!("{n}"))).collect();
     bench.publish_in_turn(records(0..7)).await;
-    let log = log_of(&bench.config.topic, folder.path());
+    let log = log_of(&bench.topic, folder.path());
     let cut = log.metadata().unwrap().len();
     bench.publish_in_turn(records(7..10)).await;
     let mut worker = Worker::start(&bench).await;

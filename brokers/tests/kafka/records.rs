@@ -27,8 +27,7 @@ async fn every_compression_is_read() {
     for codec in ["gzip", "snappy", "lz4", "zstd"] {
         let mut client = bench.client();
         let producer = client.set("compression.type", codec).set("linger.ms", "50");
-        publish(producer.create().unwrap(), bench.config.topic.clone(), &["aaaaaaaaaaaaaaaa", "b"])
-            .await;
+        publish(producer.create().unwrap(), bench.topic.clone(), &["aaaaaaaaaaaaaaaa", "b"]).await;
         for body in ["aaaaaaaaaaaaaaaa", "b"] {
             let delivery = worker.next().await;
             assert_eq!(delivery.message().payload, body, "{codec}");
@@ -43,7 +42,7 @@ async fn every_compression_is_read() {
 async fn a_tombstone_is_handed_over_as_an_empty_message() {
     let bench = Bench::with_partitions(1).await;
     let producer: BaseProducer = bench.client().create().unwrap();
-    let record = BaseRecord::<str, ()>::to(&bench.config.topic).key("k");
+    let record = BaseRecord::<str, ()>::to(&bench.topic).key("k");
     producer.send(record).map_err(|(error, _)| error).unwrap();
     producer.flush(LIMIT).unwrap();
     let mut worker = Worker::start(&bench).await;
@@ -60,9 +59,9 @@ async fn a_tombstone_is_handed_over_as_an_empty_message() {
 async fn transactions_leave_gaps_that_are_committed_over() {
     let bench = Bench::with_partitions(1).await;
     let mut client = bench.client();
-    client.set("transactional.id", &bench.config.topic);
+    client.set("transactional.id", &bench.topic);
     let producer: BaseProducer = client.create().unwrap();
-    let topic = bench.config.topic.clone();
+    let topic = bench.topic.clone();
     let write = move || {
         producer.init_transactions(LIMIT).unwrap();
         for (body, commit) in [("a", true), ("aborted", false), ("b", true), ("c", true)] {
@@ -103,7 +102,7 @@ async fn what_is_published_by_us_is_durable_and_whole() {
     assert_eq!((&*message.payload, message.key.as_deref()), (&b"event"[..], Some(&b"k"[..])));
     assert_eq!(message.headers, headers);
     assert!(message.published.is_some());
-    assert_eq!(message.id.to_string(), format!("{}/0/0", bench.config.topic));
+    assert_eq!(message.id.to_string(), format!("{}/0/0", bench.topic));
     delivery.ack().await;
     worker.stop().await.unwrap();
 }

@@ -17,7 +17,7 @@ use crate::{
 async fn what_is_missing_is_planned_and_then_made() {
     let bench = Bench::unmade_on_shared(6).await;
     let plan = Plan::of(&bench.config).await.unwrap();
-    let (topic, dead) = (bench.config.topic.clone(), bench.config.dead_letters.clone().unwrap());
+    let (topic, dead) = (bench.topic.clone(), bench.config.dead_letters.clone().unwrap());
     let expected = [Change::CreateTopic(topic), Change::CreateDeadLetters(dead)];
     assert_eq!(plan.changes(), expected);
     let again = Plan::of(&bench.config).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_missing_topic_is_waited_for_and_named() {
     let staff = Staff::start(&bench.config, 10, Duration::ZERO, &log);
     let says = |h: &Health| matches!(h, Health::Unavailable(what) if what.contains("stoop setup"));
     staff.is("told what to do", says).await;
-    bench.create(bench.config.topic.clone(), 1).await;
+    bench.create(bench.topic.clone(), 1).await;
     bench.publish_in_turn(vec![Record::new("a")]).await;
     log.has(1).await;
     staff.is("well again", |health| *health == Health::Connected).await;

@@ -4,7 +4,7 @@ use std::{fs, path::Path, path::PathBuf, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-use super::{probe, properties, properties::Ports, provision};
+use super::{detour, detour::Detour, probe, properties, properties::Ports, provision};
 use crate::{
     error::Error, pki::Authority, port::Port, process::Process, scratch::Scratch, tool::Tool,
     wait::until,
@@ -24,13 +24,14 @@ const CLUSTER_ID: &str = "c3Rvb3AtdGVzdGJlZC0wMQ";
 pub(crate) struct Broker {
     process: Option<Process>,
     pub(crate) ports: Ports,
+    pub(crate) detours: Vec<Detour>,
     jars: PathBuf,
     scratch: Scratch,
 }
 
 impl Broker {
     /// Formats a new data folder in `scratch` unless there is one; starts nothing.
-    pub(crate) async fn prepare(scratch: Scratch) -> Result<Self, Error> {
+    pub(crate) async fn prepare(scratch: Scratch, detours: usize) -> Result<Self, Error> {
         let prepared = spawn_blocking(move || {
             let jars = provision()?;
             let ports = Ports {
@@ -39,7 +40,8 @@ impl Broker {
                 mutual: Port::reserve()?,
                 controller: Port::reserve()?,
             };
-            let broker = Self { process: None, ports, jars, scratch };
+            let detours = (0..detours).map(|_| Detour::reserve()).collect::<Result<_, _>>()?;
+            let broker = Self { process: None, ports, detours, jars, scratch };
             broker.configure()?;
             Ok(broker)
         });
@@ -54,7 +56,8 @@ impl Broker {
         let client = authority.issue("stoop")?;
         self.write("client.pem", &client.certificate)?;
         self.write("client.key", &client.key)?;
-        self.write("server.properties", &properties::server(self.scratch.path(), &self.ports))?;
+        let properties = properties::server(self.scratch.path(), &self.ports);
+        self.write("server.properties", &detour::add(&properties, &self.detours))?;
         if self.scratch.join("data/meta.properties").exists() {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 //! your own, to kill and to pause. Topics are never created by themselves.
 
 mod broker;
+mod detour;
 mod probe;
 mod properties;
 mod provision;
@@ -14,7 +15,7 @@ use tokio::sync::OnceCell;
 
 pub use provision::provision;
 
-use crate::{error::Error, scratch::Scratch, wait::until};
+use crate::{error::Error, proxy::Proxy, scratch::Scratch, wait::until};
 use broker::Broker;
 
 const ADDRESS: &str = "STOOP_TEST_KAFKA";
@@ -90,7 +91,15 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_on(Scratch::temporary()?).await
+        Self::start_on(Scratch::temporary()?, 0).await
+    }
+
+    /// Starts a broker with so many [detours](Self::proxy).
+    ///
+    /// # Errors
+    /// If Kafka can't be fetched or does not start.
+    pub async fn start_with_detours(detours: usize) -> Result<Self, Error> {
+        Self::start_on(Scratch::temporary()?, detours).await
     }
 
     /// Starts a broker on free ports, its data in `dir`, where it stays.
@@ -98,11 +107,11 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start_in(dir: &Path) -> Result<Self, Error> {
-        Self::start_on(Scratch::kept(dir)?).await
+        Self::start_on(Scratch::kept(dir)?, 0).await
     }
 
-    async fn start_on(scratch: Scratch) -> Result<Self, Error> {
-        let mut broker = Broker::prepare(scratch).await?;
+    async fn start_on(scratch: Scratch, detours: usize) -> Result<Self, Error> {
+        let mut broker = Broker::prepare(scratch, detours).await?;
         broker.start().await?;
         let bootstrap = broker.ports.plain.address().to_string();
         Ok(Self { endpoint: Endpoint { bootstrap }, broker })
@@ -128,6 +137,18 @@ impl Kafka {
             certificate: self.broker.file("client.pem"),
             key: self.broker.file("client.key"),
         }
+    }
+
+    /// A faulty network on the way to the broker: its address is a `bootstrap.servers` whose clients are
+    /// told of no other way. One at a time for each detour that the broker was started with.
+    ///
+    /// # Errors
+    /// There is no such detour, or there is a proxy on it.
+    pub async fn proxy(&self, detour: usize) -> Result<Proxy, Error> {
+        let detour = self.broker.detours.get(detour).ok_or_else(|| {
+            Error::io("can't take a detour")(std::io::Error::other("start more of them"))
+        })?;
+        Proxy::between(detour.advertised(), detour.listens()).await
     }
 
     /// Kills the broker (SIGKILL); its data and ports stay reserved for [`Self::restart`].

@@ -83,7 +83,7 @@ async fn a_retry_that_was_asked_back_does_not_wait_for_its_time() {
     rig.settle_down().await;
     rig.broker.revoke();
     let anew = rig.within(Duration::from_secs(1)).await.expect("it was handed back");
-    assert_eq!((anew.handed(), anew.message().attempt), (1, Attempt::Exact(2)));
+    assert_eq!((anew.handed(), anew.message().attempt), (2, Attempt::Exact(2)));
     assert!(!anew.lease().is_closing());
 }
 
