@@ -31,6 +31,11 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         match subscription.broker() {
             Ok(Broker::Kafka(config)) => check_kafka(&at.key("kafka"), config)?,
             Ok(Broker::Nats(config)) => check_nats(&at.key("nats"), config)?,
+            Ok(Broker::PubSub(config)) => {
+                if let Some(credentials) = &config.credentials {
+                    known(at.key("pubsub").key("credentials"), credentials.read())?;
+                }
+            }
             Ok(Broker::Journal(config)) => check_journal(&at.key("journal"), config)?,
             Err(_) => {}
         }
