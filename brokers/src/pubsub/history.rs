@@ -4,9 +4,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use google_cloud_pubsub::{
-    client::SubscriptionAdmin,
-    model::{ExpirationPolicy, Subscription as Model},
-    subscriber::handler::Handler,
+    client::SubscriptionAdmin, model::ExpirationPolicy, subscriber::handler::Handler,
 };
 use jiff::Timestamp;
 
@@ -46,29 +44,23 @@ pub async fn history(config: &Config, since: Timestamp) -> Result<impl History +
     let admin = access.subscriptions().await?;
     let id = format!("stoop-history-{:016x}", fastrand::u64(..));
     let subscription = Subscription::new(&config.project, "history", &id)?;
-    let expires = ExpirationPolicy::new().set_ttl(wire(EXPIRES));
-    let like = Model::new()
+    let made = admin
+        .create_subscription()
         .set_name(subscription.as_str())
         .set_topic(topic.as_str())
         .set_ack_deadline_seconds(60)
-        .set_expiration_policy(expires);
-    let made = admin
-        .create_subscription()
-        .set_name(like.name.clone())
-        .set_topic(like.topic.clone())
-        .set_ack_deadline_seconds(like.ack_deadline_seconds)
-        .set_or_clear_expiration_policy(like.expiration_policy)
+        .set_expiration_policy(ExpirationPolicy::new().set_ttl(wire(EXPIRES)))
         .send()
         .await;
     made.map_err(|error| Error::client(about("making the subscription", &id), error))?;
     // From here on it is deleted, whatever fails.
-    let temporary = Temporary { admin: admin.clone(), name: subscription.clone() };
+    let temporary = Temporary { admin: admin.clone(), name: subscription.clone(), gone: false };
     let to = google_cloud_wkt::Timestamp::clamp(since.as_second(), 0);
     let sought = admin.seek().set_subscription(subscription.as_str()).set_time(to).send().await;
     sought.map_err(|error| Error::client(about("going back in time with", &id), error))?;
     let reading = Reading::of(&access.subscriber().await?, subscription);
     let (stream, opened) = (topic.id().into(), Timestamp::now());
-    Ok(Past { reading, stream, opened, since, _temporary: temporary })
+    Ok(Past { reading, stream, opened, since, temporary })
 }
 
 struct Past {
@@ -76,7 +68,7 @@ struct Past {
     stream: std::sync::Arc<str>,
     opened: Timestamp,
     since: Timestamp,
-    _temporary: Temporary,
+    temporary: Temporary,
 }
 
 impl fmt::Debug for Past {
@@ -97,6 +89,7 @@ impl History for Past {
                 return Ok(Some(message));
             }
         }
+        self.temporary.delete().await;
         Ok(None)
     }
 
@@ -109,18 +102,28 @@ impl History for Past {
 struct Temporary {
     admin: SubscriptionAdmin,
     name: Subscription,
+    gone: bool,
 }
 
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+impl Temporary {
+    fn delete(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let wanted = !std::mem::replace(&mut self.gone, true);
         let delete = self.admin.delete_subscription().set_subscription(self.name.as_str());
         let name = self.name.clone();
-        runtime.spawn(async move {
-            if let Err(error) = delete.send().await {
+        async move {
+            if wanted && let Err(error) = delete.send().await {
                 tracing::warn!(%error, "{name} could not be deleted; it expires in a day");
             }
-        });
+        }
+    }
+}
+
+/// Whoever stops in the middle doesn't wait for it.
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(self.delete());
+        }
     }
 }
 

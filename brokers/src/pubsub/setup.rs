@@ -25,8 +25,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long the topic of events keeps them: what a rehearsal on its history can read.
 const HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How long a subscription keeps what was not acknowledged: the longest there is.
-const KEPT: Duration = Duration::from_secs(31 * 24 * 3600);
+/// How long a subscription keeps what was not acknowledged.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How soon what is handed back comes again, and how late at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
