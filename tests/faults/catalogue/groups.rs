@@ -16,6 +16,13 @@ pub const FAULTS: &[Fault] = &[
         ..USUAL
     },
     Fault {
+        name: "rolling-update",
+        kinds: SERVERS,
+        stage: |_| Stage { workers: 2, ..ONE_WORKER },
+        strike: |scene| Box::pin(rolling_update(scene)),
+        ..USUAL
+    },
+    Fault {
         name: "long-playbook-revoked",
         kinds: SERVERS,
         stage: |_| ONE_WORKER,
@@ -60,6 +67,25 @@ async fn one_five_one(scene: &Scene) -> Result<(), String> {
         scene.progress(20).await?;
     }
     Ok(())
+}
+
+/// One comes and another goes, at the same time. Nothing is done twice, and nobody fails to leave.
+async fn rolling_update(scene: &Scene) -> Result<(), String> {
+    for _ in 0..scene.scale.pick(3, 10) {
+        scene.progress(10).await?;
+        let leaving = scene.any_worker();
+        let coming =
+            scene.workers.iter().find(|worker| !worker.runs()).ok_or("there is no room")?;
+        coming.start();
+        tokio::time::sleep(Duration::from_millis(scene.choose(0..1_000) as u64)).await;
+        leaving.terminate();
+        match leaving.left().await? {
+            0 => {}
+            code => return Err(format!("worker {} left with {code}", leaving.id)),
+        }
+    }
+    scene.all_ready().await?;
+    scene.progress(10).await
 }
 
 /// Shorter than the drain it may finish, longer it is fenced and done again.
