@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help check advisories provision test bench demo
+.PHONY: help check advisories provision test faults bench demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,12 @@ provision: ## fetch and build the servers that the tests start (once, about 5 mi
 
 test: provision ## every test, on a real Kafka and a real Kubernetes
 	$(CARGO) test --workspace --all-features --locked
+
+ROUNDS ?= 1
+faults: ## every fault of the catalogue ROUNDS times; the table goes to target/faults.md, STOOP_FAULTS_SEED repeats
+	$(CARGO) run --quiet --locked --package testbed -- provision kafka
+	STOOP_FAULTS_ROUNDS=$(ROUNDS) STOOP_FAULTS_REPORT=target/faults.md \
+		$(CARGO) test --locked --features servers --test faults -- --ignored --exact no_fault_of_the_catalogue_ever_loses_an_event
 
 bench: ## ratios to the raw clients, printed as tables
 	$(CARGO) bench --locked --package playbooks --bench decide

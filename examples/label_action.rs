@@ -169,7 +169,7 @@ async fn answer(
 ) -> Result<String, Box<dyn std::error::Error>> {
     let event = Event::decode(payload)?;
     let occurrence =
-        Arc::new(Occurrence::new(&event, event.id(None)?, None, payload.to_vec().into())?);
+        Arc::new(Occurrence::new(&event, event.id(None)?, None, payload.to_vec().into(), None)?);
     let verified = engine.verify(&event.claim()?, &occurrence, plan.needs()).await?;
     let standing = Standing::of(verified).ok_or("another cluster's event")?;
     let mut response = Response::new(plan.clone(), standing, occurrence);

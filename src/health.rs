@@ -35,6 +35,9 @@ struct Ready {
     ready: bool,
     /// Why not, a line each.
     waiting: Vec<String>,
+    /// What is not promised though it is ready, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until stopped. Returns the bound address at once.
@@ -67,7 +70,7 @@ async fn readyz(State(health): State<Health>) -> Response {
     let waiting: Vec<_> = away.chain(health.readiness.waiting()).collect();
     let ready = waiting.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready, waiting })).into_response()
+    (status, Json(Ready { ready, waiting, warnings: health.readiness.warnings() })).into_response()
 }
 
 async fn metrics(State(health): State<Health>) -> Response {

@@ -7,9 +7,12 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod demo;
 mod error;
 pub mod health;
+pub mod letters;
 pub mod metrics;
+pub mod replay;
 pub mod telemetry;
 pub mod worker;

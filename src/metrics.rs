@@ -35,6 +35,8 @@ pub struct Metrics {
     dead_letters: IntGaugeVec,
     intake: IntCounterVec,
     oldest: GaugeVec,
+    /// Which subscriptions have no acks.
+    pub loses: IntGaugeVec,
     outage: IntGaugeVec,
     subscriptions: Mutex<Vec<Watched>>,
 }
@@ -136,6 +138,11 @@ impl Metrics {
                 "intake_total",
                 "Events accepted and requests refused by the intake",
                 &["subscription", "result"],
+            )?,
+            loses: gauge(
+                "can_lose_events",
+                "1 where the broker has no acks, as acceptLoss accepts",
+                &["subscription"],
             )?,
             outage: gauge("outage", "1 while something depended on is away", &["dependency"])?,
             time_to_effect,

@@ -60,7 +60,7 @@ async fn start(bootstrap: &str, topic: &str, playbooks: &str) -> Running {
     let (receiver, ledger) = kafka::connect(&kafka, kafka::Timing::default()).unwrap();
     let (passed, stop) = (Arc::<pump::Passed>::default(), CancellationToken::new());
     let intake = pump::Intake {
-        pool: Pool::new(config.limits.concurrency, config.limits.memory.as_usize()).narrow(128),
+        pool: Pool::new(128, config.limits.memory.as_usize()),
         hold: worker.outages.hold("bench"),
         passed: passed.clone(),
         stop: stop.clone(),

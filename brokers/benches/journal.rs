@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 const PUBLISHERS: usize = 64;
 const EVENT: usize = 750;
-const EVENTS: usize = 10_000;
+const EVENTS: usize = 30_000;
 const PAIRS: usize = 11;
 const GOAL: f64 = 0.5;
 
@@ -167,7 +167,7 @@ fn journal(runtime: &Runtime) -> Duration {
         let took = begin.elapsed();
         drop(receiver);
         stop.cancel();
-        serving.await.unwrap().unwrap();
+        serving.await.unwrap();
         ledger.close(tokio::time::Instant::now() + Duration::from_secs(10)).await.unwrap();
         took
     })

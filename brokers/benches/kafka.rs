@@ -252,7 +252,7 @@ where
     let (_hold, hold) = watch::channel(false);
     let stop = CancellationToken::new();
     let intake = Intake {
-        pool: Pool::new(256, 64 << 20).narrow(256),
+        pool: Pool::new(256, 64 << 20),
         hold,
         passed: Arc::new(Passed::default()),
         stop: stop.clone(),

@@ -29,7 +29,11 @@ pub mod lease;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
 pub mod message;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod pool;
+#[cfg(feature = "pubsub")]
+pub mod pubsub;
 pub mod pump;
 
 pub use contract::{

@@ -57,17 +57,23 @@ pub struct MessageId {
     stream: Arc<str>,
     partition: Option<i32>,
     sequence: u64,
+    name: Option<Arc<str>>,
 }
 
 impl MessageId {
     /// A record of a partitioned log: Kafka's topic, partition and offset.
     pub fn in_partition(topic: Arc<str>, partition: i32, offset: u64) -> Self {
-        Self { stream: topic, partition: Some(partition), sequence: offset }
+        Self { stream: topic, partition: Some(partition), sequence: offset, name: None }
     }
 
     /// A message of a stream with one sequence.
     pub fn in_stream(stream: Arc<str>, sequence: u64) -> Self {
-        Self { stream, partition: None, sequence }
+        Self { stream, partition: None, sequence, name: None }
+    }
+
+    /// A message of a broker that names its messages and gives them no order: Pub/Sub's subscription and message id.
+    pub fn named(stream: Arc<str>, name: &str) -> Self {
+        Self { stream, partition: None, sequence: 0, name: Some(Arc::from(name)) }
     }
 
     /// The topic or stream.
@@ -80,7 +86,12 @@ impl MessageId {
         self.partition
     }
 
-    /// The offset in the partition, or the sequence in the stream.
+    /// The name, where the broker names its messages.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The offset in the partition, or the sequence in the stream; 0 of a message that has a [name](Self::name) instead.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
@@ -88,9 +99,10 @@ impl MessageId {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.partition {
-            Some(partition) => write!(f, "{}/{partition}/{}", self.stream, self.sequence),
-            None => write!(f, "{}/{}", self.stream, self.sequence),
+        match (self.partition, &self.name) {
+            (_, Some(name)) => write!(f, "{}/{name}", self.stream),
+            (Some(partition), None) => write!(f, "{}/{partition}/{}", self.stream, self.sequence),
+            (None, None) => write!(f, "{}/{}", self.stream, self.sequence),
         }
     }
 }

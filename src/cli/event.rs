@@ -9,7 +9,7 @@ use playbooks::{
 };
 
 use super::{ConfigArgs, Ended, Refused, output::say};
-use crate::worker::publish::publish;
+use crate::worker::publish::Outlet;
 
 /// Send what Falco would say now about a live pod.
 #[derive(Debug, Args)]
@@ -88,7 +88,7 @@ impl Event {
             let known: Vec<_> = streams.keys().map(String::as_str).collect();
             Refused(format!("no subscription is called `{to}`; known: {}", known.join(", ")))
         })?;
-        publish(subscription, &payload).await?;
+        Outlet::to(subscription)?.publish(None, &payload, &[]).await?;
         say(format_args!("published to {to}: {} about {namespace}/{name}", scene.rule))?;
         Ok(ExitCode::SUCCESS)
     }

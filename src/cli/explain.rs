@@ -64,7 +64,7 @@ impl Explain {
         let foreign = foreign(cluster.as_deref(), config.cluster.name.as_deref());
         let id = event.id(cluster.as_deref())?;
         let claim = event.claim()?;
-        let occurrence = Occurrence::new(&event, id, cluster, payload.clone().into())?;
+        let occurrence = Occurrence::new(&event, id, cluster, payload.clone().into(), None)?;
 
         let standing = match self.cluster && foreign.is_none() {
             true => verify(&config, &claim, &occurrence, &plans).await?,

@@ -2,10 +2,13 @@
 //!
 //! One module a command; each ends in an exit code: 0 done, 1 done but something is wrong, 2 it could not be tried.
 
+mod ask;
 pub mod check;
+pub mod dlq;
 pub mod event;
 pub mod explain;
 mod output;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod setup;
@@ -54,6 +57,10 @@ enum Command {
     Explain(explain::Explain),
     /// Create or check what the subscriptions need on their brokers; never deletes
     Setup(setup::Setup),
+    /// List, show, redrive and drop dead letters
+    Dlq(dlq::Dlq),
+    /// Rehearse the playbooks on a history, or publish its events again
+    Replay(replay::Replay),
     /// Print a JSON Schema, for editors
     Schema(schema::Schema),
     /// Print completions for a shell
@@ -63,6 +70,8 @@ enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+pub(crate) use dlq::safe;
 
 /// Where the configuration is.
 #[derive(Clone, Debug, Args)]
@@ -114,6 +123,8 @@ impl Cli {
             Command::Event(command) => command.run().await,
             Command::Explain(command) => command.run().await,
             Command::Setup(command) => command.run().await,
+            Command::Dlq(command) => command.run().await,
+            Command::Replay(command) => command.run().await,
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -2,7 +2,6 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use brokers::Pool;
 use clap::{Args, ValueEnum};
 use futures::future::join_all;
 use playbooks::{act::Registry, decide};
@@ -11,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, Ended, Refused};
 use crate::{
-    config::Config,
+    config::{Broker, Config, Limits, Subscription},
+    control::{self, Journals},
     error::with_sources,
     health::{self, Health},
-    worker::{Worker, assemble, audit::Audit, readiness::Readiness, subscription::Runner},
+    worker::{Worker, assemble, audit::Audit, readiness::Readiness, shares, subscription::Runner},
 };
 
 /// Run a worker.
@@ -82,7 +82,8 @@ async fn serve(
     worker: Arc<Worker>,
     stop: CancellationToken,
 ) -> Result<(), Refused> {
-    let readiness = Arc::new(Readiness::default());
+    let streams = config.streams();
+    let readiness = Arc::new(Readiness::of(streams.keys().map(String::as_str)));
     let told = Health {
         metrics: worker.metrics.clone(),
         outages: worker.outages.clone(),
@@ -91,7 +92,13 @@ async fn serve(
     // The probes go on answering while the worker drains.
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
-    let streams = config.streams();
+    let journals = Arc::<Journals>::default();
+    let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
+    if streams.values().any(is_journal) {
+        let (address, _) =
+            control::serve(&config.control, journals.clone(), closed.clone()).await?;
+        tracing::info!(%address, "the control port listens");
+    }
     tracing::info!(
         worker = %worker.name, playbooks = worker.rules.plans().len(), health = %address,
         subscriptions = streams.keys().map(String::as_str).collect::<Vec<_>>().join(","), "started"
@@ -104,17 +111,14 @@ async fn serve(
         asked.cancelled().await;
         outages.leave_all();
     });
-    let runner = Runner {
-        worker,
-        pool: Pool::new(config.limits.concurrency, config.limits.memory.as_usize()),
-        readiness,
-        stop: stop.clone(),
-        drain: config.limits.drain.0,
-    };
-    let running = streams.iter().map(async |(name, subscription)| {
-        let ended = runner.run(name, subscription).await;
+    let runner =
+        Runner { worker, readiness, journals, stop: stop.clone(), drain: config.limits.drain.0 };
+    let wanted: Vec<_> = streams.values().map(|subscription| subscription.concurrency).collect();
+    let Limits { concurrency, memory, .. } = &config.limits;
+    let shares = shares::divide(*concurrency, memory.as_usize(), &wanted);
+    let running = streams.iter().zip(shares).map(async |((name, subscription), share)| {
+        let ended = runner.run(name, subscription, share).await;
         ended.map_err(|error| {
-            // The others may have begun already: they drain, as they would if they were told to leave.
             stop.cancel();
             Refused(format!("subscription {name} can't start: {}", with_sources(&error)))
         })

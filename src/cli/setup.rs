@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use brokers::kafka;
+use brokers::{Error, kafka, nats};
 use clap::Args;
+use futures::future::BoxFuture;
 
 use super::{ConfigArgs, Ended, Refused, output::say};
-use crate::config::Broker;
+use crate::config::{Broker, Subscription};
 
 /// Create or check what the subscriptions need on their brokers; never deletes.
 #[derive(Debug, Args)]
@@ -38,31 +39,65 @@ impl Setup {
                 known.join(", ")
             )));
         }
+        let mut refused = Vec::new();
         for (name, subscription) in &streams {
-            if !self.subscriptions.is_empty() && !self.subscriptions.contains(name) {
-                continue;
-            }
-            match subscription.broker().map_err(|why| Refused(why.to_owned()))? {
-                Broker::Kafka(config) => self.kafka(name, config).await?,
-                Broker::Journal(_) => say(format_args!("{name}: a journal needs nothing"))?,
+            if self.subscriptions.is_empty() || self.subscriptions.contains(name) {
+                // What one broker refuses is no reason to leave the others undone.
+                let done = self.subscription(name, subscription).await;
+                refused.extend(done.err().map(|Refused(why)| format!("{name}: {why}")));
             }
         }
-        Ok(ExitCode::SUCCESS)
+        match refused.is_empty() {
+            true => Ok(ExitCode::SUCCESS),
+            false => Err(Refused(refused.join("\n"))),
+        }
     }
 
-    async fn kafka(&self, name: &str, config: &kafka::Config) -> Result<(), Refused> {
-        let plan = kafka::Plan::of(config).await?;
-        if plan.changes().is_empty() {
-            say(format_args!("{name}: all is there"))?;
-            return Ok(());
+    async fn subscription(&self, name: &str, subscription: &Subscription) -> Result<(), Refused> {
+        let broker = subscription.broker().map_err(|why| Refused(why.to_owned()))?;
+        match Todo::of(broker).await? {
+            None => say(format_args!("{name}: a journal needs nothing"))?,
+            Some(todo) if todo.changes.is_empty() => say(format_args!("{name}: all is there"))?,
+            Some(todo) => self.make(name, todo).await?,
         }
+        Ok(())
+    }
+
+    async fn make(&self, name: &str, todo: Todo<'_>) -> Result<(), Refused> {
         let verb = if self.dry_run { "would " } else { "" };
-        for change in plan.changes() {
+        for change in &todo.changes {
             say(format_args!("{name}: {verb}{change}"))?;
         }
         if !self.dry_run {
-            plan.apply().await?;
+            todo.make.await?;
         }
         Ok(())
+    }
+}
+
+/// What is missing on a broker.
+struct Todo<'a> {
+    /// A line each.
+    changes: Vec<String>,
+    /// Makes all of them.
+    make: BoxFuture<'a, Result<(), Error>>,
+}
+
+impl Todo<'_> {
+    /// Looks at the broker. A journal needs nothing of anybody.
+    async fn of(broker: Broker<'_>) -> Result<Option<Self>, Error> {
+        Ok(match broker {
+            Broker::Kafka(config) => {
+                let plan = kafka::Plan::of(config).await?;
+                let changes = plan.changes().iter().map(ToString::to_string).collect();
+                Some(Self { changes, make: Box::pin(async move { plan.apply().await }) })
+            }
+            Broker::Nats(config) => {
+                let plan = nats::Plan::of(config).await?;
+                let changes = plan.changes().iter().map(ToString::to_string).collect();
+                Some(Self { changes, make: Box::pin(plan.apply()) })
+            }
+            Broker::Journal(_) => None,
+        })
     }
 }

@@ -16,13 +16,14 @@ use super::{
 const DEFAULT_FILE: &str = "stoop.yaml";
 
 /// The keys of the first level, for variables of the environment.
-const TOP_LEVEL: [&str; 10] = [
+const TOP_LEVEL: [&str; 11] = [
     "cluster",
     "playbooks",
     "subscriptions",
     "notifiers",
     "defaultNotifiers",
     "health",
+    "control",
     "namespace",
     "killSwitch",
     "limits",

@@ -18,7 +18,7 @@ use std::{
 use playbooks::act::NotifierConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use settings::{ByteSize, Span};
+use settings::{ByteSize, Secret, Span};
 
 pub use load::{Error, load, load_usable, parse};
 pub use subscription::{Broker, Subscription};
@@ -39,6 +39,8 @@ pub struct Config {
     pub default_notifiers: Vec<String>,
     /// The probes and metrics.
     pub health: Health,
+    /// What tools ask of a running worker.
+    pub control: Control,
     /// stoop's own namespace, in which nothing is ever a target.
     pub namespace: String,
     /// What stops all containment at once.
@@ -58,6 +60,7 @@ impl Default for Config {
             notifiers: BTreeMap::new(),
             default_notifiers: Vec::new(),
             health: Health::default(),
+            control: Control::default(),
             namespace: "stoop".to_owned(),
             kill_switch: KillSwitch::default(),
             limits: Limits::default(),
@@ -108,6 +111,22 @@ pub struct Health {
 impl Default for Health {
     fn default() -> Self {
         Self { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2806)) }
+    }
+}
+
+/// The port for `stoop dlq` and the like. It is there while a journal is, whose file only its worker can have open.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Control {
+    /// Where it listens. Beyond loopback only with `token`.
+    pub listen: SocketAddr,
+    /// What whoever asks has to show as Bearer token.
+    pub token: Option<Secret>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 2807)), token: None }
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         check_subscription(&Path::root().key("subscriptions").key(name), subscription)?;
     }
     check_clashes(config)?;
+    check_control(config)?;
     check_cluster(config)?;
     check_notifiers(config)?;
     check_guards(config)?;
@@ -68,24 +69,16 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
 fn check_subscription(at: &Path, subscription: &Subscription) -> Result<(), Fault> {
     let broker = match subscription.broker() {
         Ok(broker) => broker,
-        Err(why) => return Fault::new(at.clone(), why, "name exactly one of kafka, journal"),
+        Err(why) => return Fault::new(at.clone(), why, "name exactly one of kafka, nats, journal"),
     };
     let inside = at.key(broker.as_str());
     if let Err(error) = broker.check() {
         return Fault::new(inside, error.to_string(), "");
     }
-    if let Broker::Kafka(kafka) = broker {
-        let missing =
-            "without a dead-letter topic an event that fails would block its partition for ever";
-        let topics = kafka.topics().ok();
-        let topic = topics.as_ref().and_then(|topics| topics.first()).unwrap_or("stoop");
-        let help =
-            format!("name one, such as `deadLetters: {topic}.dead`; `stoop setup` creates it");
-        match kafka.dead_letters.as_deref() {
-            None => return Fault::new(inside, missing, help),
-            Some("") => return Fault::new(inside.key("deadLetters"), missing, help),
-            Some(_) => {}
-        }
+    if let Some((None | Some(""), example)) = broker.dead_letters() {
+        let missing = "without a place for dead letters an event that fails would block those behind it for ever";
+        let help = format!("name one, such as `deadLetters: {example}`; `stoop setup` creates it");
+        return Fault::new(inside.key("deadLetters"), missing, help);
     }
     check_concurrency(at.key("concurrency"), subscription.concurrency)
 }
@@ -95,6 +88,12 @@ fn check_clashes(config: &Config) -> Result<(), Fault> {
     let mut folders: BTreeMap<PathBuf, &str> = BTreeMap::new();
     let mut ports: Vec<(SocketAddr, String)> =
         vec![(config.health.listen, "health.listen".to_owned())];
+    if clash(config.health.listen, config.control.listen) {
+        let message = format!("{} is taken by health.listen", config.control.listen);
+        let at = Path::root().key("control").key("listen");
+        return Fault::new(at, message, "choose another port");
+    }
+    ports.push((config.control.listen, "control.listen".to_owned()));
     for (name, journal) in journals(config) {
         let at = Path::root().key("subscriptions").key(name).key("journal");
         let folder: PathBuf =
@@ -123,6 +122,17 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let anywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
     // Port 0 is a free one, each time another.
     one.port() != 0 && one.port() == other.port() && (anywhere || one.ip() == other.ip())
+}
+
+/// What it lets in can redrive and drop dead letters.
+fn check_control(config: &Config) -> Result<(), Fault> {
+    let control = &config.control;
+    if control.listen.ip().is_loopback() || control.token.is_some() {
+        return Ok(());
+    }
+    let message = format!("anybody could change dead letters at {}", control.listen);
+    let help = "set control.token, or listen on 127.0.0.1";
+    Fault::new(Path::root().key("control").key("listen"), message, help)
 }
 
 fn check_cluster(config: &Config) -> Result<(), Fault> {

@@ -1,6 +1,6 @@
 //! One subscription: which broker, and how many events of it at once.
 
-use brokers::{journal, kafka};
+use brokers::{journal, kafka, nats};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,6 +13,8 @@ pub struct Subscription {
     pub concurrency: usize,
     /// A topic of a Kafka cluster, read as a member of a consumer group.
     kafka: Option<kafka::Config>,
+    /// A durable consumer of a JetStream stream, or a queue group of core NATS.
+    nats: Option<nats::Config>,
     /// The embedded journal behind its HTTP intake.
     journal: Option<journal::Config>,
 }
@@ -26,11 +28,13 @@ fn default_concurrency() -> usize {
 pub enum Broker<'a> {
     /// Apache Kafka, or what speaks its protocol.
     Kafka(&'a kafka::Config),
+    /// NATS.
+    Nats(&'a nats::Config),
     /// The embedded journal.
     Journal(&'a journal::Config),
 }
 
-impl Broker<'_> {
+impl<'a> Broker<'a> {
     /// Whether its settings can work at all.
     ///
     /// # Errors
@@ -38,7 +42,21 @@ impl Broker<'_> {
     pub fn check(self) -> Result<(), brokers::Error> {
         match self {
             Self::Kafka(config) => config.check(),
+            Self::Nats(config) => config.check(),
             Self::Journal(config) => config.check(),
+        }
+    }
+
+    /// Where it puts dead letters, and what would be a good place; `None` where it keeps them itself.
+    pub fn dead_letters(self) -> Option<(Option<&'a str>, String)> {
+        match self {
+            Self::Kafka(config) => {
+                let topics = config.topics().ok();
+                let topic = topics.as_ref().and_then(|topics| topics.first()).unwrap_or("stoop");
+                Some((config.dead_letters.as_deref(), format!("{topic}.dead")))
+            }
+            Self::Nats(config) => Some((config.dead_letters.as_deref(), "stoop.dead".to_owned())),
+            Self::Journal(_) => None,
         }
     }
 
@@ -46,6 +64,7 @@ impl Broker<'_> {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Kafka(_) => "kafka",
+            Self::Nats(_) => "nats",
             Self::Journal(_) => "journal",
         }
     }
@@ -54,7 +73,8 @@ impl Broker<'_> {
 impl Subscription {
     /// A subscription to a journal.
     pub fn of_journal(journal: journal::Config) -> Self {
-        Self { concurrency: default_concurrency(), kafka: None, journal: Some(journal) }
+        let concurrency = default_concurrency();
+        Self { concurrency, kafka: None, nats: None, journal: Some(journal) }
     }
 
     /// Its broker.
@@ -62,10 +82,15 @@ impl Subscription {
     /// # Errors
     /// None is named, or more than one.
     pub fn broker(&self) -> Result<Broker<'_>, &'static str> {
-        match (&self.kafka, &self.journal) {
-            (Some(kafka), None) => Ok(Broker::Kafka(kafka)),
-            (None, Some(journal)) => Ok(Broker::Journal(journal)),
-            (None, None) => Err("no broker is named"),
+        let named = [
+            self.kafka.as_ref().map(Broker::Kafka),
+            self.nats.as_ref().map(Broker::Nats),
+            self.journal.as_ref().map(Broker::Journal),
+        ];
+        let mut named = named.into_iter().flatten();
+        match (named.next(), named.next()) {
+            (Some(broker), None) => Ok(broker),
+            (None, _) => Err("no broker is named"),
             (Some(_), Some(_)) => Err("more than one broker is named"),
         }
     }

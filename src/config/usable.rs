@@ -4,7 +4,7 @@
 
 use std::path::Path as FilePath;
 
-use brokers::{journal, kafka};
+use brokers::{journal, kafka, nats};
 use playbooks::{act::Notifiers, decide::yaml::Path};
 
 use super::{Broker, Config, refuse::Fault};
@@ -23,10 +23,14 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     let timeout = config.limits.action_timeout.0;
     Notifiers::new(&config.notifiers, &config.default_notifiers, timeout)
         .map_err(|error| Fault::of_part(&root.key("notifiers"), error))?;
+    if let Some(token) = &config.control.token {
+        known(root.key("control").key("token"), token.read())?;
+    }
     for (name, subscription) in &config.subscriptions {
         let at = root.key("subscriptions").key(name);
         match subscription.broker() {
             Ok(Broker::Kafka(config)) => check_kafka(&at.key("kafka"), config)?,
+            Ok(Broker::Nats(config)) => check_nats(&at.key("nats"), config)?,
             Ok(Broker::Journal(config)) => check_journal(&at.key("journal"), config)?,
             Err(_) => {}
         }
@@ -50,6 +54,30 @@ fn check_kafka(at: &Path, config: &kafka::Config) -> Result<(), Fault> {
     for (key, secret) in [("password", &sasl.password), ("token", &sasl.token)] {
         if let Some(secret) = secret {
             known(at.key("sasl").key(key), secret.read())?;
+        }
+    }
+    Ok(())
+}
+
+fn check_nats(at: &Path, config: &nats::Config) -> Result<(), Fault> {
+    if let Some(tls) = &config.tls {
+        let at = at.key("tls");
+        for (key, file) in [("ca", &tls.ca), ("certificate", &tls.certificate), ("key", &tls.key)] {
+            if let Some(file) = file {
+                readable(at.key(key), file)?;
+            }
+        }
+    }
+    let Some(auth) = &config.auth else { return Ok(()) };
+    let at = at.key("auth");
+    for (key, secret) in [
+        ("credentials", &auth.credentials),
+        ("nkey", &auth.nkey),
+        ("token", &auth.token),
+        ("password", &auth.password),
+    ] {
+        if let Some(secret) = secret {
+            known(at.key(key), secret.read())?;
         }
     }
     Ok(())

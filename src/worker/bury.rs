@@ -88,8 +88,8 @@ impl Worker {
     /// Puts on record, and tells, which containments a message that is given up would have had. `None` if it was lost
     /// meanwhile.
     async fn abandon(&self, delivery: &Delivery, letter: &DeadLetter) -> Option<()> {
-        let payload = &delivery.message().payload;
-        let Read::Wanted(wanted) = read(payload, &self.rules.matcher, &self.cluster) else {
+        let Read::Wanted(wanted) = read(delivery.message(), &self.rules.matcher, &self.cluster)
+        else {
             return Some(());
         };
         for candidate in &wanted.candidates {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brokers::{Delivery, dead_letter::meant_for};
+use brokers::Delivery;
 use playbooks::{
     act::{Failure, Needs, Standing, Verification},
     decide::{Candidate, Claim},
@@ -43,8 +43,7 @@ impl Worker {
         if delivery.handed() > CRASHES {
             return self.bury_poison(&stream, delivery).await;
         }
-        let payload = delivery.message().payload.clone();
-        match read(&payload, &self.rules.matcher, &self.cluster) {
+        match read(delivery.message(), &self.rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
                 stream.read(Reading::PassedOver(why));
                 stream.ack(delivery).await;
@@ -53,10 +52,7 @@ impl Worker {
                 stream.read(Reading::Malformed);
                 self.bury_malformed(&stream, delivery, &error).await;
             }
-            Read::Wanted(mut wanted) => {
-                if let Some(only) = meant_for(delivery.message()) {
-                    wanted.candidates.retain(|c| only.contains(&c.playbook.name.as_str()));
-                }
+            Read::Wanted(wanted) => {
                 Box::pin(self.answer(&stream, delivery, wanted)).await;
             }
         }
@@ -210,7 +206,7 @@ impl Worker {
             };
             let answer = member.ending().await?;
             // A refusal may have been the first event's alone: it was too old, say, and this one may not be.
-            if first || answer.holds_for(wanted.occurrence.time) {
+            if first || answer.holds_for(&wanted.occurrence) {
                 return Some(answer);
             }
         }

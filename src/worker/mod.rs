@@ -12,11 +12,13 @@ pub mod lanes;
 pub mod outage;
 pub mod persevere;
 pub mod publish;
-mod read;
+pub(crate) mod read;
 pub mod readiness;
 pub mod respond;
 pub mod rules;
+mod serve;
 pub mod settle;
+pub mod shares;
 pub mod subscription;
 pub mod verdict;
 

@@ -1,11 +1,12 @@
-//! Publishing one event to a subscription, as Falcosidekick would.
+//! Publishing events to a subscription, as Falcosidekick would.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use brokers::{Error, journal, kafka};
+use brokers::{Error, journal, kafka, nats};
+use bytes::Bytes;
 use secrecy::ExposeSecret;
 
 use crate::config::{Broker, Subscription};
@@ -13,14 +14,44 @@ use crate::config::{Broker, Subscription};
 /// How long an intake may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Publishes, and returns once the event is durable.
-///
-/// # Errors
-/// It may not be durable.
-pub async fn publish(subscription: &Subscription, payload: &[u8]) -> Result<(), Error> {
-    match subscription.broker().map_err(|why| Error::Configuration(why.to_owned()))? {
-        Broker::Kafka(config) => kafka::Publisher::new(config)?.publish(None, payload, &[]).await,
-        Broker::Journal(config) => post(config, payload).await,
+/// A way into a subscription: one client for all that is published.
+pub enum Outlet<'a> {
+    /// To a topic.
+    Kafka(kafka::Publisher),
+    /// To a subject.
+    Nats(nats::Publisher),
+    /// To the intake of the worker that runs on it.
+    Journal(&'a journal::Config),
+}
+
+impl<'a> Outlet<'a> {
+    /// Opens the way.
+    ///
+    /// # Errors
+    /// The configuration can't work.
+    pub fn to(subscription: &'a Subscription) -> Result<Self, Error> {
+        Ok(match subscription.broker().map_err(|why| Error::Configuration(why.to_owned()))? {
+            Broker::Kafka(config) => Self::Kafka(kafka::Publisher::new(config)?),
+            Broker::Nats(config) => Self::Nats(nats::Publisher::new(config)?),
+            Broker::Journal(config) => Self::Journal(config),
+        })
+    }
+
+    /// Publishes, and returns once the event is durable. What a broker knows nothing of, key or headers, is left out.
+    ///
+    /// # Errors
+    /// It may not be durable.
+    pub async fn publish(
+        &self,
+        key: Option<&[u8]>,
+        payload: &[u8],
+        headers: &[(String, Bytes)],
+    ) -> Result<(), Error> {
+        match self {
+            Self::Kafka(publisher) => publisher.publish(key, payload, headers).await,
+            Self::Nats(publisher) => publisher.publish(key, payload, headers).await,
+            Self::Journal(config) => post(config, payload).await,
+        }
     }
 }
 
@@ -50,7 +81,7 @@ async fn post(config: &journal::Config, payload: &[u8]) -> Result<(), Error> {
 }
 
 /// Where an intake that listens on every address is reached from here.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
     let loopback = match listen {
         SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
         SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use brokers::{
+    Message,
+    dead_letter::{max_age, meant_for},
+};
 use playbooks::{
-    act::Occurrence,
+    act::{Occurrence, TraceParent},
     decide::{Candidate, Claim, Event, EventError, Matcher},
 };
 
@@ -12,7 +15,7 @@ use crate::config::Cluster;
 
 /// What a message turned out to be.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(crate) enum Read {
     /// Not a Falco event. It belongs to the dead letters.
     Malformed(EventError),
     /// An event that nobody answers.
@@ -23,7 +26,7 @@ pub(super) enum Read {
 
 /// Why an event is answered by nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PassedOver {
+pub(crate) enum PassedOver {
     /// Falco's word about itself.
     Internal,
     /// About another cluster.
@@ -34,7 +37,7 @@ pub(super) enum PassedOver {
 
 impl PassedOver {
     /// The label.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Internal => "internal",
             Self::ForeignCluster => "foreign-cluster",
@@ -45,26 +48,30 @@ impl PassedOver {
 
 /// An event, owned, and the playbooks that want it.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// The event.
-    pub(super) occurrence: Arc<Occurrence>,
+    pub(crate) occurrence: Arc<Occurrence>,
     /// What it says it is about.
-    pub(super) claim: Claim,
+    pub(crate) claim: Claim,
     /// Who wants it, in order of name.
-    pub(super) candidates: Vec<Candidate>,
+    pub(crate) candidates: Vec<Candidate>,
 }
 
 /// Reads a message.
-pub(super) fn read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Read {
-    try_read(payload, matcher, cluster).unwrap_or_else(Read::Malformed)
+pub(crate) fn read(message: &Message, matcher: &Matcher, cluster: &Cluster) -> Read {
+    try_read(message, matcher, cluster).unwrap_or_else(Read::Malformed)
 }
 
-fn try_read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Result<Read, EventError> {
+fn try_read(message: &Message, matcher: &Matcher, cluster: &Cluster) -> Result<Read, EventError> {
+    let payload = &message.payload;
     let event = Event::decode(payload)?;
     if event.is_internal() {
         return Ok(Read::PassedOver(PassedOver::Internal));
     }
-    let candidates = matcher.candidates(&event)?;
+    let mut candidates = matcher.candidates(&event)?;
+    if let Some(only) = meant_for(message) {
+        candidates.retain(|candidate| only.contains(&candidate.playbook.name.as_str()));
+    }
     if candidates.is_empty() {
         return Ok(Read::PassedOver(PassedOver::Unmatched));
     }
@@ -76,6 +83,17 @@ fn try_read(payload: &Bytes, matcher: &Matcher, cluster: &Cluster) -> Result<Rea
     }
     let id = event.id(theirs.as_deref())?;
     let claim = event.claim()?;
-    let occurrence = Arc::new(Occurrence::new(&event, id, theirs, payload.clone())?);
-    Ok(Read::Wanted(Wanted { occurrence, claim, candidates }))
+    let mut occurrence = Occurrence::new(&event, id, theirs, payload.clone(), trace(message))?;
+    occurrence.max_age = max_age(message);
+    Ok(Read::Wanted(Wanted { occurrence: Arc::new(occurrence), claim, candidates }))
+}
+
+/// The trace that the message was published in, under the name that most give it or the one of Pub/Sub's clients.
+fn trace(message: &Message) -> Option<TraceParent> {
+    let named = |wanted: &str| {
+        let (_, value) =
+            message.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    };
+    named("traceparent").or_else(|| named("googclient_traceparent"))
 }

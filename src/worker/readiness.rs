@@ -15,9 +15,18 @@ pub struct Readiness {
 struct State {
     waits: Option<String>,
     was_up: bool,
+    refused: bool,
+    loses: bool,
 }
 
 impl Readiness {
+    /// Of these subscriptions, none of which is up yet.
+    pub fn of<'a>(subscriptions: impl IntoIterator<Item = &'a str>) -> Self {
+        let readiness = Self::default();
+        subscriptions.into_iter().for_each(|name| readiness.waits(name, "starting"));
+        readiness
+    }
+
     /// `subscription` waits for `what`.
     pub fn waits(&self, subscription: &str, what: impl Into<String>) {
         self.lock().entry(subscription.to_owned()).or_default().waits = Some(what.into());
@@ -25,12 +34,43 @@ impl Readiness {
 
     /// `subscription` receives.
     pub fn up(&self, subscription: &str) {
-        self.lock().insert(subscription.to_owned(), State { waits: None, was_up: true });
+        let mut state = self.lock();
+        let state = state.entry(subscription.to_owned()).or_default();
+        (state.waits, state.was_up, state.refused) = (None, true, false);
+    }
+
+    /// `subscription` can't be served as it is set up.
+    pub fn refuses(&self, subscription: &str, why: &str) {
+        let mut state = self.lock();
+        let state = state.entry(subscription.to_owned()).or_default();
+        (state.waits, state.refused) = (Some(why.to_owned()), true);
+    }
+
+    /// Whether not one subscription could be served.
+    pub fn has_refused_all(&self) -> bool {
+        self.lock().values().all(|state| state.refused)
     }
 
     /// Whether `subscription` has ever been up: then what it is configured with has worked.
     pub fn was_up(&self, subscription: &str) -> bool {
         self.lock().get(subscription).is_some_and(|state| state.was_up)
+    }
+
+    /// `subscription` can lose events, as its configuration accepts.
+    pub fn loses(&self, subscription: &str) {
+        self.lock().entry(subscription.to_owned()).or_default().loses = true;
+    }
+
+    /// A line for each subscription that can lose events.
+    pub fn warnings(&self) -> Vec<String> {
+        let state = self.lock();
+        let losing = state.iter().filter(|(_, state)| state.loses);
+        let line = |(name, _)| {
+            format!(
+                "subscription {name}: its broker has no acks, so what a worker holds when it dies is lost"
+            )
+        };
+        losing.map(line).collect()
     }
 
     /// A line for each subscription that waits.
@@ -43,5 +83,26 @@ impl Readiness {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_long_as_one_may_be_served_not_all_are_refused() {
+        let readiness = Readiness::of(["a", "b"]);
+        assert_eq!(readiness.waiting(), ["subscription a: starting", "subscription b: starting"]);
+        readiness.refuses("a", "no such consumer");
+        assert!(!readiness.has_refused_all());
+        assert_eq!(readiness.waiting()[0], "subscription a: no such consumer");
+        readiness.waits("b", "connecting");
+        assert!(!readiness.has_refused_all());
+        readiness.refuses("b", "push");
+        assert!(readiness.has_refused_all());
+        readiness.up("a");
+        assert!(!readiness.has_refused_all());
+        assert_eq!(readiness.waiting(), ["subscription b: push"]);
     }
 }

@@ -1,9 +1,10 @@
 //! What becomes of an event once every playbook that wanted it has answered: a pure decision.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use brokers::DeadLetter;
 use jiff::Timestamp;
+use playbooks::act::Occurrence;
 
 use super::bursts::Ending;
 
@@ -50,11 +51,16 @@ impl Ending for Arc<Answer> {
 }
 
 impl Answer {
-    /// Whether it answers an event of this time too, that joined while it ran.
-    pub fn holds_for(&self, time: Timestamp) -> bool {
+    /// Whether it answers this event too, which joined while it ran.
+    pub fn holds_for(&self, occurrence: &Occurrence) -> bool {
+        self.holds_at(occurrence.time, occurrence.max_age)
+    }
+
+    fn holds_at(&self, time: Timestamp, allowed_age: Option<Duration>) -> bool {
         match self.end {
             End::Well | End::Declined | End::Redo | End::Failed => true,
-            End::TooOld => time <= self.event_time,
+            // Somebody may have allowed this one to be older.
+            End::TooOld => time <= self.event_time && allowed_age.is_none(),
             End::Refused => false,
         }
     }
@@ -146,7 +152,9 @@ mod tests {
     #[test]
     fn a_refusal_is_shared_only_with_those_whom_it_holds_for() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let holds = |end, time| answer("a", end, 1, 2).holds_for(at(time));
+        let holds = |end, time| answer("a", end, 1, 2).holds_at(at(time), None);
+        let allowed = |end| answer("a", end, 1, 2).holds_at(at(0), Some(Duration::from_secs(1)));
+        assert!(!allowed(End::TooOld) && allowed(End::Declined));
         assert!(holds(End::Declined, 5));
         assert!(holds(End::TooOld, 0) && !holds(End::TooOld, 1));
         assert!(!holds(End::Refused, 0));

@@ -8,9 +8,9 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use testbed::{Error, cluster, kafka};
+use testbed::{Error, cluster, kafka, nats, pubsub};
 
-/// Real servers for development: Kafka and a Kubernetes cluster, on loopback.
+/// Real servers for development: Kafka, NATS, Pub/Sub and a Kubernetes cluster, on loopback.
 #[derive(Parser)]
 #[command(name = "testbed", version)]
 struct Cli {
@@ -33,7 +33,9 @@ enum Command {
 #[derive(Clone, Copy, ValueEnum)]
 enum Servers {
     Kafka,
+    Nats,
     Cluster,
+    Pubsub,
     All,
 }
 
@@ -49,8 +51,14 @@ fn provision(servers: Servers) -> Result<(), Error> {
     if matches!(servers, Servers::Kafka | Servers::All) {
         ready("Kafka", &kafka::provision()?);
     }
+    if matches!(servers, Servers::Nats | Servers::All) {
+        ready("NATS", &nats::provision()?);
+    }
     if matches!(servers, Servers::Cluster | Servers::All) {
         ready("the cluster", &cluster::provision()?);
+    }
+    if matches!(servers, Servers::Pubsub | Servers::All) {
+        ready("Pub/Sub", &pubsub::provision()?);
     }
     Ok(())
 }

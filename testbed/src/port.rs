@@ -16,13 +16,17 @@ const RANGE: std::ops::Range<u16> = 20_000..30_000;
 
 /// A port on loopback. The lock keeps other testbeds off it for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _lock: File,
 }
 
 impl Port {
-    pub(crate) fn reserve() -> Result<Self, Error> {
+    /// Takes a port that is free.
+    ///
+    /// # Errors
+    /// There is none, or no place for its lock.
+    pub fn reserve() -> Result<Self, Error> {
         let locks = cache::root()?.join("ports");
         fs::create_dir_all(&locks).map_err(Error::file("make", &locks))?;
         // Processes start searching at different places, so that they seldom meet.
@@ -37,11 +41,15 @@ impl Port {
         Err(Error::io("can't find a port")(io::Error::other(format!("none is free in {RANGE:?}"))))
     }
 
-    pub(crate) fn number(&self) -> u16 {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
         self.number
     }
 
-    pub(crate) fn address(&self) -> SocketAddrV4 {
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.number)
     }
 }

@@ -11,15 +11,23 @@ use testbed::{
     Error,
     cluster::{Cluster, Size},
     kafka::Kafka,
+    nats::Nats,
+    pubsub::PubSub,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Which servers, and where.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Start Kafka; with neither --kafka nor --cluster, both are started
+    /// Start Kafka; with no server named, all are started
     #[arg(long)]
     kafka: bool,
+    /// Start NATS
+    #[arg(long)]
+    nats: bool,
+    /// Start Google's Pub/Sub emulator, or what stands in for it
+    #[arg(long)]
+    pubsub: bool,
     /// Start a Kubernetes cluster
     #[arg(long)]
     cluster: bool,
@@ -38,15 +46,18 @@ pub(crate) struct Options {
 ///
 /// A signal that comes while they start ends this process at once, and the servers with it.
 pub(crate) async fn run(options: Options) -> Result<(), Error> {
-    let all = !options.kafka && !options.cluster;
-    let (kafka, cluster) = tokio::try_join!(
+    let all = !(options.kafka || options.nats || options.pubsub || options.cluster);
+    let (kafka, nats, pubsub, cluster) = tokio::try_join!(
         start(options.kafka || all, start_kafka(&options)),
+        start(options.nats || all, start_nats(&options)),
+        start(options.pubsub || all, start_pubsub(&options)),
         start(options.cluster || all, start_cluster(&options)),
     )?;
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let exports = exports(kafka.as_ref(), cluster.as_ref());
+    let running = Running { kafka, nats, pubsub, cluster };
+    let exports = running.exports();
     let _env_file = options.env_file.map(|path| EnvFile::write(path, &exports)).transpose()?;
     tell(&exports)?;
     tokio::select! {
@@ -70,6 +81,20 @@ async fn start_kafka(options: &Options) -> Result<Kafka, Error> {
     }
 }
 
+async fn start_nats(options: &Options) -> Result<Nats, Error> {
+    match &options.dir {
+        Some(dir) => Nats::start_in(&dir.join("nats")).await,
+        None => Nats::start().await,
+    }
+}
+
+async fn start_pubsub(options: &Options) -> Result<PubSub, Error> {
+    match &options.dir {
+        Some(dir) => PubSub::start_in(&dir.join("pubsub")).await,
+        None => PubSub::start().await,
+    }
+}
+
 async fn start_cluster(options: &Options) -> Result<Cluster, Error> {
     let size = Size::Nodes(options.nodes);
     match &options.dir {
@@ -78,33 +103,50 @@ async fn start_cluster(options: &Options) -> Result<Cluster, Error> {
     }
 }
 
-/// What a shell has to know: kubectl and stoop take `KUBECONFIG`, stoop's subscription `falco` the brokers, and the tests
-/// the rest.
-fn exports(kafka: Option<&Kafka>, cluster: Option<&Cluster>) -> String {
-    let mut lines = String::new();
-    if let Some(kafka) = kafka {
-        let (bootstrap, secure) = (kafka.bootstrap(), kafka.secure());
-        // Writing to a string can't fail.
-        let _ = write!(
-            lines,
-            "# {} speaks TLS (authority: {}) and SASL ({} with password {})\n\
-             export STOOP_TEST_KAFKA={bootstrap}\n\
-             export STOOP_SUBSCRIPTIONS__FALCO__KAFKA__BROKERS='[\"{bootstrap}\"]'\n",
-            secure.bootstrap,
-            secure.ca.display(),
-            secure.username,
-            secure.password,
-        );
+/// The servers that were started.
+struct Running {
+    kafka: Option<Kafka>,
+    nats: Option<Nats>,
+    pubsub: Option<PubSub>,
+    cluster: Option<Cluster>,
+}
+
+impl Running {
+    /// What a shell has to know: kubectl and stoop take `KUBECONFIG`, stoop's subscription `falco` the brokers, and the tests
+    /// the rest.
+    fn exports(&self) -> String {
+        let Self { kafka, nats, pubsub, cluster } = self;
+        let mut lines = String::new();
+        if let Some(kafka) = kafka {
+            let (bootstrap, secure) = (kafka.bootstrap(), kafka.secure());
+            // Writing to a string can't fail.
+            let _ = write!(
+                lines,
+                "# {} speaks TLS (authority: {}) and SASL ({} with password {})\n\
+                 export STOOP_TEST_KAFKA={bootstrap}\n\
+                 export STOOP_SUBSCRIPTIONS__FALCO__KAFKA__BROKERS='[\"{bootstrap}\"]'\n",
+                secure.bootstrap,
+                secure.ca.display(),
+                secure.username,
+                secure.password,
+            );
+        }
+        if let Some(nats) = nats {
+            let _ = writeln!(lines, "export STOOP_TEST_NATS={}", nats.url());
+        }
+        if let Some(pubsub) = pubsub {
+            let _ = writeln!(lines, "export PUBSUB_EMULATOR_HOST={}", pubsub.address());
+        }
+        if let Some(cluster) = cluster {
+            let kubeconfig = cluster.kubeconfig().display();
+            let _ = write!(
+                lines,
+                "export KUBECONFIG={}\nexport STOOP_TEST_CLUSTER=1\n",
+                quoted(&kubeconfig.to_string()),
+            );
+        }
+        lines
     }
-    if let Some(cluster) = cluster {
-        let kubeconfig = cluster.kubeconfig().display();
-        let _ = write!(
-            lines,
-            "export KUBECONFIG={}\nexport STOOP_TEST_CLUSTER=1\n",
-            quoted(&kubeconfig.to_string()),
-        );
-    }
-    lines
 }
 
 /// As one word of a shell.

@@ -4,4 +4,5 @@ mod check;
 mod explain;
 mod help;
 mod output;
+mod replay;
 mod stage;

@@ -72,6 +72,25 @@ async fn a_dead_letter_published_again_runs_only_the_playbooks_that_failed() {
     assert_eq!(again.headers.len(), letter.headers.len(), "headers of the first letter are left");
 }
 
+#[tokio::test]
+async fn the_publishers_trace_is_on_record_and_in_the_dead_letter() {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (name, value, recorded) in [
+        ("traceparent", trace, Some(trace)),
+        ("googclient_traceparent", trace, Some(trace)),
+        ("traceparent", "garbage", None),
+    ] {
+        let rig = Rig::new(&[playbook("one", json!({"actions": [play("a")]}))]).await;
+        rig.stage.cue("a", [Cue::Say(Failure::permanent("forbidden").into())]);
+        let subscription = rig.subscribe([]);
+        let headers = vec![(name.to_owned(), value.into())];
+        subscription.broker.publish(event(json!({})).to_string().into(), None, headers);
+        subscription.is_settled().await;
+        assert_eq!(rig.audit.lines()[0]["trace"].as_str(), recorded);
+        assert_eq!(header(&subscription.broker.dead_letters()[0], name), value);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn attempts_count_tries_and_not_the_waits_of_an_outage() {
     let rig = Rig::new(&[playbook("one", json!({"actions": [play("a")]}))]).await;

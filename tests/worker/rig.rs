@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use stoop::{
     config,
     demo::kubernetes::Server,
-    worker::{Worker, assemble, audit::Audit, settle::Stream},
+    worker::{Worker, assemble, audit::Audit},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     paper::{Pager, Paper},
@@ -37,8 +37,9 @@ pub struct Rig {
     pub stage: Arc<Stage>,
     pub audit: Paper,
     pub pager: Pager,
-    pub server: Server,
+    pub server: Arc<Server>,
     api: Api,
+    config: config::Config,
     _folder: TempDir,
 }
 
@@ -109,7 +110,17 @@ impl Rig {
         let text = format!("cluster: {{name: ours}}\nplaybooks: [{}]", file.display());
         let config = config::parse("test", &text, []).unwrap();
 
-        let server = Server::start().await.unwrap();
+        Self::before(Arc::new(Server::start().await.unwrap()), folder, config).await
+    }
+
+    /// Another worker, with the same configuration and on the same cluster.
+    pub async fn another(&self) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        let config = self.config.clone();
+        Self::before(self.server.clone(), folder, config).await
+    }
+
+    async fn before(server: Arc<Server>, folder: TempDir, config: config::Config) -> Rig {
         let api = Api::from_config(server.config(), CALLS).unwrap();
         let (stage, audit, pager) = (Stage::new(), Paper::default(), Pager::default());
         let (lines, registry) = (Audit::to(audit.clone()), stage.registry());
@@ -127,14 +138,15 @@ impl Rig {
         });
         let worker = Arc::into_inner(worker).expect("nobody else has it yet");
         let worker = Arc::new(Worker { engine, ..worker });
-        Rig { worker, stage, audit, pager, server, api, _folder: folder }
+        Rig { worker, stage, audit, pager, server, api, config, _folder: folder }
     }
 
     /// A pod that no scheduler takes, so that it is gone at once when it is deleted.
     pub fn create_pod(&self) {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
-        self.server.create(namespace).unwrap();
+        // It may be there already, for an earlier pod of the name.
+        drop(self.server.create(namespace));
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": "web"},
             "spec": {"schedulerName": "none", "containers": [{"name": "app", "image": "app"}]},
@@ -178,20 +190,9 @@ impl Rig {
             stop: stop.clone(),
             drain,
         };
-        let (worker, stream) = (self.worker.clone(), Stream::new("test", &self.worker.metrics));
-        let pumping = tokio::spawn(async move {
-            let (tasks, left) = (TaskTracker::new(), CancellationToken::new());
-            let wants = |payload: &[u8]| worker.rules.matcher.wants(payload);
-            let handle = |delivery| {
-                let handling = worker.clone().handle(stream.clone(), delivery);
-                tasks.spawn(left.clone().run_until_cancelled_owned(handling));
-            };
-            let ended = pump::run(receiver, ledger, intake, wants, handle).await;
-            left.cancel();
-            tasks.close();
-            tasks.wait().await;
-            ended
-        });
+        let worker = self.worker.clone();
+        let pumping =
+            tokio::spawn(async move { worker.serve("test", receiver, ledger, intake).await });
         let subscription = Subscription { broker, stop, pumping };
         events.into_iter().for_each(|event| subscription.publish(&event));
         subscription

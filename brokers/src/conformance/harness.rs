@@ -23,6 +23,9 @@ pub trait Harness: Sized + Send + Sync + 'static {
     /// Whether a lease of this broker can end before its worker does. Where it can't, [`revoke`](Self::revoke) and
     /// [`lose`](Self::lose) are never called.
     const LEASES_END: bool;
+    /// Whether this broker asks for messages back before it takes them. Where it doesn't, [`revoke`](Self::revoke) is never
+    /// called.
+    const ASKS_BACK: bool = Self::LEASES_END;
     /// Whether a message keeps its publisher's key and headers.
     const KEEPS_KEY_AND_HEADERS: bool = true;
 

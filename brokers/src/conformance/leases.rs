@@ -18,7 +18,7 @@ async fn take_all<H: Harness>(bench: &H, worker: &mut Worker) -> Vec<Delivery> {
 
 /// Asked back is not taken: what runs may finish, what doesn't comes again.
 pub async fn what_is_asked_back_can_still_be_settled<H: Harness>() {
-    if !H::LEASES_END {
+    if !H::ASKS_BACK {
         return;
     }
     let bench = H::fresh().await;

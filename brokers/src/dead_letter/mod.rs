@@ -1,6 +1,8 @@
-//! Why a message was given up, and the headers that say so on a broker.
+//! Why a message was given up, the headers that say so on a broker, and those that bring it back.
 
 mod queue;
+mod read;
+mod redrive;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -9,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::Message;
 
 pub use queue::{Buried, Queue};
+pub use redrive::{MAX_AGE, max_age, meant_for};
 
 /// The longest error text that travels in a header, in bytes; the rest is cut.
 const ERROR_LIMIT: usize = 1024;
@@ -49,14 +52,6 @@ pub enum DeadLetterError {
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The handlers that a message is for alone: those that failed, if it is a dead letter that was published again with its
-/// headers. `None` for any other message.
-pub fn meant_for(message: &Message) -> Option<Vec<&str>> {
-    let is_failed = |name: &str| name.strip_prefix(PREFIX) == Some(FAILED);
-    let (_, value) = message.headers.iter().find(|(name, _)| is_failed(name))?;
-    Some(std::str::from_utf8(value).ok()?.split(',').collect())
-}
-
 impl DeadLetter {
     /// The headers of the dead letter: the message's own, then where it came from, then why it is here. Those of an earlier
     /// dead letter give way.
@@ -71,7 +66,8 @@ impl DeadLetter {
         if let Some(partition) = message.id.partition() {
             add("original-partition", partition.to_string());
         }
-        add("original-sequence", message.id.sequence().to_string());
+        let sequence = || message.id.sequence().to_string();
+        add("original-sequence", message.id.name().map_or_else(sequence, str::to_owned));
         if let Some(published) = message.published {
             add("original-time", published.to_string());
         }

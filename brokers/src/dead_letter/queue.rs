@@ -37,6 +37,22 @@ pub trait Queue: Send + fmt::Debug {
     /// The message may not be published; the dead letter is still here.
     async fn redrive(&mut self, buried: &Buried, more: &[(String, Bytes)]) -> Result<(), Error>;
 
+    /// As [`Queue::redrive`], for some of the handlers that failed alone: the dead letter stays for the others.
+    ///
+    /// # Errors
+    /// As [`Queue::redrive`]; a broker that can't change a dead letter where it lies refuses.
+    async fn redrive_for(
+        &mut self,
+        _buried: &Buried,
+        _handlers: &[String],
+        _more: &[(String, Bytes)],
+    ) -> Result<(), Error> {
+        Err(Error::Configuration(
+            "this broker can't redrive a dead letter for some of its playbooks and keep it for the others: redrive it for all"
+                .to_owned(),
+        ))
+    }
+
     /// Takes the dead letter out, and the message is gone. Done once that is durable.
     ///
     /// # Errors

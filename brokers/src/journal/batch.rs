@@ -1,10 +1,11 @@
 //! What the writer does in one transaction, and whom it answers.
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::{
-    record::{Event, Record, Sequence},
-    store::BurialOutcome,
+    record::{Event, Headers, Record, Sequence},
+    store::{BurialOutcome, RedriveOutcome},
 };
 use crate::dead_letter::DeadLetter;
 
@@ -34,7 +35,10 @@ pub(super) struct Batch {
     /// Settled as well, and nobody waits for it.
     pub(super) skips: Vec<(Sequence, u32)>,
     pub(super) burials: Vec<Burial>,
+    pub(super) redrives: Vec<Redrive>,
+    pub(super) drops: Vec<Drop>,
     pub(super) lists: Vec<List>,
+    pub(super) looks: Vec<Look>,
 }
 
 /// An event to be settled; the answer says whether it was there.
@@ -55,6 +59,39 @@ pub(super) struct Burial {
     pub(super) reply: Reply<BurialOutcome>,
 }
 
+/// A dead letter that becomes an event again, behind all others; the answer says what became of it.
+#[derive(Debug)]
+pub(super) struct Redrive {
+    pub(super) sequence: Sequence,
+    /// For these handlers alone, and it stays for the others that failed; for all of them if none is named.
+    pub(super) handlers: Vec<String>,
+    pub(super) event: Redriven,
+    pub(super) reply: Reply<RedriveOutcome>,
+}
+
+/// What is new of an event that was a dead letter.
+#[derive(Clone, Debug)]
+pub(super) struct Redriven {
+    /// When it is taken in again.
+    pub(super) at: Timestamp,
+    pub(super) headers: Headers,
+}
+
+/// A dead letter to be forgotten; the answer says whether it was there.
+#[derive(Debug)]
+pub(super) struct Drop {
+    pub(super) sequence: Sequence,
+    pub(super) reply: Reply<bool>,
+}
+
+/// A look at the events.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) after: Sequence,
+    pub(super) limit: usize,
+    pub(super) reply: Reply<Vec<Record>>,
+}
+
 /// A look at the dead letters.
 #[derive(Debug)]
 pub(super) struct List {
@@ -69,7 +106,10 @@ impl Batch {
         !(self.appended.is_empty()
             && self.acks.is_empty()
             && self.burials.is_empty()
-            && self.lists.is_empty())
+            && self.redrives.is_empty()
+            && self.drops.is_empty()
+            && self.lists.is_empty()
+            && self.looks.is_empty())
     }
 
     /// Tells all who wait that it was not done, or that nobody knows.
@@ -84,8 +124,17 @@ impl Batch {
         for burial in self.burials {
             let _ = burial.reply.send(Err(reason.clone()));
         }
+        for redrive in self.redrives {
+            let _ = redrive.reply.send(Err(reason.clone()));
+        }
+        for drop in self.drops {
+            let _ = drop.reply.send(Err(reason.clone()));
+        }
         for list in self.lists {
             let _ = list.reply.send(Err(reason.clone()));
+        }
+        for look in self.looks {
+            let _ = look.reply.send(Err(reason.clone()));
         }
     }
 }

@@ -12,11 +12,11 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    batch::{Ack, Answer, Batch, Burial, Ended, List, Reply},
+    batch::{Ack, Answer, Batch, Burial, Drop, Ended, List, Look, Redrive, Redriven, Reply},
     gathering::Gathering,
     load::Load,
     record::{Event, Record, Sequence},
-    store::{BurialOutcome, Totals},
+    store::{BurialOutcome, RedriveOutcome, Totals},
 };
 use crate::dead_letter::DeadLetter;
 
@@ -126,7 +126,7 @@ impl Inbox {
     }
 
     /// Leaves events to be made durable together. They are within the capacity, or not taken at all. Dead letters have a
-    /// bound of their own: nothing takes them out, and they would close the intake in the end.
+    /// bound of their own: only a person takes them out, and they would close the intake in the end.
     pub(super) fn append(&self, events: Vec<Event>) -> Result<Answer<()>, NotTaken> {
         let mut load = Load::default();
         events.iter().for_each(|event| load.add(event.size()));
@@ -165,6 +165,23 @@ impl Inbox {
         limit: usize,
     ) -> Result<Answer<Vec<(Record, DeadLetter)>>, Ended> {
         self.leave(|batch, reply| batch.lists.push(List { after, limit, reply }))
+    }
+
+    pub(super) fn look(&self, after: Sequence, limit: usize) -> Result<Answer<Vec<Record>>, Ended> {
+        self.leave(|batch, reply| batch.looks.push(Look { after, limit, reply }))
+    }
+
+    pub(super) fn redrive(
+        &self,
+        sequence: Sequence,
+        handlers: Vec<String>,
+        event: Redriven,
+    ) -> Result<Answer<RedriveOutcome>, Ended> {
+        self.leave(|batch, reply| batch.redrives.push(Redrive { sequence, handlers, event, reply }))
+    }
+
+    pub(super) fn forget(&self, sequence: Sequence) -> Result<Answer<bool>, Ended> {
+        self.leave(|batch, reply| batch.drops.push(Drop { sequence, reply }))
     }
 
     fn leave<T>(&self, put: impl FnOnce(&mut Batch, Reply<T>)) -> Result<Answer<T>, Ended> {

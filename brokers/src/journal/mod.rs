@@ -26,9 +26,11 @@
 mod batch;
 mod config;
 mod gathering;
+mod history;
 mod inbox;
 mod intake;
 mod ledger;
+mod letters;
 mod load;
 mod monitor;
 mod receiver;
@@ -55,10 +57,12 @@ use self::{
 };
 pub use self::{
     config::{Capacity, Config, Tls},
+    history::{History, history},
     intake::{Intake, Rejection, Validate},
     ledger::Ledger,
+    letters::{DeadLetters, Redriven, dead_letters},
     load::Load,
-    monitor::{Buried, Depth, Monitor},
+    monitor::{Depth, Monitor},
     receiver::{Key, Receiver},
     record::{Lent, Sequence},
 };
@@ -89,7 +93,7 @@ impl Journal {
     pub async fn open<V: Validate>(config: &Config, validate: V) -> Result<Self, Error> {
         config.check()?;
         // Before the file: what is wrong here is quicker to see.
-        let door = Door::open(config)?;
+        let door = Door::open(config).await?;
         let folder = config.path.clone();
         let opened = tokio::task::spawn_blocking(move || Store::open(&folder)).await;
         let (store, recovered) = opened.map_err(|e| Error::client("opening the journal", e))??;

@@ -1,4 +1,4 @@
-//! What can be seen of a journal from outside: how full it is, what the intake did, the dead letters.
+//! What can be seen of a journal from outside: how full it is, and what the intake did.
 
 use std::sync::{
     Arc,
@@ -7,18 +7,7 @@ use std::sync::{
 
 use jiff::Timestamp;
 
-use super::{
-    Keeper,
-    intake::Rejection,
-    ledger::wait,
-    load::Load,
-    record::{Record, Sequence},
-};
-use crate::{
-    contract::Error,
-    dead_letter::DeadLetter,
-    message::{Attempt, Message},
-};
+use super::{Keeper, intake::Rejection, load::Load};
 
 /// A view of a journal, for metrics and for the dead letters. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,17 +26,6 @@ pub struct Depth {
     pub capacity: Load,
     /// When the first unsettled event was received.
     pub oldest: Option<Timestamp>,
-}
-
-/// An event that was given up, and why.
-#[derive(Clone, Debug)]
-pub struct Buried {
-    /// Its place among the events, and among the dead letters.
-    pub sequence: Sequence,
-    /// The event, byte for byte.
-    pub message: Message,
-    /// Why it is here.
-    pub letter: DeadLetter,
 }
 
 /// What the intake has done so far.
@@ -90,22 +68,5 @@ impl Monitor {
     pub fn rejected(&self) -> impl Iterator<Item = (Rejection, u64)> {
         let counters = &self.keeper.shared.counters.rejected;
         Rejection::ALL.into_iter().zip(counters.iter().map(|count| count.load(Ordering::Relaxed)))
-    }
-
-    /// At most `limit` dead letters after `after`, in order of arrival; [`Sequence::default`] is before the first.
-    ///
-    /// # Errors
-    /// The journal is closed or has stopped.
-    pub async fn dead_letters(&self, after: Sequence, limit: usize) -> Result<Vec<Buried>, Error> {
-        let shared = &self.keeper.shared;
-        let found = wait(shared.inbox.list(after, limit))
-            .await
-            .map_err(|ended| Error::client("reading the journal's dead letters", ended))?;
-        let buried = |(record, letter): (Record, DeadLetter)| Buried {
-            sequence: record.sequence,
-            message: record.message(shared.stream.clone(), Attempt::Unknown),
-            letter,
-        };
-        Ok(found.into_iter().map(buried).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! One event as the journal keeps it.
 
-use std::sync::Arc;
+use std::{fmt, num::ParseIntError, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -22,7 +22,7 @@ impl Sequence {
     }
 
     pub(super) const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     pub(super) const fn previous(self) -> Self {
@@ -32,6 +32,20 @@ impl Sequence {
     /// The number, from 1.
     pub const fn get(self) -> u64 {
         self.0
+    }
+}
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Sequence {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
     }
 }
 
@@ -66,13 +80,25 @@ impl Event {
 pub(super) struct Record {
     pub(super) sequence: Sequence,
     pub(super) event: Event,
+    /// The headers that it was redriven with; none for what came in by the intake.
+    pub(super) redriven: Headers,
 }
 
+/// Names and values, in order.
+pub(super) type Headers = Vec<(String, String)>;
+
 impl Record {
+    /// One that was never a dead letter.
+    pub(super) fn new(sequence: Sequence, event: Event) -> Self {
+        Self { sequence, event, redriven: Headers::new() }
+    }
+
     pub(super) fn message(self, stream: Arc<str>, attempt: Attempt) -> Message {
+        let mut headers = self.event.headers();
+        headers.extend(self.redriven.into_iter().map(|(name, value)| (name, Bytes::from(value))));
         Message {
             id: MessageId::in_stream(stream, self.sequence.get()),
-            headers: self.event.headers(),
+            headers,
             published: Some(self.event.received),
             payload: self.event.payload,
             key: None,

@@ -195,7 +195,7 @@ mod tests {
     fn record(sequence: u64, size: usize) -> Record {
         let (received, payload) = (Timestamp::UNIX_EPOCH, Bytes::from(vec![0; size]));
         let event = Event { received, traceparent: None, content_type: None, payload };
-        Record { sequence: Sequence::new(sequence), event }
+        Record::new(Sequence::new(sequence), event)
     }
 
     /// The table and its counts, as the writer keeps them for the shelf.

@@ -7,11 +7,11 @@ use std::{error::Error as StdError, io, mem, sync::Arc, thread, time::Instant};
 
 use super::{
     Shared,
-    batch::{Batch, Burial, Ended},
+    batch::{Batch, Burial, Ended, Redrive},
     load::Load,
     record::{Event, Record, Sequence},
     shelf::Plan,
-    store::{Fault, Store},
+    store::{Fault, RedriveOutcome, Store},
 };
 
 /// Starts the thread. It ends after [`Inbox::end`](super::inbox::Inbox::end), and lets go of the file.
@@ -71,6 +71,10 @@ impl Writer<'_> {
     fn cycle(&mut self, batch: &mut Batch) -> Result<(), Fault> {
         let emptied_before = self.store.totals().events.messages == 0;
         self.transact(batch)?;
+        for look in mem::take(&mut batch.looks) {
+            let found = self.store.events(look.after, look.limit)?;
+            let _ = look.reply.send(Ok(found));
+        }
         for list in mem::take(&mut batch.lists) {
             let found = self.store.dead_letters(list.after, list.limit)?;
             let _ = list.reply.send(Ok(found));
@@ -91,8 +95,10 @@ impl Writer<'_> {
             Some(block) => tx.read(block.after, block.messages, block.bytes)?,
             None => Vec::new(),
         };
-        let appended = place(mem::take(&mut batch.events), &mut self.last);
+        let mut appended = place(mem::take(&mut batch.events), &mut self.last);
         tx.append(&appended)?;
+        let mut arrived = Load::default();
+        appended.iter().for_each(|record| arrived.add(record.event.size()));
         tx.remove(batch.skips.iter().copied())?;
         let acked = tx.remove(batch.acks.iter().map(|ack| (ack.sequence, ack.attempt)))?;
         let mut buried = Vec::with_capacity(batch.burials.len());
@@ -100,11 +106,23 @@ impl Writer<'_> {
             let Burial { sequence, attempt, letter, .. } = burial;
             buried.push(tx.bury(*sequence, *attempt, letter, self.shared.inbox.capacity())?);
         }
+        let mut redriven = Vec::with_capacity(batch.redrives.len());
+        for Redrive { sequence, handlers, event, .. } in &batch.redrives {
+            let room = self.shared.inbox.capacity();
+            let outcome = tx.redrive(*sequence, handlers, event, self.last.next(), room)?;
+            if let RedriveOutcome::Redriven(record) = &outcome {
+                self.last = record.sequence;
+                appended.push(record.clone());
+            }
+            redriven.push(outcome);
+        }
+        let mut dropped = Vec::with_capacity(batch.drops.len());
+        for drop in &batch.drops {
+            dropped.push(tx.forget_dead(drop.sequence)?);
+        }
         let mark = self.shared.shelf().mark_with(&block, &appended);
         let totals = tx.commit(mark)?;
 
-        let mut arrived = Load::default();
-        appended.iter().for_each(|record| arrived.add(record.event.size()));
         self.shared.shelf().arrived(again, block, appended, mark);
         self.shared.ready.notify_one();
         self.shared.inbox.stored(totals, arrived, begun.elapsed());
@@ -117,6 +135,12 @@ impl Writer<'_> {
         }
         for (burial, outcome) in batch.burials.drain(..).zip(buried) {
             let _ = burial.reply.send(Ok(outcome));
+        }
+        for (redrive, outcome) in batch.redrives.drain(..).zip(redriven) {
+            let _ = redrive.reply.send(Ok(outcome));
+        }
+        for (drop, found) in batch.drops.drain(..).zip(dropped) {
+            let _ = drop.reply.send(Ok(found));
         }
         Ok(())
     }
@@ -134,7 +158,7 @@ impl Writer<'_> {
 fn place(events: Vec<Event>, last: &mut Sequence) -> Vec<Record> {
     let place = |event| {
         *last = last.next();
-        Record { sequence: *last, event }
+        Record::new(*last, event)
     };
     events.into_iter().map(place).collect()
 }

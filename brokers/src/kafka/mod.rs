@@ -16,11 +16,14 @@ mod commit;
 mod config;
 mod context;
 mod dead_letters;
+mod dlq;
 mod health;
+mod history;
 mod lag;
 mod ledger;
 mod note;
 mod producer;
+mod reader;
 mod rebalance;
 mod recall;
 mod receiver;
@@ -41,6 +44,8 @@ use crate::contract::{Demand, Error};
 pub use self::{
     assignments::Key,
     config::{Config, Mechanism, Sasl, Timing, Tls},
+    dlq::{DeadLetters as DeadLetterQueue, dead_letters},
+    history::{History, history},
     lag::Lag,
     ledger::Ledger,
     producer::Publisher,

@@ -52,16 +52,22 @@ impl Borrowed for Record<'_> {
     fn detach(self) -> Message {
         let message = &self.message;
         self.view.assignments().begin_work(self.key, self.begun, Fingerprint::of(message));
-        let offset = u64::try_from(message.offset()).unwrap_or_default();
-        let published = message.timestamp().to_millis();
-        Message {
-            id: MessageId::in_partition(self.view.topic(self.key), message.partition(), offset),
-            payload: Bytes::copy_from_slice(self.payload()),
-            key: message.key().map(Bytes::copy_from_slice),
-            headers: headers(message),
-            published: published.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-            attempt: Attempt::Hint(self.begun.saturating_add(1)),
-        }
+        let attempt = Attempt::Hint(self.begun.saturating_add(1));
+        owned(message, self.view.topic(self.key), attempt)
+    }
+}
+
+/// A record of `topic` as the worker owns it.
+pub(super) fn owned(message: &BorrowedMessage<'_>, topic: Arc<str>, attempt: Attempt) -> Message {
+    let offset = u64::try_from(message.offset()).unwrap_or_default();
+    let published = message.timestamp().to_millis();
+    Message {
+        id: MessageId::in_partition(topic, message.partition(), offset),
+        payload: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+        key: message.key().map(Bytes::copy_from_slice),
+        headers: headers(message),
+        published: published.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+        attempt,
     }
 }
 

@@ -94,6 +94,23 @@ pub(super) fn consumer(config: &Config, timing: &Timing) -> Result<ClientConfig,
     Ok(client)
 }
 
+/// A consumer that only looks: it is told what to read, joins no group and commits nothing.
+pub(super) fn reader(config: &Config) -> Result<ClientConfig, Error> {
+    let mut client = client(config)?;
+    client
+        // The client wants one, and who may join it may look it up; assigned by hand it is never joined.
+        .set("group.id", &config.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("check.crcs", "true")
+        .set("enable.partition.eof", "true")
+        .set("fetch.queue.backoff.ms", "10")
+        .set("queued.max.messages.kbytes", "16384")
+        .set("fetch.max.bytes", "8388608");
+    Ok(client)
+}
+
 /// A producer whose report is a promise.
 pub(super) fn producer(config: &Config) -> Result<ClientConfig, Error> {
     let mut client = client(config)?;

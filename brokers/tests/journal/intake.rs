@@ -230,7 +230,7 @@ async fn a_stopped_intake_ends_what_is_under_way_and_accepts_nothing_new() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.unwrap();
     assert!(rest.starts_with("HTTP/1.1 200"), "{rest}");
-    (&mut journal.serving).await.unwrap().unwrap();
+    (&mut journal.serving).await.unwrap();
     journal.done().await;
     let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
     journal.ledger.close(end).await.unwrap();
@@ -263,7 +263,7 @@ async fn a_closed_journal_takes_nothing() {
     assert_eq!(response.headers()["connection"], "close", "another may listen there soon");
     assert!(matches!(journal.receiver.next().now_or_never(), Some(Err(_))));
     journal.stop.cancel();
-    journal.serving.await.unwrap().unwrap();
+    journal.serving.await.unwrap();
 }
 
 #[tokio::test]

@@ -165,7 +165,14 @@ async fn a_dead_letter_takes_its_events_place_and_survives() {
         (&message.id, &message.payload)
     );
     assert_eq!(buried[0].letter, letter("failed"));
-    assert!(journal.monitor.dead_letters(buried[0].sequence, 10).await.unwrap().is_empty());
+    assert!(
+        journal
+            .monitor
+            .dead_letters(buried[0].place.parse().unwrap(), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(text(&journal.done().await), "{\"n\":2}");
     journal.close().await;
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use brokers::{
-    Borrowed, DeadLetter, Error, Ledger as _, Message, Receiver as _, Settled,
+    Borrowed, DeadLetter, Ledger as _, Message, Receiver as _, Settled,
     journal::{Config, Intake, Journal, Key, Ledger, Monitor, Receiver},
 };
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ pub(crate) struct Served {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) monitor: Monitor,
     pub(crate) stop: CancellationToken,
-    pub(crate) serving: JoinHandle<Result<(), Error>>,
+    pub(crate) serving: JoinHandle<()>,
 }
 
 pub(crate) fn config(folder: &Path) -> Config {
@@ -77,7 +77,7 @@ impl Served {
     pub(crate) async fn close(self) {
         self.stop.cancel();
         self.ledger.close(Instant::now() + Duration::from_secs(20)).await.unwrap();
-        self.serving.await.unwrap().unwrap();
+        self.serving.await.unwrap();
     }
 }
 

@@ -7,6 +7,7 @@ mod conformance;
 mod dead_letters;
 mod flow;
 mod group;
+mod letters;
 mod notes;
 mod outages;
 mod records;

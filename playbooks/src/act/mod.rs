@@ -29,6 +29,7 @@ mod response;
 mod target;
 mod testimony;
 mod text;
+mod trace;
 
 pub use action::{Action, Context, Marks, Subject};
 pub use api::{Api, ApiError, Class, ConnectError, Permission};
@@ -44,5 +45,6 @@ pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal,
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
-pub use target::{Gone, Needs, Verification, Verified};
+pub use target::{Gone, Needs, Verification, Verified, foresee};
 pub use testimony::Scene;
+pub use trace::{NotATrace, TraceParent};

@@ -1,10 +1,11 @@
 //! One event, owned: what outlives the message it came in.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::trace::TraceParent;
 use crate::decide::{Event, EventError, EventId, Priority};
 
 /// An event as actions see it. One is shared by all playbooks that answer it.
@@ -33,6 +34,11 @@ pub struct Occurrence {
     pub hostname: Option<String>,
     /// The output fields that have a value, as text.
     pub fields: BTreeMap<String, String>,
+    /// The trace that its publisher was in.
+    pub trace: Option<TraceParent>,
+    /// A person's word that it may be answered up to this age, whatever playbooks and actions say of age. Nobody's, but
+    /// for what was redriven so.
+    pub max_age: Option<Duration>,
 }
 
 impl Occurrence {
@@ -46,6 +52,7 @@ impl Occurrence {
         id: EventId,
         cluster: Option<String>,
         payload: Bytes,
+        trace: Option<TraceParent>,
     ) -> Result<Occurrence, EventError> {
         let fields = event
             .fields()?
@@ -63,6 +70,8 @@ impl Occurrence {
             output: event.output.clone().into_owned(),
             hostname: event.hostname.as_deref().map(str::to_owned),
             fields,
+            trace,
+            max_age: None,
         })
     }
 }

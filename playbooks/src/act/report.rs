@@ -7,6 +7,7 @@ use super::{
     occurrence::Occurrence,
     outcome::Outcome,
     response::{Standing, StepReport},
+    trace::TraceParent,
 };
 use crate::decide::{Mode, Playbook};
 
@@ -31,6 +32,9 @@ pub struct Report {
     pub rule: String,
     /// When the event happened.
     pub event_time: jiff::Timestamp,
+    /// The trace that its publisher was in: the value of `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// What each action came to, in the playbook's order.
     pub steps: Vec<StepReport>,
     /// What it comes to as a whole.
@@ -38,6 +42,9 @@ pub struct Report {
     /// The notifiers that the playbook itself has told, after what was not done if anything was not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<String>,
+    /// The age up to which a person let the event be answered, beyond what playbooks and actions allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_override: Option<String>,
 }
 
 fn mode<S: serde::Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -66,9 +73,13 @@ impl Report {
             event_id: occurrence.id.to_string(),
             rule: occurrence.rule.clone(),
             event_time: occurrence.time,
+            trace: occurrence.trace.clone(),
             overall: overall(&steps),
             steps,
             told,
+            max_age_override: occurrence
+                .max_age
+                .map(|age| humantime::format_duration(age).to_string()),
         }
     }
 

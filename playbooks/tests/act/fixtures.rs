@@ -68,6 +68,9 @@ pub(crate) fn event_at(time: Timestamp) -> Value {
     })
 }
 
+/// The trace that every event of a test was published in.
+pub(crate) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 pub(crate) fn occurrence(event: &Value) -> (Claim, Occurrence) {
     let payload = event.to_string().into_bytes();
     let event = Event::decode(&payload).expect("an event");
@@ -75,8 +78,8 @@ pub(crate) fn occurrence(event: &Value) -> (Claim, Occurrence) {
         event.fields().expect("fields").text("static.cluster").map(|name| name.into_owned());
     let id = event.id(cluster.as_deref()).expect("an id");
     let claim = event.claim().expect("a claim");
-    let owned =
-        Occurrence::new(&event, id, cluster, payload.clone().into()).expect("an occurrence");
+    let owned = Occurrence::new(&event, id, cluster, payload.clone().into(), TRACE.parse().ok())
+        .expect("an occurrence");
     (claim, owned)
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::{
-    fixtures::{Bench, Setup, event, pod, server, words},
+    fixtures::{Bench, Setup, TRACE, event, pod, server, words},
     outside::Inbox,
     receiver::Receiver,
 };
@@ -159,6 +159,7 @@ async fn a_webhook_can_be_told_from_a_forged_or_an_old_one() {
     assert_eq!(header("x-stoop-signature"), format!("sha256={hex}"));
     assert_eq!(header("authorization"), "Bearer token");
     let body: Value = serde_json::from_slice(&message.body).expect("JSON");
+    assert_eq!(header("traceparent"), TRACE);
     assert_eq!(header("idempotency-key"), body["key"].as_str().expect("a key"));
     assert_eq!(body["rule"], "Terminal shell in container");
     assert_eq!(body["target"], "shop/web");

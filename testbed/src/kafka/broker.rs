@@ -4,7 +4,7 @@ use std::{fs, path::Path, path::PathBuf, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-use super::{probe, properties, properties::Ports, provision};
+use super::{detour, detour::Detour, probe, properties, properties::Ports, provision};
 use crate::{
     error::Error, pki::Authority, port::Port, process::Process, scratch::Scratch, tool::Tool,
     wait::until,
@@ -19,18 +19,28 @@ const START: Duration = Duration::from_secs(120);
 /// Any will do: a cluster is one folder.
 const CLUSTER_ID: &str = "c3Rvb3AtdGVzdGJlZC0wMQ";
 
+/// What a broker has more than others.
+#[derive(Debug, Default)]
+pub(crate) struct More {
+    /// How many detours lead to it.
+    pub(crate) detours: usize,
+    /// Lines of `server.properties`.
+    pub(crate) properties: String,
+}
+
 /// Field order is drop order: the process ends before its folder goes.
 #[derive(Debug)]
 pub(crate) struct Broker {
     process: Option<Process>,
     pub(crate) ports: Ports,
+    pub(crate) detours: Vec<Detour>,
     jars: PathBuf,
     scratch: Scratch,
 }
 
 impl Broker {
-    /// Formats a new data folder in `scratch` unless there is one; starts nothing. `more` is added to the properties.
-    pub(crate) async fn prepare(scratch: Scratch, more: String) -> Result<Self, Error> {
+    /// Formats a new data folder in `scratch` unless there is one; starts nothing.
+    pub(crate) async fn prepare(scratch: Scratch, more: More) -> Result<Self, Error> {
         let prepared = spawn_blocking(move || {
             let jars = provision()?;
             let ports = Ports {
@@ -40,8 +50,9 @@ impl Broker {
                 mutual: Port::reserve()?,
                 controller: Port::reserve()?,
             };
-            let broker = Self { process: None, ports, jars, scratch };
-            broker.configure(&more)?;
+            let detours = (0..more.detours).map(|_| Detour::reserve()).collect::<Result<_, _>>()?;
+            let broker = Self { process: None, ports, detours, jars, scratch };
+            broker.configure(&more.properties)?;
             Ok(broker)
         });
         prepared.await.map_err(|error| Error::io("can't prepare Kafka")(error.into()))?
@@ -56,7 +67,8 @@ impl Broker {
         self.write("client.pem", &client.certificate)?;
         self.write("client.key", &client.key)?;
         let properties = properties::server(self.scratch.path(), &self.ports);
-        self.write("server.properties", &(properties + more))?;
+        let properties = detour::add(&properties, &self.detours) + more;
+        self.write("server.properties", &properties)?;
         if self.scratch.join("data/meta.properties").exists() {
             return Ok(());
         }

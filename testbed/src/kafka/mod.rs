@@ -4,6 +4,7 @@
 //! your own, to kill and to pause. Topics are never created by themselves.
 
 mod broker;
+mod detour;
 mod probe;
 mod properties;
 mod provision;
@@ -14,8 +15,8 @@ use tokio::sync::OnceCell;
 
 pub use provision::provision;
 
-use crate::{error::Error, scratch::Scratch, wait::until};
-use broker::Broker;
+use crate::{error::Error, proxy::Proxy, scratch::Scratch, wait::until};
+use broker::{Broker, More};
 
 const ADDRESS: &str = "STOOP_TEST_KAFKA";
 
@@ -100,15 +101,24 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_on(Scratch::temporary()?, &[]).await
+        Self::start_on(Scratch::temporary()?, More::default()).await
     }
 
-    /// Starts a broker as [`Self::start`] does, with these lines in its `server.properties` too.
+    /// Starts a broker with so many [detours](Self::proxy).
     ///
     /// # Errors
     /// If Kafka can't be fetched or does not start.
-    pub async fn start_with(properties: &[&str]) -> Result<Self, Error> {
-        Self::start_on(Scratch::temporary()?, properties).await
+    pub async fn start_with_detours(detours: usize) -> Result<Self, Error> {
+        Self::start_on(Scratch::temporary()?, More { detours, ..More::default() }).await
+    }
+
+    /// Starts a broker with these lines in its `server.properties` too.
+    ///
+    /// # Errors
+    /// If Kafka can't be fetched or does not start.
+    pub async fn start_with(properties: &str) -> Result<Self, Error> {
+        let properties = properties.to_owned();
+        Self::start_on(Scratch::temporary()?, More { properties, ..More::default() }).await
     }
 
     /// Starts a broker on free ports, its data in `dir`, where it stays.
@@ -116,11 +126,11 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start_in(dir: &Path) -> Result<Self, Error> {
-        Self::start_on(Scratch::kept(dir)?, &[]).await
+        Self::start_on(Scratch::kept(dir)?, More::default()).await
     }
 
-    async fn start_on(scratch: Scratch, properties: &[&str]) -> Result<Self, Error> {
-        let mut broker = Broker::prepare(scratch, properties.join("\n")).await?;
+    async fn start_on(scratch: Scratch, more: More) -> Result<Self, Error> {
+        let mut broker = Broker::prepare(scratch, more).await?;
         broker.start().await?;
         let bootstrap = broker.ports.plain.address().to_string();
         Ok(Self { endpoint: Endpoint { bootstrap }, broker })
@@ -155,6 +165,18 @@ impl Kafka {
             certificate: self.broker.file("client.pem"),
             key: self.broker.file("client.key"),
         }
+    }
+
+    /// A faulty network on the way to the broker: its address is a `bootstrap.servers` whose clients are
+    /// told of no other way. One at a time for each detour that the broker was started with.
+    ///
+    /// # Errors
+    /// There is no such detour, or there is a proxy on it.
+    pub async fn proxy(&self, detour: usize) -> Result<Proxy, Error> {
+        let detour = self.broker.detours.get(detour).ok_or_else(|| {
+            Error::io("can't take a detour")(std::io::Error::other("start more of them"))
+        })?;
+        Proxy::between(detour.advertised(), detour.listens()).await
     }
 
     /// Kills the broker (SIGKILL); its data and ports stay reserved for [`Self::restart`].

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use hyper::{
+    HeaderMap,
+    header::{AUTHORIZATION, HeaderValue},
+};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 

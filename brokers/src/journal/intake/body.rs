@@ -2,12 +2,13 @@
 
 use std::{pin::pin, time::Duration};
 
-use axum::{
-    body::{Body, HttpBody},
-    http::{HeaderMap, header},
-};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::{
+    HeaderMap,
+    body::{Body, Incoming},
+    header,
+};
 
 use super::rejection::{Refusal, Rejection};
 
@@ -19,7 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const COURTESY: u64 = 32 << 20;
 
 /// The body, if it is at most `limit` bytes.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, Refusal> {
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Incoming,
+    limit: u64,
+) -> Result<Bytes, Refusal> {
     let too_large = || {
         Rejection::TooLarge.because(format!("the body is longer than the limit of {limit} bytes"))
     };
@@ -37,7 +42,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: u64) -> Result<
 }
 
 /// None if it is longer than `limit`.
-async fn gather(body: Body, limit: u64) -> Result<Option<Bytes>, axum::Error> {
+async fn gather(body: Incoming, limit: u64) -> Result<Option<Bytes>, hyper::Error> {
     let mut body = pin!(body);
     let mut whole = Bytes::new();
     let mut more = BytesMut::new();

@@ -6,27 +6,23 @@
 mod auth;
 mod body;
 mod rejection;
+mod serve;
 mod split;
 mod tls;
 
-use std::{
-    fmt,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    http::{HeaderMap, HeaderName, StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::{Body as _, Incoming},
+    header::{self, HeaderName, HeaderValue},
 };
-use axum_server::{Handle, tls_rustls::RustlsConfig};
-use hyper_util::rt::TokioTimer;
 use jiff::Timestamp;
 use settings::{ByteSize, Secret};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::{auth::Guard, rejection::Refusal};
@@ -38,12 +34,6 @@ use crate::{contract::Error, pool::Pool};
 const REQUESTS: usize = 4096;
 const REQUEST_BYTES: usize = 64 << 20;
 
-/// How long a connection may take for a request's headers.
-const HEADER_PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long requests that are under way may take to end when the intake stops.
-const FAREWELL: Duration = Duration::from_secs(5);
-
 /// The longest header that is kept with an event.
 const HEADER_LIMIT: usize = 256;
 
@@ -51,16 +41,15 @@ const ABOUT: &str =
     "POST one event as JSON here, or an array of events. 200 means that they are on the disk.\n";
 
 /// What the configuration says about the intake, checked and bound.
-#[derive(Debug)]
 pub(super) struct Door {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<RustlsConfig>,
+    tls: Option<TlsAcceptor>,
     guard: Guard,
 }
 
 impl Door {
-    pub(super) fn open(config: &Config) -> Result<Self, Error> {
+    pub(super) async fn open(config: &Config) -> Result<Self, Error> {
         let token = config.token.as_ref().map(Secret::read).transpose();
         let token =
             token.map_err(|e| Error::Configuration(format!("the journal's `token`: {e}")))?;
@@ -71,8 +60,7 @@ impl Door {
                 "the journal can't listen on {address} ({e}): change `listen`, or stop what listens there"
             ))
         };
-        let listener = TcpListener::bind(config.listen).map_err(refused)?;
-        listener.set_nonblocking(true).map_err(refused)?;
+        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Self { listener, address, tls, guard: Guard::new(token) })
     }
@@ -82,7 +70,7 @@ impl Door {
 pub struct Intake {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<RustlsConfig>,
+    tls: Option<TlsAcceptor>,
     desk: Arc<Desk>,
 }
 
@@ -121,80 +109,53 @@ impl Intake {
 
     /// Answers requests until `stop`, which is the pump's too: then nothing new is accepted, and what is under way gets a
     /// few seconds to end. Dropping the future closes the listener and every connection.
-    ///
-    /// # Errors
-    /// The listener has failed.
-    pub async fn serve(self, stop: CancellationToken) -> Result<(), Error> {
-        let handle = Handle::new();
-        let _hang_up = HangUp(handle.clone());
-        let serving = self.listen(handle.clone());
-        tokio::pin!(serving);
-        let ended = tokio::select! {
-            ended = &mut serving => ended,
-            () = stop.cancelled() => {
-                handle.graceful_shutdown(Some(FAREWELL));
-                serving.await
-            }
+    pub async fn serve(self, stop: CancellationToken) {
+        let Self { listener, tls, desk, .. } = self;
+        let answer = move |request| {
+            let desk = desk.clone();
+            async move { desk.answer(request).await }
         };
-        ended.map_err(|e| Error::client("serving the journal's intake", e))
-    }
-
-    async fn listen(self, handle: Handle<SocketAddr>) -> std::io::Result<()> {
-        let service = Router::new()
-            .route("/", get(|| async { ABOUT }).post(take))
-            .with_state(self.desk)
-            .into_make_service();
-        match self.tls {
-            Some(tls) => {
-                let mut server = axum_server::from_tcp_rustls(self.listener, tls)?.handle(handle);
-                bound_headers(server.http_builder());
-                server.serve(service).await
-            }
-            None => {
-                let mut server = axum_server::from_tcp(self.listener)?.handle(handle);
-                bound_headers(server.http_builder());
-                server.serve(service).await
-            }
-        }
+        serve::serve(listener, tls, answer, stop).await;
     }
 }
 
-/// Ends the connections with the future that serves them: they run in tasks of their own.
-struct HangUp(Handle<SocketAddr>);
-
-impl Drop for HangUp {
-    fn drop(&mut self) {
-        self.0.shutdown();
-    }
-}
-
-type Builder = hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>;
-
-fn bound_headers(builder: &mut Builder) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_PATIENCE);
-}
-
-async fn take(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    let counters = &desk.keeper.shared.counters;
-    match desk.take(request).await {
-        Ok(events) => {
-            counters.accepted(events);
-            StatusCode::OK.into_response()
-        }
-        Err(refusal) => {
-            counters.rejected(refusal.rejection);
-            refusal.into_response()
-        }
-    }
-}
+type Answer = Response<Full<Bytes>>;
 
 impl Desk {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        match (request.uri().path(), request.method()) {
+            ("/", &Method::POST) => self.post(request).await,
+            ("/", &Method::GET | &Method::HEAD) => Response::new(Full::from(ABOUT)),
+            ("/", _) => {
+                let mut answer = empty(StatusCode::METHOD_NOT_ALLOWED);
+                answer
+                    .headers_mut()
+                    .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+                answer
+            }
+            _ => empty(StatusCode::NOT_FOUND),
+        }
+    }
+
+    async fn post(&self, request: Request<Incoming>) -> Answer {
+        let counters = &self.keeper.shared.counters;
+        match self.take(request).await {
+            Ok(events) => {
+                counters.accepted(events);
+                empty(StatusCode::OK)
+            }
+            Err(refusal) => {
+                counters.rejected(refusal.rejection);
+                refusal.into_answer()
+            }
+        }
+    }
+
     /// Makes a request's events durable, all of them or none, and says how many there were.
-    async fn take(&self, request: Request) -> Result<usize, Refusal> {
+    async fn take(&self, request: Request<Incoming>) -> Result<usize, Refusal> {
         let (head, body) = request.into_parts();
         self.guard.admit(&head.headers)?;
-        let announced = axum::body::HttpBody::size_hint(&body);
-        let expected = announced.exact().unwrap_or(self.limit).min(self.limit);
+        let expected = body.size_hint().exact().unwrap_or(self.limit).min(self.limit);
         let _reading = self
             .reading
             .try_acquire(usize::try_from(expected).unwrap_or(usize::MAX))
@@ -221,6 +182,12 @@ impl Desk {
         wait(Ok(answer)).await.map_err(|e| refusal(&NotTaken::Ended(e)))?;
         Ok(count)
     }
+}
+
+fn empty(status: StatusCode) -> Answer {
+    let mut answer = Answer::default();
+    *answer.status_mut() = status;
+    answer
 }
 
 fn refusal(not_taken: &NotTaken) -> Refusal {

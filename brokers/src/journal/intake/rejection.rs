@@ -1,9 +1,11 @@
 //! Why a request was refused: a closed set, with the status and the text of each.
 
-use axum::{
-    http::{HeaderValue, StatusCode},
-    response::{IntoResponse, Response},
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
 };
+
+use super::Answer;
 
 /// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,13 +93,16 @@ pub(super) struct Refusal {
     pub(super) why: String,
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = (self.rejection.status(), self.why + "\n").into_response();
+impl Refusal {
+    pub(super) fn into_answer(self) -> Answer {
+        let mut answer = Answer::new((self.why + "\n").into());
+        *answer.status_mut() = self.rejection.status();
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         for (name, value) in self.rejection.headers() {
-            response.headers_mut().insert(*name, HeaderValue::from_static(value));
+            headers.insert(*name, HeaderValue::from_static(value));
         }
-        response
+        answer
     }
 }
 

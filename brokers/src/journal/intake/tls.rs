@@ -2,13 +2,13 @@
 
 use std::{error::Error as StdError, path::Path, sync::Arc};
 
-use axum_server::tls_rustls::RustlsConfig;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::super::config::Tls;
 use crate::contract::Error;
@@ -17,7 +17,7 @@ use crate::contract::Error;
 ///
 /// # Errors
 /// The text names the key of the configuration, and the file.
-pub(super) fn load(tls: &Tls) -> Result<RustlsConfig, Error> {
+pub(super) fn load(tls: &Tls) -> Result<TlsAcceptor, Error> {
     let chain = certificates("tls.certificate", &tls.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&tls.key)
         .map_err(|e| unusable("tls.key", &tls.key, &reason(&e)))?;
@@ -33,8 +33,8 @@ pub(super) fn load(tls: &Tls) -> Result<RustlsConfig, Error> {
     let mut config = builder.with_single_cert(chain, key).map_err(|e| {
         unusable("tls.certificate", &tls.certificate, &format!("{e}; does `tls.key` belong to it?"))
     })?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(RustlsConfig::from_config(Arc::new(config)))
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn verifier(

@@ -4,6 +4,7 @@
 //! the [`Store`] is the only writer; nothing is durable before [`Transaction::commit`] has returned, and after an error
 //! the store is of no more use.
 
+mod redrive;
 mod tables;
 mod transaction;
 
@@ -17,8 +18,9 @@ use std::{
 use jiff::Timestamp;
 use redb::{Database, DatabaseError, ReadableDatabase};
 
-use self::tables::{DEAD, event, fault};
+use self::tables::{DEAD, EVENTS, HEADERS, event, fault, headers, json};
 pub(super) use self::{
+    redrive::RedriveOutcome,
     tables::Fault,
     transaction::{BurialOutcome, Transaction},
 };
@@ -39,6 +41,8 @@ const COMPACT_FROM: u64 = 32 << 20;
 pub(in crate::journal) struct Totals {
     pub(in crate::journal) events: Load,
     pub(in crate::journal) dead: Load,
+    /// How many of the events were dead letters before.
+    pub(in crate::journal) redriven: u64,
     /// When the first unsettled event was received.
     pub(in crate::journal) oldest: Option<Timestamp>,
 }
@@ -157,11 +161,30 @@ impl Store {
         for entry in dead.range(after.next().get()..).map_err(fault(reading))?.take(limit) {
             let (key, value) = entry.map_err(fault(reading))?;
             let (received, content_type, traceparent, payload, letter) = value.value();
-            let letter = serde_json::from_slice(letter)
-                .map_err(|e| redb::StorageError::Corrupted(e.to_string()))
-                .map_err(fault(reading))?;
+            let letter = json(letter, reading)?;
             let event = event(received, content_type, traceparent, payload);
-            found.push((Record { sequence: Sequence::new(key.value()), event }, letter));
+            found.push((Record::new(Sequence::new(key.value()), event), letter));
+        }
+        Ok(found)
+    }
+
+    /// The unsettled events after `after`, in order of sequence.
+    pub(in crate::journal) fn events(
+        &self,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Record>, Fault> {
+        let reading = "reading events";
+        let tx = self.database.begin_read().map_err(fault(reading))?;
+        let events = tx.open_table(EVENTS).map_err(fault(reading))?;
+        let redriven = tx.open_table(HEADERS).map_err(fault(reading))?;
+        let mut found = Vec::new();
+        for entry in events.range(after.next().get()..).map_err(fault(reading))?.take(limit) {
+            let (key, value) = entry.map_err(fault(reading))?;
+            let (received, content_type, traceparent, payload) = value.value();
+            let event = event(received, content_type, traceparent, payload);
+            let redriven = headers(&redriven, key.value(), reading)?;
+            found.push(Record { sequence: Sequence::new(key.value()), event, redriven });
         }
         Ok(found)
     }

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use redb::{ReadableTable, TableDefinition};
+use serde::de::DeserializeOwned;
 
-use crate::journal::record::Event;
+use crate::journal::record::{Event, Headers};
 
 /// Received (microseconds), content type, traceparent, payload.
 pub(super) type Stored = (i64, Option<&'static str>, Option<&'static str>, &'static [u8]);
@@ -18,6 +19,9 @@ pub(super) const EVENTS: TableDefinition<'_, u64, Stored> = TableDefinition::new
 pub(super) const DEAD: TableDefinition<'_, u64, StoredDead> = TableDefinition::new("dead letters");
 /// How often an event was lent, where that is more than once.
 pub(super) const LENDS: TableDefinition<'_, u64, u32> = TableDefinition::new("lends");
+/// The headers that an event was redriven with, as JSON. In a table of its own, so that a file from before it is read as it
+/// stands, and one from after it by who knows nothing of it.
+pub(super) const HEADERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("redriven");
 /// Single numbers.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
@@ -57,6 +61,25 @@ pub(super) fn event(
         traceparent: traceparent.map(str::to_owned),
         payload: Bytes::copy_from_slice(payload),
     }
+}
+
+/// The headers that an event was redriven with, out of their table.
+pub(super) fn headers(
+    table: &impl ReadableTable<u64, &'static [u8]>,
+    sequence: u64,
+    doing: &'static str,
+) -> Result<Headers, Fault> {
+    let Some(stored) = table.get(sequence).map_err(fault(doing))? else {
+        return Ok(Headers::new());
+    };
+    json(stored.value(), doing)
+}
+
+/// What stands in the file as JSON.
+pub(super) fn json<T: DeserializeOwned>(text: &[u8], doing: &'static str) -> Result<T, Fault> {
+    serde_json::from_slice(text)
+        .map_err(|e| redb::StorageError::Corrupted(e.to_string()))
+        .map_err(fault(doing))
 }
 
 /// When the first unsettled event was received.

@@ -5,18 +5,19 @@ use redb::{Database, ReadableTable, ReadableTableMetadata, WriteTransaction};
 use super::{
     Recovered, Totals,
     tables::{
-        DEAD, DEAD_BYTES, EVENT_BYTES, EVENTS, Fault, ID, LENDS, MARK, META, event, fault, oldest,
+        DEAD, DEAD_BYTES, EVENT_BYTES, EVENTS, Fault, HEADERS, ID, LENDS, MARK, META, event, fault,
+        headers, oldest,
     },
 };
 use crate::journal::{
     load::Load,
-    record::{Record, Sequence},
+    record::{Headers, Record, Sequence},
 };
 
 /// One set of changes, durable together or not at all.
 pub(in crate::journal) struct Transaction<'a> {
-    tx: WriteTransaction,
-    totals: Totals,
+    pub(super) tx: WriteTransaction,
+    pub(super) totals: Totals,
     after: &'a mut Totals,
 }
 
@@ -46,6 +47,8 @@ impl<'a> Transaction<'a> {
         let mut meta = self.tx.open_table(META).map_err(fault(reading))?;
         let events = self.tx.open_table(EVENTS).map_err(fault(reading))?;
         let dead = self.tx.open_table(DEAD).map_err(fault(reading))?;
+        let redriven = self.tx.open_table(HEADERS).map_err(fault(reading))?;
+        self.totals.redriven = redriven.len().map_err(fault(reading))?;
         let number = |meta: &redb::Table<'_, &str, u64>, name| {
             let found = meta.get(name).map_err(fault(reading))?;
             Ok(found.map(|value| value.value()))
@@ -92,7 +95,8 @@ impl<'a> Transaction<'a> {
             let (received, content_type, traceparent, payload) = value.value();
             size += payload.len();
             let event = event(received, content_type, traceparent, payload);
-            records.push(Record { sequence: Sequence::new(key.value()), event });
+            let redriven = self.redriven(key.value())?;
+            records.push(Record { sequence: Sequence::new(key.value()), event, redriven });
             if size >= bytes {
                 break;
             }
@@ -120,7 +124,8 @@ impl<'a> Transaction<'a> {
             lends.insert(sequence.get(), attempt).map_err(fault("counting"))?;
             let (received, content_type, traceparent, payload) = value.value();
             let event = event(received, content_type, traceparent, payload);
-            records.push((Record { sequence: *sequence, event }, attempt));
+            let redriven = self.redriven(sequence.get())?;
+            records.push((Record { sequence: *sequence, event, redriven }, attempt));
         }
         Ok(records)
     }
@@ -130,7 +135,7 @@ impl<'a> Transaction<'a> {
             return Ok(());
         }
         let mut events = self.tx.open_table(EVENTS).map_err(fault("appending"))?;
-        for Record { sequence, event } in records {
+        for Record { sequence, event, .. } in records {
             let value = (
                 event.received.as_microsecond(),
                 event.content_type.as_deref(),
@@ -161,7 +166,7 @@ impl<'a> Transaction<'a> {
                 .map(|value| value.value().3.len() as u64);
             if let Some(size) = size {
                 self.totals.events.remove(size);
-                self.forget(sequence, attempt)?;
+                forget(&self.tx, &mut self.totals.redriven, sequence, attempt)?;
             }
             found.push(size.is_some());
         }
@@ -194,7 +199,7 @@ impl<'a> Transaction<'a> {
         events.remove(sequence.get()).map_err(fault("burying"))?;
         self.totals.events.remove(size);
         self.totals.dead = after;
-        self.forget(sequence, attempt)?;
+        forget(&self.tx, &mut self.totals.redriven, sequence, attempt)?;
         Ok(BurialOutcome::Buried)
     }
 
@@ -207,12 +212,15 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn forget(&self, sequence: Sequence, attempt: u32) -> Result<(), Fault> {
-        if attempt > 1 {
-            let mut lends = self.tx.open_table(LENDS).map_err(fault("settling"))?;
-            lends.remove(sequence.get()).map_err(fault("settling"))?;
+    /// The headers that an event was redriven with. Most files hold none of those.
+    fn redriven(&self, sequence: u64) -> Result<Headers, Fault> {
+        match self.totals.redriven {
+            0 => Ok(Headers::new()),
+            _ => {
+                let table = self.tx.open_table(HEADERS).map_err(fault("reading"))?;
+                headers(&table, sequence, "reading")
+            }
         }
-        Ok(())
     }
 
     /// Makes it all durable, and with it that everything up to `mark` has been lent.
@@ -233,4 +241,23 @@ impl<'a> Transaction<'a> {
         *self.after = self.totals;
         Ok(self.totals)
     }
+}
+
+/// What is known of an event beside itself goes with it.
+fn forget(
+    tx: &WriteTransaction,
+    redriven: &mut u64,
+    sequence: Sequence,
+    attempt: u32,
+) -> Result<(), Fault> {
+    if *redriven > 0 {
+        let mut headers = tx.open_table(HEADERS).map_err(fault("settling"))?;
+        let was = headers.remove(sequence.get()).map_err(fault("settling"))?.is_some();
+        *redriven -= u64::from(was);
+    }
+    if attempt > 1 {
+        let mut lends = tx.open_table(LENDS).map_err(fault("settling"))?;
+        lends.remove(sequence.get()).map_err(fault("settling"))?;
+    }
+    Ok(())
 }

@@ -26,7 +26,7 @@ pub(super) struct Open {
     pub(super) monitor: Monitor,
     address: SocketAddr,
     stop: CancellationToken,
-    serving: JoinHandle<Result<(), Error>>,
+    serving: JoinHandle<()>,
 }
 
 impl Bench {
@@ -40,7 +40,7 @@ impl Bench {
         let mut open = self.open.lock().await;
         if let Some(Open { stop, serving, .. }) = open.take() {
             stop.cancel();
-            serving.await.unwrap().unwrap();
+            serving.await.unwrap();
         }
         let (store, recovered) = loop {
             match Store::open_on(Disk::open(self.folder.path(), &self.disk)) {
@@ -51,7 +51,7 @@ impl Bench {
             }
         };
         let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
-        let door = Door::open(&config).unwrap();
+        let door = Door::open(&config).await.unwrap();
         let Journal { receiver, ledger, intake, monitor } =
             Journal::assemble(&config, door, store, recovered, |_: &[u8]| Ok(())).unwrap();
         let stop = CancellationToken::new();

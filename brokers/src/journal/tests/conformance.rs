@@ -5,11 +5,14 @@ use std::{any::Any, sync::Arc};
 use async_trait::async_trait;
 
 use super::{
-    super::{Buried, Ledger, Receiver, Sequence},
+    super::{Ledger, Receiver, Sequence},
     bench::Bench,
     disk::Health,
 };
-use crate::conformance::{Harness, Record};
+use crate::{
+    conformance::{Harness, Record},
+    dead_letter::Buried,
+};
 
 crate::conformance!(Bench);
 

@@ -13,7 +13,7 @@ use super::super::{
 fn record(number: u64, size: usize) -> Record {
     let (received, payload) = (Timestamp::UNIX_EPOCH, Bytes::from(vec![b'x'; size]));
     let event = Event { received, traceparent: None, content_type: None, payload };
-    Record { sequence: Sequence::new(number), event }
+    Record::new(Sequence::new(number), event)
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn change(store: &mut Store, content: &mut Content, last: &mut Sequence, random:
     let records: Vec<_> = (0..random.usize(0..20))
         .map(|_| {
             *last = last.next();
-            Record { sequence: *last, event: event(random) }
+            Record::new(*last, event(random))
         })
         .collect();
     tx.append(&records).unwrap();

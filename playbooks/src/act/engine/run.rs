@@ -166,6 +166,8 @@ impl Engine {
             (false, Some(limit)) => limit.max(action.max_event_age()),
             (_, None) => action.max_event_age(),
         };
+        // It allows more, never less.
+        let age = occurrence.max_age.map_or(age, |allowed| allowed.max(age));
         let age = || judge_age(occurrence.time, start.at, age);
         if !action.changes_cluster() {
             // A playbook that only tells is held by its budget as well; one that contains still tells of it.

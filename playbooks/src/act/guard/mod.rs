@@ -85,6 +85,11 @@ impl Guardrails {
         self.kill_switch.permissions()
     }
 
+    /// Whether nothing in this namespace is ever changed.
+    pub fn protects(&self, namespace: &str) -> bool {
+        self.protected.covers(namespace)
+    }
+
     /// What the kill switch's ConfigMap says now, for who wants to know before a worker runs; `None` where none is
     /// configured.
     ///

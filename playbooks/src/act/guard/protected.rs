@@ -68,6 +68,10 @@ impl Protected {
         Ok(Protected { namespaces, own_pod: options.own_pod.clone() })
     }
 
+    pub(super) fn covers(&self, namespace: &str) -> bool {
+        self.namespaces.is_match(namespace)
+    }
+
     pub(super) fn judge(&self, target: &Verified) -> Option<Refusal> {
         let namespace = target.namespace();
         if let Some(own) = &self.own_pod
@@ -76,7 +80,7 @@ impl Protected {
         {
             return Some(Refusal::new(Guardrail::OwnPod, "the target is this worker's own pod"));
         }
-        if self.namespaces.is_match(namespace) {
+        if self.covers(namespace) {
             return Some(Refusal::new(
                 Guardrail::ProtectedNamespace,
                 format!("the namespace {namespace} is protected"),

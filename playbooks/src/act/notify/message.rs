@@ -8,6 +8,7 @@ use crate::{
         occurrence::Occurrence,
         response::{Standing, StepReport},
         text::clean,
+        trace::TraceParent,
     },
     decide::Mode,
 };
@@ -45,6 +46,9 @@ pub struct Notification<'a> {
     pub playbook: &'a str,
     /// `observe`, `dryRun` or `enforce`.
     pub mode: &'static str,
+    /// The trace that the event's publisher was in: the value of `traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// What was done so far.
     pub steps: Vec<StepLine>,
 }
@@ -92,6 +96,7 @@ impl<'a> Notification<'a> {
             cluster: occurrence.cluster.as_deref().map(|name| clean(name, LIMIT)),
             playbook,
             mode: mode.as_str(),
+            trace: occurrence.trace.clone(),
             steps: steps.iter().map(StepLine::new).collect(),
         }
     }

@@ -79,6 +79,9 @@ impl Sink for Webhook {
             .header(CONTENT_TYPE, "application/json")
             .header("Idempotency-Key", &message.key)
             .header("X-Stoop-Timestamp", &timestamp);
+        if let Some(trace) = &message.trace {
+            request = request.header("traceparent", trace.as_str());
+        }
         if let Some(key) = &self.key {
             request = request.header("X-Stoop-Signature", signature(key, &timestamp, &body)?);
         }

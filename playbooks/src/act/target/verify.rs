@@ -32,6 +32,24 @@ pub(in crate::act) struct Identify<'a> {
     pub(in crate::act) needs: Needs,
 }
 
+/// What a claim comes to whatever the API server says; `None` where that has to be asked.
+pub fn foresee(claim: &Claim) -> Option<Verification> {
+    let refused = |why: &str| Some(Verification::Refused(why.to_owned()));
+    match &claim.source {
+        ClaimSource::Host | ClaimSource::None => Some(Verification::NoTarget),
+        ClaimSource::Audit { resource } if resource.as_deref() != Some("pods") => {
+            Some(Verification::NoTarget)
+        }
+        ClaimSource::Audit { .. } if claim.namespace.is_none() || claim.pod.is_none() => {
+            refused("the audit event names no namespace or no pod")
+        }
+        ClaimSource::Container if claim.pod_uid.is_none() && claim.container_id.is_none() => {
+            refused("the event carries neither container.id nor k8s.pod.uid: let Falco append them")
+        }
+        ClaimSource::Audit { .. } | ClaimSource::Container => None,
+    }
+}
+
 /// Identifies the pod by live reads: nothing is cached, the first request goes out at once.
 ///
 /// A failure is never an answer: 403 or an outage must not look like "gone".
@@ -40,17 +58,13 @@ pub(in crate::act) async fn verify(
     identify: Identify<'_>,
 ) -> Result<Verification, Failure> {
     let claim = identify.claim;
+    // Before any request: a bare name proves nothing, whatever the API server says about it.
+    if let Some(known) = foresee(claim) {
+        return Ok(known);
+    }
     let kind = match &claim.source {
-        ClaimSource::Host | ClaimSource::None => return Ok(Verification::NoTarget),
-        ClaimSource::Audit { resource } if resource.as_deref() != Some("pods") => {
-            return Ok(Verification::NoTarget);
-        }
-        ClaimSource::Audit { .. } if claim.namespace.is_none() || claim.pod.is_none() => {
-            return Ok(Verification::Refused(
-                "the audit event names no namespace or no pod".into(),
-            ));
-        }
-        ClaimSource::Audit { .. } => Kind::Audit,
+        // What is about no pod has its answer.
+        ClaimSource::Audit { .. } | ClaimSource::Host | ClaimSource::None => Kind::Audit,
         ClaimSource::Container => Kind::Container {
             uid: claim.pod_uid.as_deref(),
             container: claim.container_id.as_deref(),
@@ -59,12 +73,6 @@ pub(in crate::act) async fn verify(
         },
     };
     let evidence = Evidence { kind, time: identify.time, now: identify.now };
-    if let Kind::Container { uid: None, container: None, .. } = evidence.kind {
-        // Before any request: a bare name proves nothing, whatever the API server says about it.
-        return Ok(Verification::Refused(
-            "the event carries neither container.id nor k8s.pod.uid: let Falco append them".into(),
-        ));
-    }
     Ok(match find(api, claim, &evidence).await? {
         Found::Pod(pod) => {
             let facts = match facts::gather(api, &pod, identify.needs).await {

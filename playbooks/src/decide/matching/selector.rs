@@ -105,6 +105,11 @@ impl Playbook {
         !self.selector.object.is_empty()
     }
 
+    /// The rules that it names in full; globs are not among them.
+    pub fn named_rules(&self) -> &[String] {
+        self.selector.rules.as_ref().map(Patterns::exact).unwrap_or_default()
+    }
+
     /// Whether it asks for the labels of the object's namespace, which cost a read of their own.
     pub fn needs_namespace_labels(&self) -> bool {
         !self.selector.object.namespace_labels.is_empty()

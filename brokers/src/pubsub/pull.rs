@@ -1,0 +1,143 @@
+//! Pulls messages into a small store of our own, stream after stream.
+//!
+//! A task of its own, so that opening a stream is never cut short by whatever else the pump does meanwhile, and the time
+//! at which a message came is known.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use google_cloud_gax::error::Error as Source;
+use google_cloud_pubsub::{
+    client::Subscriber,
+    model::Message,
+    subscriber::{MessageStream, ShutdownBehavior, ShutdownToken, handler::Handler},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::pool::{Permit, Pool};
+
+use super::{config::Limits, health::Monitor, leases::SLACK, names::Subscription, outage::Outage};
+
+/// How many messages wait here for the pump, and bytes of them. Their leases are kept.
+pub(super) const STORE: (usize, usize) = (1000, 16 << 20);
+
+/// A stream that has not been refused for this long is taken for open: the client doesn't say.
+const OPEN: Duration = Duration::from_secs(2);
+
+/// How long to wait before a stream is opened again after one that was refused, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// A message that waits for the pump.
+pub(super) struct Arrival {
+    pub(super) at: Instant,
+    pub(super) message: Message,
+    pub(super) handler: Handler,
+    /// Its place in the store.
+    pub(super) place: Permit,
+}
+
+/// The streams whose messages are not all settled: each settles its own until then.
+#[derive(Debug, Default)]
+pub(super) struct Streams(Mutex<Vec<ShutdownToken>>);
+
+impl Streams {
+    fn add(&self, stream: ShutdownToken) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+    }
+
+    /// Waits until all that was settled has been sent, and nothing is held any more.
+    pub(super) async fn end(&self) {
+        let streams = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for stream in streams {
+            stream.shutdown().await;
+        }
+    }
+}
+
+pub(super) struct Puller {
+    pub(super) subscriber: Subscriber,
+    pub(super) subscription: Subscription,
+    pub(super) limits: Limits,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) streams: Arc<Streams>,
+    pub(super) store: Pool,
+    pub(super) arrivals: mpsc::UnboundedSender<Arrival>,
+    pub(super) left: CancellationToken,
+}
+
+impl Puller {
+    /// Pulls until the worker leaves. What was pulled and not taken is handed back then.
+    pub(super) async fn run(self) {
+        let left = self.left.clone();
+        left.run_until_cancelled(self.pull()).await;
+    }
+
+    async fn pull(&self) {
+        let mut wait = BACKOFF.0;
+        loop {
+            let began = Instant::now();
+            let Some(error) = self.stream().await else { return };
+            let why = Outage::of(&error).of_subscription(self.subscription.as_str());
+            tracing::debug!(%error, "Pub/Sub has closed the stream for good");
+            self.monitor.refused(why);
+            if began.elapsed() > BACKOFF.1 {
+                wait = BACKOFF.0;
+            }
+            // Half of it by chance, so that a fleet doesn't come back as one.
+            sleep(wait / 2 + wait.mul_f64(fastrand::f64() / 2.0)).await;
+            wait = (wait * 2).min(BACKOFF.1);
+        }
+    }
+
+    /// Pulls until a stream fails for good, or nobody wants its messages any more.
+    async fn stream(&self) -> Option<Source> {
+        let mut stream = self.open();
+        self.streams.add(stream.shutdown_token());
+        let mut open = false;
+        loop {
+            let next = async {
+                let next = stream.next();
+                tokio::pin!(next);
+                if !open {
+                    tokio::select! {
+                        biased;
+                        arrived = &mut next => return arrived,
+                        () = sleep(OPEN) => self.monitor.accepted(),
+                    }
+                }
+                next.await
+            };
+            let (message, handler) = match next.await? {
+                Ok(arrived) => arrived,
+                Err(error) => return Some(error),
+            };
+            open = true;
+            self.monitor.received();
+            let at = Instant::now();
+            let size = message.data.len();
+            let place = match self.store.try_acquire(size) {
+                Some(place) => place,
+                None => self.store.acquire(size).await,
+            };
+            self.arrivals.send(Arrival { at, message, handler, place }).ok()?;
+        }
+    }
+
+    fn open(&self) -> MessageStream {
+        let Limits { lease, extension, messages, bytes, .. } = self.limits;
+        self.subscriber
+            .subscribe(self.subscription.as_str())
+            .set_max_lease(lease + SLACK)
+            .set_max_lease_extension(extension)
+            .set_max_outstanding_messages(i64::from(messages))
+            .set_max_outstanding_bytes(bytes.cast_signed())
+            .set_shutdown_behavior(ShutdownBehavior::WaitForProcessing)
+            .build()
+    }
+}

@@ -1,0 +1,97 @@
+//! The trace that an event's publisher was in, carried on to whoever is told of the answer.
+
+use std::{fmt, str::FromStr};
+
+use serde::Serialize;
+
+/// The value of a [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header) header, passed on as it came:
+/// stoop adds no span of its own yet, and who adds none forwards what it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceParent(String);
+
+/// It is no trace context, and starts a new trace wherever one is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a traceparent: version, trace id, parent id and flags, in lower-case hex")]
+pub struct NotATrace;
+
+impl TraceParent {
+    /// The whole value.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The trace's id: 32 digits in hex.
+    pub fn trace_id(&self) -> &str {
+        self.0.split('-').nth(1).unwrap_or_default()
+    }
+}
+
+impl FromStr for TraceParent {
+    type Err = NotATrace;
+
+    /// A later version may add fields at the end; of version 00 there are no others.
+    fn from_str(text: &str) -> Result<Self, NotATrace> {
+        let mut fields = text.split('-');
+        let version = fields.next().filter(|v| is_hex(v, 2) && *v != "ff").ok_or(NotATrace)?;
+        for length in [32, 16] {
+            let some = |id: &&str| is_hex(id, length) && id.bytes().any(|digit| digit != b'0');
+            fields.next().filter(some).ok_or(NotATrace)?;
+        }
+        fields.next().filter(|flags| is_hex(flags, 2)).ok_or(NotATrace)?;
+        match version == "00" && fields.next().is_some() {
+            true => Err(NotATrace),
+            false => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for TraceParent {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_standard_calls_valid_is_carried_as_it_is() {
+        for valid in [
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-what-comes-later",
+        ] {
+            let trace: TraceParent = valid.parse().expect(valid);
+            assert_eq!(trace.as_str(), valid);
+            assert_eq!(trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        }
+    }
+
+    #[test]
+    fn what_it_calls_invalid_is_no_trace() {
+        for invalid in [
+            "",
+            "00",
+            "00-1",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0x",
+            "00-4bf92f3577b34da6a3ce929d0e0e473\u{e9}-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(invalid.parse::<TraceParent>(), Err(NotATrace), "{invalid}");
+        }
+    }
+}

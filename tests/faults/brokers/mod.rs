@@ -1,0 +1,113 @@
+//! The brokers under fire, as the campaign sees them: from outside, with clients of their own.
+
+mod disk;
+pub mod journal;
+pub mod kafka;
+
+use async_trait::async_trait;
+use testbed::proxy::Proxy;
+
+pub use disk::Disk;
+
+use crate::{id::Id, logs::Observation, worker::Worker};
+
+/// A message to publish.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub id: Id,
+    pub body: Vec<u8>,
+}
+
+impl Message {
+    pub fn event(id: Id) -> Self {
+        Self { id, body: id.event() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Kafka,
+    Journal,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Kafka, Self::Journal];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Journal => "journal",
+        }
+    }
+}
+
+/// What a round wants of its broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub partitions: i32,
+    /// Whether there is room for dead letters from the start.
+    pub dead_letters: bool,
+    /// The round harms the broker, so nobody else may use it.
+    pub own: bool,
+    /// The broker's disk is small.
+    pub small_disk: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { partitions: 4, dead_letters: true, own: false, small_disk: false }
+    }
+}
+
+/// A broker with one subscription for the workers of a round.
+#[async_trait(?Send)]
+pub trait Broker {
+    fn kind(&self) -> Kind;
+
+    /// The `subscriptions` of a worker. What is on a detour meets the [proxy](Self::proxy) on its way.
+    fn subscriptions(&self, detour: bool, slots: usize) -> String;
+
+    /// How many workers it can have.
+    fn most_workers(&self) -> usize;
+
+    /// The network between the broker and those on a detour.
+    fn proxy(&self) -> &Proxy;
+
+    /// Publishes, and gives those that the broker confirmed.
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Id>;
+
+    /// What the broker says of itself now; `None` if it can't be asked.
+    async fn observe(&self, workers: &[Worker]) -> Option<Observation>;
+
+    /// Every dead letter, each as often as it is there, once the workers have left.
+    async fn letters(&self) -> Vec<Id>;
+
+    /// Makes the place for dead letters that was missing or full. Workers that are configured after this know of it.
+    async fn mend_dead_letters(&self);
+
+    /// The process of a broker that has one, and its disk.
+    fn server(&self) -> Option<&dyn Server> {
+        None
+    }
+
+    /// A disk that can be filled.
+    fn disk(&self) -> Option<&Disk> {
+        None
+    }
+}
+
+/// A broker's process.
+#[async_trait(?Send)]
+pub trait Server {
+    /// SIGKILL.
+    async fn kill(&self);
+
+    /// Starts it again on the same data.
+    async fn restart(&self);
+
+    /// SIGSTOP.
+    async fn freeze(&self);
+
+    /// SIGCONT.
+    async fn thaw(&self);
+}

@@ -1,0 +1,97 @@
+//! Partitions that change hands while there is work in them.
+
+use std::time::Duration;
+
+use super::{Fault, KAFKA, ONE_WORKER, USUAL};
+use crate::{brokers::Wanted, scene::Scene, scene::Stage};
+
+pub const FAULTS: &[Fault] = &[
+    Fault {
+        name: "rebalance-1-5-1",
+        kinds: KAFKA,
+        wants: |rng| Wanted { partitions: rng.i32(5..=8), ..Wanted::default() },
+        stage: |_| ONE_WORKER,
+        places: 5,
+        strike: |scene| Box::pin(one_five_one(scene)),
+        ..USUAL
+    },
+    Fault {
+        name: "long-playbook-revoked",
+        kinds: KAFKA,
+        stage: |_| ONE_WORKER,
+        places: 2,
+        strike: |scene| Box::pin(long_playbook(scene)),
+        ..USUAL
+    },
+    Fault {
+        name: "stuck-head",
+        kinds: KAFKA,
+        wants: |_| Wanted { partitions: 1, ..Wanted::default() },
+        stage: |_| Stage { slots: 64, ..ONE_WORKER },
+        places: 1,
+        load: false,
+        strike: |scene| Box::pin(stuck_head(scene)),
+        ..USUAL
+    },
+];
+
+/// What is asked back is finished and committed first, so nothing is done twice.
+async fn one_five_one(scene: &Scene) -> Result<(), String> {
+    for _ in 0..scene.scale.pick(1, 3) {
+        scene.progress(10).await?;
+        let (_, others) = scene.workers.split_first().ok_or("there is no worker")?;
+        others.iter().for_each(|worker| worker.start());
+        scene.all_ready().await?;
+        for worker in others {
+            let before = scene.sink.done_by(worker.id);
+            scene
+                .until("everybody has work", async || match scene.sink.done_by(worker.id) {
+                    done if done > before => Ok(()),
+                    _ => Err(format!("worker {} has none", worker.id)),
+                })
+                .await?;
+        }
+        others.iter().for_each(|worker| worker.terminate());
+        for worker in others {
+            match worker.left().await? {
+                0 => {}
+                code => return Err(format!("worker {} left with {code}", worker.id)),
+            }
+        }
+        scene.progress(20).await?;
+    }
+    Ok(())
+}
+
+/// Shorter than the drain it may finish, longer it is fenced and done again.
+async fn long_playbook(scene: &Scene) -> Result<(), String> {
+    let (first, second) = (&scene.workers[0], &scene.workers[1]);
+    let ids = scene.ids(scene.choose(1..5));
+    scene.sink.prolong(ids.iter().copied());
+    scene.publish_ids(&ids).await;
+    scene.holds(first, ids.len()).await?;
+    let begun = scene.disturb([first]).await;
+    second.start();
+    tokio::time::sleep(Duration::from_secs(scene.scale.pick(6, 300))).await;
+    scene.sink.recover();
+    scene.all_ready().await?;
+    scene.calm(begun);
+    scene.progress(10).await
+}
+
+/// One event holds back what was done after it, and then its worker dies.
+async fn stuck_head(scene: &Scene) -> Result<(), String> {
+    let worker = &scene.workers[0];
+    scene.sink.hurry();
+    let head = scene.ids(1);
+    scene.sink.prolong(head.iter().copied());
+    scene.publish_ids(&head).await;
+    scene.holds(worker, 1).await?;
+    let above = scene.scale.pick(2_000, 100_000);
+    for _ in 0..above / 1_000 {
+        scene.publish_events(1_000).await;
+        scene.progress_to(scene.confirmed().len() - 1).await?;
+    }
+    scene.kill(worker).await;
+    scene.start(worker).await
+}

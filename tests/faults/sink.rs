@@ -1,0 +1,205 @@
+//! Where the playbooks have their effect: a webhook outside the workers that writes down what it is told, and by whom.
+//!
+//! It answers late, never, or with a refusal when it is told to, so that a worker can be met at a chosen point of its way.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::post,
+};
+use testbed::proxy::{Flow, Proxy, Way};
+use tokio::sync::watch;
+
+use crate::{
+    id::Id,
+    logs::{Effect, WorkerId},
+};
+
+/// How it meets its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// The effect, then the answer.
+    Answer,
+    /// Callers wait before their effect.
+    HoldBefore,
+    /// The effect, and then callers wait for their answer.
+    HoldAfter,
+    /// 503, and no effect.
+    Away,
+}
+
+/// The sink, behind a proxy of its own.
+pub struct Sink {
+    shared: Arc<Shared>,
+    proxy: Proxy,
+}
+
+struct Shared {
+    manner: watch::Sender<Manner>,
+    /// Those of `long` wait for this to be true.
+    enough: watch::Sender<bool>,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    effects: Vec<Effect>,
+    /// The places of those whose caller has gone before they were done.
+    broken_off: BTreeSet<usize>,
+    doomed: BTreeSet<Id>,
+    long: BTreeSet<Id>,
+    slowest: Duration,
+    turned_away: usize,
+}
+
+impl Sink {
+    /// Each effect takes a time of its own, up to `slowest`.
+    pub async fn start(slowest: Duration) -> Self {
+        let shared = Arc::new(Shared {
+            manner: watch::Sender::new(Manner::Answer),
+            enough: watch::Sender::new(false),
+            book: Mutex::new(Book { slowest, ..Book::default() }),
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/{worker}", post(receive)).with_state(shared.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { shared, proxy: Proxy::to(address).await.unwrap() }
+    }
+
+    /// Where the playbooks of workers post to: at the worker's number below it.
+    pub fn address(&self) -> SocketAddr {
+        self.proxy.address()
+    }
+
+    pub fn meet(&self, manner: Manner) {
+        self.shared.manner.send_replace(manner);
+    }
+
+    /// Nothing that is sent comes through, and nobody is told.
+    pub fn cut(&self) {
+        self.proxy.set(Way::ToServer, Flow::Cut);
+    }
+
+    /// What was on its way is gone.
+    pub fn reset(&self) {
+        self.proxy.reset();
+    }
+
+    /// Everybody is answered again, those that wait too.
+    pub fn recover(&self) {
+        self.meet(Manner::Answer);
+        self.proxy.heal();
+        self.shared.enough.send_replace(true);
+    }
+
+    /// These are refused for good.
+    pub fn doom(&self, ids: impl IntoIterator<Item = Id>) {
+        self.book().doomed.extend(ids);
+    }
+
+    /// These take until [`Self::recover`].
+    pub fn prolong(&self, ids: impl IntoIterator<Item = Id>) {
+        self.book().long.extend(ids);
+    }
+
+    pub fn effects(&self) -> Vec<Effect> {
+        self.book().effects.clone()
+    }
+
+    /// Effects that are on record.
+    pub fn done(&self) -> usize {
+        self.book().effects.iter().filter(|effect| effect.done.is_some()).count()
+    }
+
+    /// Effects of one worker that are on record.
+    pub fn done_by(&self, worker: WorkerId) -> usize {
+        let theirs = |effect: &&Effect| effect.worker == worker && effect.done.is_some();
+        self.book().effects.iter().filter(theirs).count()
+    }
+
+    /// From now on an effect takes no time.
+    pub fn hurry(&self) {
+        self.book().slowest = Duration::ZERO;
+    }
+
+    /// Callers that were refused for now.
+    pub fn turned_away(&self) -> usize {
+        self.book().turned_away
+    }
+
+    /// Effects of `worker` that began and aren't on record, while it waits for them.
+    pub fn held(&self, worker: WorkerId) -> usize {
+        let book = self.book();
+        let running = |place: &usize| !book.broken_off.contains(place);
+        let theirs = |effect: &Effect| effect.worker == worker && effect.done.is_none();
+        (0..).zip(&book.effects).filter(|(n, effect)| theirs(effect) && running(n)).count()
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.shared.book()
+    }
+}
+
+impl Shared {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap()
+    }
+}
+
+async fn receive(
+    State(shared): State<Arc<Shared>>,
+    Path(worker): Path<WorkerId>,
+    body: Bytes,
+) -> StatusCode {
+    let id = Id::of(&body).expect("a notification of the campaign's events");
+    if *shared.manner.borrow() == Manner::Away {
+        shared.book().turned_away += 1;
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let (place, long, takes) = {
+        let mut book = shared.book();
+        if book.doomed.contains(&id) {
+            return StatusCode::BAD_REQUEST;
+        }
+        book.effects.push(Effect { id, worker, began: Instant::now(), done: None });
+        // The same at every call, so that a round repeats.
+        let takes = book.slowest.mul_f64(f64::from(id.number() % 16) / 16.0);
+        (book.effects.len() - 1, book.long.contains(&id), takes)
+    };
+    let under_way = UnderWay { shared: shared.clone(), place };
+    tokio::time::sleep(takes).await;
+    let mut manner = shared.manner.subscribe();
+    let _ = manner.wait_for(|manner| *manner != Manner::HoldBefore).await;
+    if long {
+        let _ = shared.enough.subscribe().wait_for(|enough| *enough).await;
+    }
+    shared.book().effects[place].done = Some(Instant::now());
+    drop(under_way);
+    let _ = manner.wait_for(|manner| *manner != Manner::HoldAfter).await;
+    StatusCode::OK
+}
+
+/// A call; dropped with its connection.
+struct UnderWay {
+    shared: Arc<Shared>,
+    place: usize,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut book = self.shared.book();
+        if book.effects[self.place].done.is_none() {
+            book.broken_off.insert(self.place);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! A worker of the campaign: the program itself, as a process that can be killed, stopped and told to leave.
+
+use std::{fs::File, path::PathBuf, process::Stdio, sync::Mutex, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use testbed::Port;
+use tokio::process::{Child, Command};
+
+use crate::{id::RULE, logs::WorkerId};
+
+/// How long a worker may take to do what it is told.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A worker's place in the fleet: its folder, its configuration, and its process while it runs.
+pub struct Worker {
+    pub id: WorkerId,
+    folder: TempDir,
+    health: Port,
+    child: Mutex<Option<Child>>,
+    peak_bytes: Mutex<u64>,
+}
+
+/// What a worker is configured with.
+pub struct Settings {
+    /// The `subscriptions`.
+    pub subscriptions: String,
+    /// Where its playbook has its effect.
+    pub sink: String,
+    /// Events at once.
+    pub slots: usize,
+    /// How long it may take to leave.
+    pub drain: Duration,
+}
+
+impl Worker {
+    pub fn new(id: WorkerId, settings: &Settings) -> Self {
+        let (folder, health) = (tempfile::tempdir().unwrap(), Port::reserve().unwrap());
+        let worker =
+            Self { id, folder, health, child: Mutex::new(None), peak_bytes: Mutex::new(0) };
+        worker.configure(settings);
+        worker
+    }
+
+    /// Its next process works by these.
+    pub fn configure(&self, settings: &Settings) {
+        let Settings { subscriptions, sink, slots, drain } = settings;
+        let config = format!(
+            "playbooks: [./playbook.yaml]\n\
+             health: {{listen: \"{}\"}}\n\
+             notifiers: {{sink: {{webhook: {{url: \"{sink}\"}}}}}}\n\
+             limits: {{concurrency: {slots}, memory: 64MiB, drain: {}ms, actionTimeout: 15m}}\n\
+             {subscriptions}",
+            self.health.address(),
+            drain.as_millis(),
+        );
+        let playbook = format!(
+            "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {{name: tell}}\n\
+             spec:\n  mode: enforce\n  match: {{rules: [\"{RULE}\"]}}\n\
+             \x20 actions: [{{notify: {{to: [sink]}}}}]\n  limits: {{attempts: 3, timeout: 1h}}\n"
+        );
+        std::fs::write(self.folder.path().join("stoop.yaml"), config).unwrap();
+        std::fs::write(self.folder.path().join("playbook.yaml"), playbook).unwrap();
+    }
+
+    /// Starts its process, and doesn't wait for it to be ready.
+    pub fn start(&self) {
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_stoop"))
+            .arg("run")
+            .current_dir(self.folder.path())
+            .env_remove("STOOP_SUBSCRIPTIONS__FALCO__KAFKA__BROKERS")
+            .env("KUBECONFIG", "no-cluster-is-needed")
+            .env("STOOP_LOG_FORMAT", "pretty")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        *self.child.lock().unwrap() = Some(child);
+    }
+
+    pub fn runs(&self) -> bool {
+        let mut child = self.child.lock().unwrap();
+        child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// SIGKILL, and waits for its end.
+    pub async fn kill(&self) {
+        self.measure();
+        let child = self.child.lock().unwrap().take();
+        if let Some(mut child) = child {
+            child.kill().await.unwrap();
+        }
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        self.measure();
+        self.signal(Signal::TERM);
+    }
+
+    /// SIGSTOP.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Waits for the end of one that was told to leave, and gives its exit code.
+    pub async fn left(&self) -> Result<i32, String> {
+        let child = self.child.lock().unwrap().take();
+        let Some(mut child) = child else { return Err("it doesn't run".to_owned()) };
+        match tokio::time::timeout(PATIENCE, child.wait()).await {
+            Ok(status) => Ok(status.unwrap().code().unwrap_or(-1)),
+            Err(_) => Err(format!("worker {} was told to leave and didn't", self.id)),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.pid() {
+            kill_process(pid, signal).unwrap();
+        }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        let id = self.child.lock().unwrap().as_ref()?.id()?;
+        Pid::from_raw(i32::try_from(id).ok()?)
+    }
+
+    /// The most that any process of this place was seen to hold resident.
+    pub fn peak_bytes(&self) -> u64 {
+        self.measure();
+        *self.peak_bytes.lock().unwrap()
+    }
+
+    /// Looks what it holds now.
+    pub fn measure(&self) {
+        let Some(pid) = self.pid() else { return };
+        // Nothing is there to be read of one that has just ended.
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+        let peak = status.ok().and_then(|status| {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.to_owned();
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        let mut most = self.peak_bytes.lock().unwrap();
+        *most = (*most).max(peak.unwrap_or_default() << 10);
+    }
+
+    /// Status and body of a path of the health port.
+    pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
+        let url = format!("http://{}{path}", self.health.address());
+        let asked = async {
+            let answer = reqwest::get(url).await?;
+            let status = answer.status().as_u16();
+            Ok::<_, reqwest::Error>((status, answer.text().await?))
+        };
+        match tokio::time::timeout(Duration::from_secs(2), asked).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err("no answer".to_owned()),
+        }
+    }
+
+    /// A metric's sum over its series.
+    pub async fn metric(&self, name: &str) -> Result<u64, String> {
+        let (_, text) = self.get("/metrics").await?;
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            rest.starts_with(['{', ' ']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
+        });
+        // Counts all, and far below what a float holds exactly.
+        Ok(values.sum::<f64>() as u64)
+    }
+
+    /// Whether it says that it is ready, or else what it waits for.
+    pub async fn ready(&self) -> Result<(), String> {
+        match self.get("/readyz").await? {
+            (200, _) => Ok(()),
+            (status, waiting) => Err(format!("worker {}: {status} {waiting}", self.id)),
+        }
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+}

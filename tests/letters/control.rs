@@ -1,0 +1,100 @@
+//! Who may use the control port, and what it says to the others.
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+
+use crate::desk::{Desk, client};
+
+/// A request as the tool sends it.
+fn ours(desk: &Desk, method: Method, path: &str) -> RequestBuilder {
+    theirs(desk, method, path).header("stoop-control", "1").json(&serde_json::json!({}))
+}
+
+/// A request without what the tool adds.
+fn theirs(desk: &Desk, method: Method, path: &str) -> RequestBuilder {
+    client().request(method, format!("http://127.0.0.1:{}/v1/journals{path}", desk.control))
+}
+
+async fn status(request: RequestBuilder) -> StatusCode {
+    request.send().await.unwrap().status()
+}
+
+#[tokio::test]
+async fn no_web_page_can_read_or_change_anything() {
+    let desk = Desk::new("");
+    let worker = desk.work().await;
+    desk.post("One").await;
+    let letters = desk.has_letters(1).await;
+    let letter = format!("/intake/dead-letters/{}", letters[0]["place"].as_str().unwrap());
+    let redrive = format!("{letter}/redrive");
+    for (what, request) in [
+        ("a form", theirs(&desk, Method::POST, &redrive).body("{}")),
+        ("a fetch", theirs(&desk, Method::POST, &redrive).json(&serde_json::json!({}))),
+        ("a page", ours(&desk, Method::POST, &redrive).header("origin", "https://evil.example")),
+        ("a name of its own", ours(&desk, Method::DELETE, &letter).header("host", "evil.example")),
+        ("a link", theirs(&desk, Method::GET, "/intake/dead-letters")),
+    ] {
+        assert_eq!(status(request).await, 403, "{what}");
+    }
+    // What a browser asks before it sends a header of ours: nobody is allowed to.
+    let preflight = theirs(&desk, Method::OPTIONS, &letter)
+        .header("origin", "https://evil.example")
+        .header("access-control-request-method", "DELETE");
+    let answer = preflight.send().await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert!(answer.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
+    assert_eq!(desk.letters().await, letters);
+
+    assert_eq!(status(ours(&desk, Method::DELETE, &letter)).await, 204);
+    assert!(desk.letters().await.is_empty());
+    worker.leave().await;
+}
+
+#[tokio::test]
+async fn the_list_can_be_filtered_and_goes_on_where_it_ended() {
+    let desk = Desk::new("");
+    let worker = desk.work().await;
+    for rule in ["One", "Two", "One"] {
+        desk.post(rule).await;
+    }
+    desk.has_letters(3).await;
+    let ask = async |query: &str| {
+        let path = format!("/intake/dead-letters{query}");
+        let answer = ours(&desk, Method::GET, &path).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (_, ones) = ask("?rule=One&reason=failed").await;
+    assert_eq!((ones["items"].as_array().unwrap().len(), &ones["total"]), (2, &3.into()));
+    let first = ones["items"][0]["place"].as_str().unwrap();
+    let (_, rest) = ask(&format!("?after={first}")).await;
+    assert_eq!(rest["items"].as_array().unwrap().len(), 2);
+    assert_eq!(ask(&format!("/{first}")).await.1["place"], first);
+    assert_eq!(ask("/99").await.0, 410);
+    assert_eq!(ask("/x").await.0, 400);
+    assert_eq!(ask("?rool=One").await.0, 400);
+    assert_eq!(ask("?after=18446744073709551615").await.0, 200);
+    let other = ours(&desk, Method::GET, "/other/dead-letters");
+    assert_eq!(status(other).await, 404);
+    worker.leave().await;
+}
+
+#[tokio::test]
+async fn with_a_token_nobody_is_let_in_without_it() {
+    let desk = Desk::new(", token: s3cret");
+    let worker = desk.work().await;
+    desk.post("One").await;
+    desk.has_letters(1).await;
+    assert_eq!(status(ours(&desk, Method::GET, "")).await, 401);
+    assert_eq!(status(ours(&desk, Method::GET, "").bearer_auth("s3cre")).await, 401);
+    assert_eq!(status(ours(&desk, Method::GET, "").bearer_auth("s3cret")).await, 200);
+    worker.leave().await;
+}
+
+#[tokio::test]
+async fn beyond_loopback_it_is_refused_without_a_token() {
+    let desk = Desk::new("");
+    let variable = [("STOOP_CONTROL__LISTEN", "0.0.0.0:0")];
+    let refused = desk.call_with(&["run"], &variable).await;
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("control.token"), "{refused:?}");
+}
