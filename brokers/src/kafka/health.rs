@@ -74,6 +74,11 @@ impl Outage {
         }
     }
 
+    /// What an error means that came when a topic was asked for.
+    pub(super) fn about(error: &KafkaError, topic: &str, refused: &str) -> Option<Self> {
+        Self::of(error, &format!("{SUBJECT}{topic}"), refused)
+    }
+
     /// What a line of librdkafka's log means that comes without an error: a listener that speaks TLS hangs up on whoever
     /// doesn't.
     pub(super) fn of_log(line: &str) -> Option<Self> {
@@ -95,11 +100,6 @@ impl Outage {
 
 /// How librdkafka says which topic it is about.
 const SUBJECT: &str = "Subscribed topic not available: ";
-
-/// What librdkafka would say of a topic.
-pub(super) fn subject(topic: &str) -> String {
-    format!("{SUBJECT}{topic}")
-}
 
 /// The topic that librdkafka's text is about, where it says which.
 fn topic(reason: &str) -> String {

@@ -16,18 +16,11 @@ use rdkafka::{
 
 use crate::contract::Error;
 
-use super::{
-    config::Config,
-    health::{Outage, subject},
-    settings,
-    token::{Quiet, Tokens},
-};
+use super::{config::Config, health::Outage, settings, token::Quiet};
 
 /// Publishes to a topic. `Ok` means that all in-sync replicas have the record.
 pub struct Publisher {
     topic: String,
-    /// To be said when the broker doesn't take our credentials.
-    refused: String,
     producer: Producer,
 }
 
@@ -43,7 +36,7 @@ impl Publisher {
             let text = "topicPattern names no topic to publish to: set topic instead";
             Error::Configuration(text.to_owned())
         })?;
-        Ok(Self { topic: topic.to_owned(), refused: config.refused(), producer })
+        Ok(Self { topic: topic.to_owned(), producer })
     }
 
     /// Publishes a record, and waits until it is durable.
@@ -57,9 +50,11 @@ impl Publisher {
         headers: &[(String, Bytes)],
     ) -> Result<(), Error> {
         let sent = self.producer.send(&self.topic, key, payload, headers).await;
-        sent.map_err(|error| match Outage::of(&error, &subject(&self.topic), &self.refused) {
-            Some(outage) => Error::client(outage.what().to_owned(), error),
-            None => Error::client(format!("publishing to {} failed", self.topic), error),
+        sent.map_err(|error| {
+            match Outage::about(&error, &self.topic, self.producer.quiet.refused()) {
+                Some(outage) => Error::client(outage.what().to_owned(), error),
+                None => Error::client(format!("publishing to {} failed", self.topic), error),
+            }
         })
     }
 }
@@ -67,7 +62,7 @@ impl Publisher {
 /// An idempotent producer, made when it is first needed, and made anew when the client gives up on it.
 pub(super) struct Producer {
     config: ClientConfig,
-    tokens: Tokens,
+    quiet: Quiet,
     client: Mutex<Option<FutureProducer<Quiet>>>,
 }
 
@@ -77,8 +72,8 @@ impl Producer {
     /// # Errors
     /// The configuration can't work.
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
-        let (client, tokens) = (settings::producer(config)?, Tokens::of(config));
-        Ok(Self { config: client, tokens, client: Mutex::default() })
+        let (client, quiet) = (settings::producer(config)?, Quiet::of(config));
+        Ok(Self { config: client, quiet, client: Mutex::default() })
     }
 
     /// Sends a record and waits for the brokers' report.
@@ -120,8 +115,7 @@ impl Producer {
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
-        let new: FutureProducer<Quiet> =
-            self.config.create_with_context(Quiet::of(self.tokens.clone()))?;
+        let new: FutureProducer<Quiet> = self.config.create_with_context(self.quiet.clone())?;
         Ok(client.insert(new).clone())
     }
 }

@@ -20,12 +20,7 @@ use crate::{
 };
 
 use super::{
-    config::Config,
-    health::{Outage, subject},
-    receiver::owned,
-    settings,
-    token::{Quiet, Tokens},
-    topics::Topics,
+    config::Config, health::Outage, receiver::owned, settings, token::Quiet, topics::Topics,
 };
 
 /// How long the brokers may take to answer, and how long they may have nothing to say in the middle of a topic.
@@ -49,8 +44,6 @@ pub(super) struct Reader {
     topic: Arc<str>,
     open: BTreeMap<i32, i64>,
     waiting: VecDeque<Stretch>,
-    /// What to say where the broker doesn't take our credentials.
-    refused: String,
     total: u64,
 }
 
@@ -85,26 +78,28 @@ impl Reader {
         start: Start,
     ) -> Result<Self, Error> {
         let refused = |e| Error::Configuration(format!("Kafka's client refuses its settings: {e}"));
-        let consumer: Consumer = settings::reader(config)?
-            .create_with_context(Quiet::of(Tokens::of(config)))
-            .map_err(refused)?;
+        let consumer: Consumer =
+            settings::reader(config)?.create_with_context(Quiet::of(config)).map_err(refused)?;
         let consumer = Arc::new(consumer);
-        let (asking, topics, refused) = (consumer.clone(), topics.clone(), config.refused());
-        let asked = tokio::task::spawn_blocking(move || {
-            names(&asking, topics)?
-                .into_iter()
-                .map(|topic| survey(&asking, topic, start, &refused))
-                .collect()
+        let (asking, topics) = (consumer.clone(), topics.clone());
+        let mut asked = tokio::task::spawn_blocking(move || {
+            names(&asking, topics)?.into_iter().map(|topic| survey(&asking, topic, start)).collect()
         });
+        // The client asks for a token of OAUTHBEARER in a poll; nothing is assigned yet that could be received.
+        let asked = loop {
+            tokio::select! {
+                asked = &mut asked => break asked,
+                _ = consumer.recv() => {}
+            }
+        };
         let waiting: Result<VecDeque<Stretch>, Error> =
-            asked.await.map_err(|e| Error::client("asking Kafka was cut short", e))?;
+            asked.map_err(|e| Error::client("asking Kafka was cut short", e))?;
         let waiting = waiting?;
         let total = waiting.iter().map(Stretch::len).sum();
         Ok(Self {
             consumer: Some(consumer),
             topic: Arc::from(""),
             open: BTreeMap::new(),
-            refused: config.refused(),
             waiting,
             total,
         })
@@ -149,7 +144,7 @@ impl Reader {
                 }
                 // What is left of it holds no records: transaction markers, or what was compacted.
                 Err(KafkaError::PartitionEOF(partition)) => self.close(&consumer, partition),
-                Err(error) => self.survive(error)?,
+                Err(error) => self.survive(error, consumer.context().refused())?,
             }
         }
     }
@@ -180,8 +175,8 @@ impl Reader {
         }
     }
 
-    fn survive(&self, error: KafkaError) -> Result<(), Error> {
-        match Outage::of(&error, &subject(&self.topic), &self.refused) {
+    fn survive(&self, error: KafkaError, refused: &str) -> Result<(), Error> {
+        match Outage::about(&error, &self.topic, refused) {
             // It may come back, and if it doesn't, patience ends.
             Some(Outage::Unreachable) | None => {
                 tracing::debug!(%error, "reading failed; the client goes on");
@@ -215,13 +210,9 @@ fn names(consumer: &Consumer, topics: Topics) -> Result<Vec<String>, Error> {
 }
 
 /// Where a topic begins and ends.
-fn survey(
-    consumer: &Consumer,
-    topic: String,
-    start: Start,
-    refused: &str,
-) -> Result<Stretch, Error> {
-    let failed = |error: KafkaError| match Outage::of(&error, &subject(&topic), refused) {
+fn survey(consumer: &Consumer, topic: String, start: Start) -> Result<Stretch, Error> {
+    let refused = consumer.context().refused();
+    let failed = |error: KafkaError| match Outage::about(&error, &topic, refused) {
         Some(outage) => Error::client(outage.what().to_owned(), error),
         None => Error::client(format!("asking Kafka about the topic {topic} failed"), error),
     };

@@ -16,7 +16,7 @@ use crate::contract::Error;
 use super::{
     config::Config,
     settings,
-    token::{Quiet, Tokens},
+    token::Quiet,
     topics::{Pattern, Topics},
 };
 
@@ -128,7 +128,7 @@ impl Plan {
 fn admin(config: &Config) -> Result<Admin, Error> {
     let refused = |e| Error::Configuration(format!("Kafka's client refuses its settings: {e}"));
     let client = settings::admin(config)?;
-    let asked = client.create_with_context(Quiet::of(Tokens::of(config))).map_err(refused)?;
+    let asked = client.create_with_context(Quiet::of(config)).map_err(refused)?;
     let by_token = config.sasl.as_ref().is_some_and(|sasl| sasl.token.is_some());
     let told = (!by_token).then(|| client.create()).transpose().map_err(refused)?;
     Ok(Admin { asked, told })

@@ -82,13 +82,20 @@ fn claims(token: &str) -> Result<Claims, &'static str> {
 }
 
 /// The context of a client whose errors come with its answers: the connection's own need no second voice.
+#[derive(Clone, Debug)]
 pub(super) struct Quiet {
     tokens: Tokens,
+    refused: String,
 }
 
 impl Quiet {
-    pub(super) fn of(tokens: Tokens) -> Self {
-        Self { tokens }
+    pub(super) fn of(config: &Config) -> Self {
+        Self { tokens: Tokens::of(config), refused: config.refused() }
+    }
+
+    /// What to say when the broker doesn't take our credentials.
+    pub(super) fn refused(&self) -> &str {
+        &self.refused
     }
 }
 

@@ -190,7 +190,7 @@ async fn what_another_client_wrote_beside_the_offset_is_harmless() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_takes_no_long_notes_is_committed_to_all_the_same() {
-    let kafka = testbed::kafka::Kafka::start_with(&["offset.metadata.max.bytes=20"]).await.unwrap();
+    let kafka = testbed::kafka::Kafka::start_with("offset.metadata.max.bytes=20").await.unwrap();
     let bench = Bench::on(kafka.bootstrap(), 1).await;
     bench.publish_in_turn(records(0..10)).await;
     let mut worker = Worker::start(&bench).await;

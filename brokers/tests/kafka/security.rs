@@ -4,9 +4,9 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use brokers::{
-    Health,
+    Health, History as _,
     conformance::Record,
-    kafka::{Config, Mechanism, Plan, Publisher, Sasl, Tls},
+    kafka::{self, Config, Mechanism, Plan, Publisher, Sasl, Tls},
 };
 use jiff::Timestamp;
 use settings::Secret;
@@ -167,6 +167,8 @@ async fn a_token_is_shown_and_read_anew_before_it_expires() {
     staff.is("connected", |health| *health == Health::Connected).await;
     staff.crash().await;
     works(&config).await;
+    let mut history = kafka::history(&config, Timestamp::UNIX_EPOCH).await.unwrap();
+    assert_eq!(history.next().await.unwrap().unwrap().payload, "a");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,15 @@ const START: Duration = Duration::from_secs(120);
 /// Any will do: a cluster is one folder.
 const CLUSTER_ID: &str = "c3Rvb3AtdGVzdGJlZC0wMQ";
 
+/// What a broker has more than others.
+#[derive(Debug, Default)]
+pub(crate) struct More {
+    /// How many detours lead to it.
+    pub(crate) detours: usize,
+    /// Lines of `server.properties`.
+    pub(crate) properties: String,
+}
+
 /// Field order is drop order: the process ends before its folder goes.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -29,18 +38,9 @@ pub(crate) struct Broker {
     scratch: Scratch,
 }
 
-/// What a broker is started with beside what all are.
-#[derive(Debug, Default)]
-pub(crate) struct Extras {
-    /// How many detours lead to it.
-    pub(crate) detours: usize,
-    /// More lines of `server.properties`.
-    pub(crate) properties: String,
-}
-
 impl Broker {
     /// Formats a new data folder in `scratch` unless there is one; starts nothing.
-    pub(crate) async fn prepare(scratch: Scratch, extras: Extras) -> Result<Self, Error> {
+    pub(crate) async fn prepare(scratch: Scratch, more: More) -> Result<Self, Error> {
         let prepared = spawn_blocking(move || {
             let jars = provision()?;
             let ports = Ports {
@@ -50,10 +50,9 @@ impl Broker {
                 mutual: Port::reserve()?,
                 controller: Port::reserve()?,
             };
-            let detours =
-                (0..extras.detours).map(|_| Detour::reserve()).collect::<Result<_, _>>()?;
+            let detours = (0..more.detours).map(|_| Detour::reserve()).collect::<Result<_, _>>()?;
             let broker = Self { process: None, ports, detours, jars, scratch };
-            broker.configure(&extras.properties)?;
+            broker.configure(&more.properties)?;
             Ok(broker)
         });
         prepared.await.map_err(|error| Error::io("can't prepare Kafka")(error.into()))?

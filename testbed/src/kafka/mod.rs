@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 pub use provision::provision;
 
 use crate::{error::Error, proxy::Proxy, scratch::Scratch, wait::until};
-use broker::{Broker, Extras};
+use broker::{Broker, More};
 
 const ADDRESS: &str = "STOOP_TEST_KAFKA";
 
@@ -101,7 +101,7 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_on(Scratch::temporary()?, Extras::default()).await
+        Self::start_on(Scratch::temporary()?, More::default()).await
     }
 
     /// Starts a broker with so many [detours](Self::proxy).
@@ -109,17 +109,16 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start_with_detours(detours: usize) -> Result<Self, Error> {
-        let extras = Extras { detours, ..Extras::default() };
-        Self::start_on(Scratch::temporary()?, extras).await
+        Self::start_on(Scratch::temporary()?, More { detours, ..More::default() }).await
     }
 
-    /// Starts a broker as [`Self::start`] does, with these lines in its `server.properties` too.
+    /// Starts a broker with these lines in its `server.properties` too.
     ///
     /// # Errors
     /// If Kafka can't be fetched or does not start.
-    pub async fn start_with(properties: &[&str]) -> Result<Self, Error> {
-        let extras = Extras { properties: properties.join("\n"), ..Extras::default() };
-        Self::start_on(Scratch::temporary()?, extras).await
+    pub async fn start_with(properties: &str) -> Result<Self, Error> {
+        let properties = properties.to_owned();
+        Self::start_on(Scratch::temporary()?, More { properties, ..More::default() }).await
     }
 
     /// Starts a broker on free ports, its data in `dir`, where it stays.
@@ -127,11 +126,11 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start_in(dir: &Path) -> Result<Self, Error> {
-        Self::start_on(Scratch::kept(dir)?, Extras::default()).await
+        Self::start_on(Scratch::kept(dir)?, More::default()).await
     }
 
-    async fn start_on(scratch: Scratch, extras: Extras) -> Result<Self, Error> {
-        let mut broker = Broker::prepare(scratch, extras).await?;
+    async fn start_on(scratch: Scratch, more: More) -> Result<Self, Error> {
+        let mut broker = Broker::prepare(scratch, more).await?;
         broker.start().await?;
         let bootstrap = broker.ports.plain.address().to_string();
         Ok(Self { endpoint: Endpoint { bootstrap }, broker })
