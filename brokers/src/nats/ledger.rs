@@ -159,7 +159,7 @@ impl Contract<Key> for Ledger {
         match flushed {
             Ok(true) => Ok(()),
             _ => Err(Error::Client {
-                context: "NATS has not taken the last acks of skipped messages; they come again"
+                context: "NATS may not have the last acks of skipped messages; those come again"
                     .into(),
                 source: "it did not answer in time".into(),
             }),

@@ -10,6 +10,7 @@
 //! ledger ── verb: ack, term, confirmed ─────────────────┤
 //!    └── outbox: acks of what is skipped, naks ─────────┘
 //! ```
+//! Beside the worker: `setup` plans what is missing; `queue` and `history` read a stream by sequence (`reader`).
 
 mod beat;
 mod client;
