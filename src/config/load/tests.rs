@@ -31,7 +31,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("subscriptions: {a: {concurrency: 3}}", "subscriptions.a", "kafka, nats, pubsub"),
     (
         "subscriptions: {a: {kafka: {brokers: [b:1], topic: t, group: g}}}",
-        "subscriptions.a.kafka",
+        "subscriptions.a.kafka.deadLetters",
         "deadLetters: t.dead",
     ),
     (
@@ -74,6 +74,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "subscriptions.a.journal.listen",
         "health.listen",
     ),
+    ("control: {listen: '0.0.0.0:2807'}", "control.listen", "control.token"),
+    ("control: {listen: '127.0.0.1:2806'}", "control.listen", "another port"),
     ("cluster: {require: true}", "cluster.require", "cluster.name"),
     ("cluster: {name: ''}", "cluster.name", "leave it out"),
     ("cluster: {field: ''}", "cluster.field", "static.cluster"),
