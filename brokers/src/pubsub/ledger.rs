@@ -21,12 +21,11 @@ use crate::{
     contract::{AckStrength, Attempts, Capabilities, Error, Health, Ledger as Contract, Settled},
     dead_letter::{DeadLetter, DeadLetterError},
     message::Message,
-    pool::Pool,
 };
 
 use super::{
     burial::Cemetery, config::Limits, health::Monitor, lag::Lag, pull::Streams, receiver::Key,
-    subscription::Traits,
+    store::Store, subscription::Traits,
 };
 
 /// How long an ack may take to be confirmed. The client goes on trying for longer.
@@ -39,7 +38,7 @@ pub struct Ledger {
     pub(super) dead_letters: Option<Cemetery>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) streams: Arc<Streams>,
-    pub(super) store: Pool,
+    pub(super) store: Arc<Store>,
     pub(super) held: Arc<AtomicUsize>,
     pub(super) left: CancellationToken,
 }
@@ -52,7 +51,7 @@ impl Ledger {
 
     /// How far this worker is behind, as far as a worker can know.
     pub fn lag(&self) -> Lag {
-        Lag { waiting: self.store.held() as u64 }
+        Lag { waiting: self.store.len() as u64 }
     }
 }
 
@@ -118,6 +117,7 @@ impl Contract<Key> for Ledger {
     /// Sends the last acks. What is still held after that is lost to its handlers, and goes back as they drop it.
     async fn close(&self, by: Instant) -> Result<(), Error> {
         self.left.cancel();
+        self.store.clear();
         match timeout_at(by, self.streams.end()).await {
             Ok(()) => Ok(()),
             // The streams wait for whoever outlives the drain, and have sent the rest meanwhile.

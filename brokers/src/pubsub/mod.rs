@@ -2,7 +2,7 @@
 //!
 //! The only module that names its client library. What lives here:
 //! ```text
-//! pull ── a store of its own ──▶ receiver ── leases (our own clock) ──▶ pump ──▶ ledger ── ack, or nack
+//! pull ── store ──▶ receiver ── leases (our own clock) ──▶ pump ──▶ ledger ── ack, or nack
 //!   └─ refused, open ──▶ health ◀── answers, silent ── survey                      └── burial ──▶ dead-letter topic
 //! ```
 //! Around it, for people: `setup` makes what a subscription needs, `queue` reads dead letters, `history` what the topic
@@ -31,18 +31,15 @@ mod queue;
 mod reading;
 mod receiver;
 mod setup;
+mod store;
 mod subscription;
 mod survey;
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    contract::{Demand, Error},
-    pool::Pool,
-};
+use crate::contract::{Demand, Error};
 
 pub use self::{
     config::{Config, Limits},
@@ -60,7 +57,8 @@ use self::{
     client::Access,
     health::Monitor,
     leases::Leases,
-    pull::{Puller, STORE, Streams},
+    pull::{Puller, Streams},
+    store::Store,
     subscription::Traits,
     survey::{Answer, Survey},
 };
@@ -87,8 +85,7 @@ pub async fn connect(config: &Config, limits: Limits) -> Result<(Receiver, Arc<L
 
     let left = CancellationToken::new();
     tokio::spawn(survey.run(monitor.clone(), left.clone()));
-    let (arrivals, arrived) = mpsc::unbounded_channel();
-    let (streams, store) = (Arc::<Streams>::default(), Pool::new(STORE.0, STORE.1));
+    let (streams, store) = (Arc::<Streams>::default(), Arc::new(Store::new(left.clone())));
     let puller = Puller {
         subscriber: access.subscriber().await?,
         subscription: subscription.clone(),
@@ -96,20 +93,19 @@ pub async fn connect(config: &Config, limits: Limits) -> Result<(Receiver, Arc<L
         monitor: monitor.clone(),
         streams: streams.clone(),
         store: store.clone(),
-        arrivals,
         left: left.clone(),
     };
     tokio::spawn(puller.run());
 
     let held = Arc::default();
     let receiver = Receiver {
-        arrivals: arrived,
+        store: store.clone(),
         leases: Leases::new(limits, left.clone()),
         stream: subscription.id().into(),
         counts: traits.counts,
         held: Arc::clone(&held),
         demand: Demand::Flow,
-        _left: left.clone().drop_guard(),
+        left: left.clone(),
     };
     let ledger = Ledger { traits, limits, dead_letters, monitor, streams, store, held, left };
     Ok((receiver, Arc::new(ledger)))

@@ -11,36 +11,21 @@ use std::{
 use google_cloud_gax::error::Error as Source;
 use google_cloud_pubsub::{
     client::Subscriber,
-    model::Message,
-    subscriber::{MessageStream, ShutdownBehavior, ShutdownToken, handler::Handler},
+    subscriber::{MessageStream, ShutdownBehavior, ShutdownToken},
 };
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::pool::{Permit, Pool};
-
-use super::{config::Limits, health::Monitor, leases::SLACK, names::Subscription, outage::Outage};
-
-/// How many messages wait here for the pump, and bytes of them. Their leases are kept.
-pub(super) const STORE: (usize, usize) = (1000, 16 << 20);
+use super::{
+    config::Limits, health::Monitor, leases::SLACK, names::Subscription, outage::Outage,
+    store::Store,
+};
 
 /// A stream that has not been refused for this long is taken for open: the client doesn't say.
 const OPEN: Duration = Duration::from_secs(2);
 
 /// How long to wait before a stream is opened again after one that was refused, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-
-/// A message that waits for the pump.
-pub(super) struct Arrival {
-    pub(super) at: Instant,
-    pub(super) message: Message,
-    pub(super) handler: Handler,
-    /// Its place in the store.
-    pub(super) place: Permit,
-}
 
 /// The streams whose messages are not all settled: each settles its own until then.
 #[derive(Debug, Default)]
@@ -66,8 +51,7 @@ pub(super) struct Puller {
     pub(super) limits: Limits,
     pub(super) monitor: Arc<Monitor>,
     pub(super) streams: Arc<Streams>,
-    pub(super) store: Pool,
-    pub(super) arrivals: mpsc::UnboundedSender<Arrival>,
+    pub(super) store: Arc<Store>,
     pub(super) left: CancellationToken,
 }
 
@@ -119,13 +103,7 @@ impl Puller {
             };
             open = true;
             self.monitor.received();
-            let at = Instant::now();
-            let size = message.data.len();
-            let place = match self.store.try_acquire(size) {
-                Some(place) => place,
-                None => self.store.acquire(size).await,
-            };
-            self.arrivals.send(Arrival { at, message, handler, place }).ok()?;
+            self.store.put(message, handler).await;
         }
     }
 

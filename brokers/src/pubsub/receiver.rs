@@ -8,8 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use google_cloud_pubsub::{model, subscriber::handler::Handler};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     contract::{Demand, Error, Receiver as Contract},
@@ -17,18 +16,22 @@ use crate::{
     message::{Attempt, Borrowed, Message, MessageId},
 };
 
-use super::{attributes, leases::Leases, pull::Arrival};
+use super::{
+    attributes,
+    leases::Leases,
+    store::{Arrival, Store},
+};
 
 /// Receives from a subscription. Dropping it hands back what nobody has taken.
 pub struct Receiver {
-    pub(super) arrivals: mpsc::UnboundedReceiver<Arrival>,
+    pub(super) store: Arc<Store>,
     pub(super) leases: Leases,
     pub(super) stream: Arc<str>,
     /// Whether Pub/Sub counts deliveries of this subscription.
     pub(super) counts: bool,
     pub(super) held: Arc<AtomicUsize>,
     pub(super) demand: Demand,
-    pub(super) _left: DropGuard,
+    pub(super) left: CancellationToken,
 }
 
 /// What a message is settled by. It goes back to Pub/Sub when the last clone is dropped unsettled.
@@ -120,12 +123,7 @@ impl Contract for Receiver {
             if self.demand == Demand::Pause {
                 return std::future::pending().await;
             }
-            let Some(arrival) = self.arrivals.recv().await else {
-                let ended = "the task that pulls from Pub/Sub has ended";
-                return Err(Error::client("receiving", ended));
-            };
-            let Arrival { at, message, handler, place } = arrival;
-            drop(place);
+            let Arrival { at, message, handler, .. } = self.store.next().await;
             let lease = self.leases.of(at);
             // It has waited here for too long; dropping the handler hands it back.
             if lease.is_closing() {
@@ -142,5 +140,12 @@ impl Contract for Receiver {
 
     fn demand(&mut self, demand: Demand) {
         self.demand = demand;
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.left.cancel();
+        self.store.clear();
     }
 }

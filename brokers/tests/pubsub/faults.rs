@@ -1,19 +1,19 @@
 //! What no emulator does: calls that fail and heal again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use brokers::{
     Borrowed as _, DeadLetter, DeadLetterError, Health, Ledger as _, Receiver as _, Settled,
     conformance::until,
+    dead_letter::Queue as _,
     pubsub::{self, Config, Ledger, Receiver},
 };
 use jiff::Timestamp;
-use std::sync::Arc;
 use testbed::pubsub::fake::{Code, Fake, Faults};
 
 use crate::bench::LIMITS;
 
-fn config(fake: &Fake) -> Config {
+pub(crate) fn config(fake: &Fake) -> Config {
     // Somebody else's process-wide choice is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = serde_json::json!({
@@ -147,7 +147,7 @@ async fn a_dead_letter_that_cannot_be_published_is_not_acked() {
     }
     fake.fail(Faults::default());
     assert_eq!(ledger.dead_letter(&key, &message, &letter()).await.unwrap(), Settled::Durable);
-    assert_eq!((fake.unsettled(), fake.published()), (0, 1));
+    assert_eq!((fake.unsettled(), fake.publications().len()), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,4 +188,33 @@ async fn a_close_sends_the_last_acks_and_hands_back_what_nobody_took() {
     let by = tokio::time::Instant::now() + Duration::from_secs(10);
     ledger.close(by).await.unwrap();
     assert_eq!((fake.unsettled(), fake.leased()), (5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_that_were_only_looked_at_are_handed_back() {
+    let fake = Fake::start(true).await.unwrap();
+    for body in ["a", "b", "c"] {
+        fake.publish(body);
+    }
+    let mut queue = pubsub::dead_letters(&config(&fake)).await.unwrap();
+    let first = queue.next().await.unwrap().unwrap();
+    assert_eq!(first.letter.reason, "unknown", "somebody else wrote it");
+    queue.remove(&first).await.unwrap();
+    assert!(queue.next().await.unwrap().is_some());
+    drop(queue);
+    until("all to be handed back", async || fake.leased() == 0).await;
+    assert_eq!(fake.unsettled(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_does_not_confirm_is_no_place_to_take_dead_letters_out_of() {
+    let fake = Fake::start(false).await.unwrap();
+    fake.publish("a");
+    let mut queue = pubsub::dead_letters(&config(&fake)).await.unwrap();
+    let letter = queue.next().await.unwrap().unwrap();
+    for refused in [queue.redrive(&letter, &[]).await, queue.remove(&letter).await] {
+        let refused = refused.unwrap_err();
+        assert!(refused.to_string().contains("--enable-exactly-once-delivery"), "{refused}");
+    }
+    assert_eq!((fake.unsettled(), fake.publications().len()), (1, 0));
 }

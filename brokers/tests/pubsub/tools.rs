@@ -115,9 +115,6 @@ async fn dead_letters_are_listed_redriven_and_dropped() {
     assert_eq!(meant, Some(vec!["isolate", "delete"]));
     again.ack().await;
     worker.stop().await.unwrap();
-    let mut left = pubsub::dead_letters(&bench.0.config).await.unwrap();
-    assert_eq!(left.next().await.unwrap().unwrap().message.payload, "c", "handed back");
-    assert!(left.next().await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

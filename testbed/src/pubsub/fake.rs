@@ -135,6 +135,13 @@ impl Fake {
         self.shared.tell();
     }
 
+    /// The bodies and attributes of what was published through the API.
+    #[must_use]
+    pub fn publications(&self) -> Vec<(Bytes, HashMap<String, String>)> {
+        let state = self.shared.state();
+        state.published.iter().map(|m| (m.data.clone(), m.attributes.clone())).collect()
+    }
+
     /// How many messages were not acknowledged.
     #[must_use]
     pub fn unsettled(&self) -> usize {
@@ -146,12 +153,6 @@ impl Fake {
     #[must_use]
     pub fn leased(&self) -> usize {
         self.shared.state().leased.len()
-    }
-
-    /// What was published through the API.
-    #[must_use]
-    pub fn published(&self) -> usize {
-        self.shared.state().published.len()
     }
 }
 
