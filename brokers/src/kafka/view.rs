@@ -217,6 +217,8 @@ mod tests {
         let (first, stuck) = (admit(&mut view, 5, 5), admit(&mut view, 10, 10));
         assert_eq!((first.0, stuck.0), (What::Ours(1), What::Ours(3)));
         assert_eq!(admit(&mut view, 11, 0).0, What::Seek(FAR));
+        let received = view.held(first.1.unwrap().place).unwrap().end();
+        assert_eq!(received, FAR, "lag counts what was sought over as received");
         let (next, key) = admit(&mut view, FAR, 0);
         assert_eq!(next, What::Ours(1));
         assert_eq!(admit(&mut view, FAR + 10, 0).0, What::Ours(0));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use brokers::{
     DeadLetter, History as _,
-    conformance::{Record, Worker},
+    conformance::{Record, Worker, until},
     dead_letter::{self, Buried, MAX_AGE, Queue},
     kafka,
 };
@@ -191,7 +191,7 @@ async fn history_is_read_beside_a_group_that_goes_on() {
     assert_eq!((total, all.len()), (Some(43), 43));
     let future = Timestamp::now() + Duration::from_secs(3600);
     assert_eq!(read(future).await, (Some(0), vec![]));
-    log.has(43).await;
+    until("all to be committed", async || bench.uncommitted().await == 0).await;
     staff.stop().await;
     let (ends, committed) = (bench.ends().await, bench.committed().await);
     assert_eq!(ends, committed, "the group's own position, and nobody else's");

@@ -93,6 +93,17 @@ fn nothing_is_committed_while_nobody_can_witness_what_is_done_above() {
 }
 
 #[test]
+fn a_witness_is_the_lowest_that_is_not_done_and_no_other() {
+    let mut tracker = Tracker::default();
+    let spans = spans(&[0, 1, 2]);
+    tracker.complete(spans[1]);
+    tracker.begin(spans[2], 0, print(2));
+    assert_eq!(tracker.take(0, true), None, "0 will be the first to be received, and is not known");
+    tracker.begin(spans[0], 0, print(0));
+    assert_eq!(tracker.take(0, true).unwrap().1.witness.unwrap().offset, 0);
+}
+
+#[test]
 fn what_the_log_has_lost_since_a_note_is_forgotten() {
     let mut tracker = Tracker::default();
     let items = vec![Item::Begun(2, 1), Item::Done(3, 4), Item::Begun(4, 1), Item::Done(5, 6)];
