@@ -35,18 +35,23 @@ pub struct Message {
 pub enum Attempt {
     /// Counted durably by the broker; the first delivery is 1.
     Exact(u32),
-    /// Counted by the broker, but forgotten or doubled by some of its failures.
+    /// How often a worker has begun to work on it: those before this one broke off, for what is handed back in order is not
+    /// counted. Some failures of the broker forget it.
+    Begun(u32),
+    /// How often the broker has delivered it, whatever for: handed back unlooked at, say. Forgotten or doubled by some of
+    /// its failures.
     Hint(u32),
     /// The broker keeps no count.
     Unknown,
 }
 
 impl Attempt {
-    /// How often the message was delivered before, as far as is known.
+    /// How often work on the message was begun before, as far as is known. A count of mere deliveries says nothing of it:
+    /// a message that waited through many of them must not be taken for one that breaks workers.
     pub fn earlier(self) -> u32 {
         match self {
-            Self::Exact(count) | Self::Hint(count) => count.saturating_sub(1),
-            Self::Unknown => 0,
+            Self::Exact(count) | Self::Begun(count) => count.saturating_sub(1),
+            Self::Hint(_) | Self::Unknown => 0,
         }
     }
 }

@@ -19,7 +19,7 @@ pub enum Outlet<'a> {
     /// To a topic.
     Kafka(kafka::Publisher),
     /// To a subject.
-    Nats(nats::Publisher),
+    Nats(Box<nats::Publisher>),
     /// To a topic of Pub/Sub.
     PubSub(pubsub::Publisher),
     /// To the intake of the worker that runs on it.
@@ -34,7 +34,7 @@ impl<'a> Outlet<'a> {
     pub async fn to(subscription: &'a Subscription) -> Result<Self, Error> {
         Ok(match subscription.broker().map_err(|why| Error::Configuration(why.to_owned()))? {
             Broker::Kafka(config) => Self::Kafka(kafka::Publisher::new(config)?),
-            Broker::Nats(config) => Self::Nats(nats::Publisher::new(config)?),
+            Broker::Nats(config) => Self::Nats(Box::new(nats::Publisher::new(config)?)),
             Broker::PubSub(config) => Self::PubSub(pubsub::Publisher::new(config).await?),
             Broker::Journal(config) => Self::Journal(config),
         })

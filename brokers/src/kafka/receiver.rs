@@ -52,7 +52,7 @@ impl Borrowed for Record<'_> {
     fn detach(self) -> Message {
         let message = &self.message;
         self.view.assignments().begin_work(self.key, self.begun, Fingerprint::of(message));
-        let attempt = Attempt::Hint(self.begun.saturating_add(1));
+        let attempt = Attempt::Begun(self.begun.saturating_add(1));
         owned(message, self.view.topic(self.key), attempt)
     }
 }

@@ -107,7 +107,7 @@ async fn a_crash_brings_nothing_again_whose_completion_was_committed() {
     let new = next.take(5).await;
     for (deliveries, attempt) in [(again, 2), (new, 1)] {
         for delivery in deliveries {
-            assert_eq!(delivery.message().attempt, Attempt::Hint(attempt));
+            assert_eq!(delivery.message().attempt, Attempt::Begun(attempt));
             delivery.ack().await;
         }
     }
@@ -215,7 +215,7 @@ async fn attempts_are_counted_across_deaths_however_soon_they_come() {
     for attempt in 1..=6 {
         let mut worker = Worker::start(&bench).await;
         let poison = worker.next().await;
-        assert_eq!(poison.message().attempt, Attempt::Hint(attempt));
+        assert_eq!(poison.message().attempt, Attempt::Begun(attempt));
         assert_eq!(poison.handed(), attempt);
         worker.crash(vec![poison]).await;
     }
@@ -229,7 +229,7 @@ async fn what_is_handed_back_in_good_order_is_no_attempt() {
         let mut worker =
             Worker::start_draining_for(&bench, std::time::Duration::from_millis(100)).await;
         let long = worker.next().await;
-        assert_eq!(long.message().attempt, Attempt::Hint(1));
+        assert_eq!(long.message().attempt, Attempt::Begun(1));
         worker.stop().await.unwrap();
         drop(long);
     }
