@@ -25,6 +25,8 @@ use crate::support::{client, config, letter, object, open};
 
 const KILLS: usize = 25;
 const PUBLISHERS: usize = 8;
+/// How long a worker may take to answer; one that is dead may leave a client waiting for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Tells the test binary that it is to be the worker, and where.
 const WORKER: &str = "JOURNAL_TEST_WORKER";
 
@@ -91,7 +93,7 @@ async fn publish(
     loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
         let body = format!("{{\"n\":{n}}}");
-        match client.post(&url).body(body.clone()).send().await {
+        match client.post(&url).body(body.clone()).timeout(PATIENCE).send().await {
             Ok(answer) if answer.status() == 200 => mine.push(body),
             Ok(answer) => panic!("{}", answer.status()),
             Err(_) => return mine,
