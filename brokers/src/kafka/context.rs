@@ -167,6 +167,8 @@ impl ClientContext for Context {
         log(level, facility, message);
         if let Some(outage) = Outage::of_log(message) {
             self.monitor.away(outage);
+        } else if message.contains("Connection refused") {
+            self.monitor.nobody_listens();
         }
     }
 

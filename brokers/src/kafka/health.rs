@@ -20,6 +20,9 @@ pub(super) enum Outage {
     Unreachable,
     /// The brokers refuse us; one that doesn't ends it.
     Refused(String),
+    /// A listener takes our connection and ends it; one that doesn't ends it, and so does nobody listening there: a broker that
+    /// is going down does the same.
+    HungUp,
     /// The brokers answer, but the topic or the group can't be had; partitions assigned end it.
     Subscription(String),
 }
@@ -82,17 +85,17 @@ impl Outage {
     /// What a line of librdkafka's log means that comes without an error: a listener that speaks TLS hangs up on whoever
     /// doesn't.
     pub(super) fn of_log(line: &str) -> Option<Self> {
-        let hangs_up = line.contains("Disconnected") && line.contains("in state APIVERSION_QUERY");
-        hangs_up.then(|| {
-            let what = "the Kafka listener takes our connection and hangs up: see that a broker runs behind it, and that tls \
-                        and sasl are what it wants";
-            Self::Refused(what.to_owned())
-        })
+        let hung_up = line.contains("Disconnected") && line.contains("in state APIVERSION_QUERY");
+        hung_up.then_some(Self::HungUp)
     }
 
     pub(super) fn what(&self) -> &str {
         match self {
             Self::Unreachable => "no Kafka broker can be reached",
+            Self::HungUp => {
+                "the Kafka listener takes our connection and hangs up: see that a broker runs behind it, and that tls and \
+                 sasl are what it wants"
+            }
             Self::Refused(what) | Self::Subscription(what) => what,
         }
     }
@@ -159,7 +162,8 @@ impl Monitor {
         let mut current = self.outage();
         if let Some(said) = &*current {
             // Brokers that refuse us are reported as down as well, which says less.
-            let less = outage == Outage::Unreachable && matches!(said.outage, Outage::Refused(_));
+            let less = outage == Outage::Unreachable
+                && matches!(said.outage, Outage::Refused(_) | Outage::HungUp);
             if less || (said.outage == outage && said.at.elapsed() < REMIND) {
                 return;
             }
@@ -167,6 +171,14 @@ impl Monitor {
         tracing::warn!("{}; waiting for it", outage.what());
         self.health.send_replace(Health::Unavailable(outage.what().to_owned()));
         *current = Some(Said { outage, at: Instant::now() });
+    }
+
+    /// A connection was refused. Of one broker among several that says nothing; of one that had hung up, that it is down.
+    pub(super) fn nobody_listens(&self) {
+        let hung_up = self.outage().take_if(|said| said.outage == Outage::HungUp);
+        if hung_up.is_some() {
+            self.away(Outage::Unreachable);
+        }
     }
 
     fn outage(&self) -> MutexGuard<'_, Option<Said>> {
@@ -195,6 +207,18 @@ mod tests {
         assert!(is(&monitor, "no"));
         monitor.reached();
         assert_eq!(*monitor.watch().borrow(), Health::Connected);
+    }
+
+    #[test]
+    fn who_hung_up_and_listens_no_more_was_only_going_down() {
+        let monitor = Monitor::default();
+        monitor.nobody_listens();
+        assert_eq!(*monitor.watch().borrow(), Health::Connecting);
+        monitor.away(Outage::HungUp);
+        monitor.away(Outage::Unreachable);
+        assert!(is(&monitor, Outage::HungUp.what()));
+        monitor.nobody_listens();
+        assert!(is(&monitor, Outage::Unreachable.what()));
     }
 
     #[test]
