@@ -32,6 +32,7 @@ pub(super) fn write(folder: &Path, cluster: &Server, pager: &Pager) -> std::io::
         "notifiers": {"pager": {"webhook": {"url": pager.url()}}},
         "defaultNotifiers": ["pager"],
         "health": {"listen": "127.0.0.1:0"},
+        "control": {"listen": "127.0.0.1:0"},
     });
     std::fs::write(folder.join("stoop.yaml"), format!("{config:#}\n"))?;
     std::fs::write(folder.join("kubeconfig"), cluster.kubeconfig())?;
