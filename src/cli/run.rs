@@ -64,13 +64,14 @@ impl From<Mode> for decide::Mode {
 
 impl Run {
     pub(super) async fn run(self) -> Ended {
+        // Before anything that takes time: a worker that is told to leave while it starts leaves in order too.
+        let stop = CancellationToken::new();
+        watch_signals(stop.clone())?;
         let config = self.config.load_usable()?;
         let mode = self.mode.into();
         let cluster = assemble::cluster(&config).await;
         let worker =
             assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
-        let stop = CancellationToken::new();
-        watch_signals(stop.clone())?;
         serve(&config, worker, stop).await?;
         Ok(ExitCode::SUCCESS)
     }

@@ -171,6 +171,9 @@ async fn judge(scene: &Scene, ended: Option<String>, early: Option<String>) -> O
     violations.extend(must::idle(&seen, STILL));
     let peak_bytes = scene.workers.iter().map(|worker| worker.peak_bytes()).max().unwrap_or(0);
     for worker in scene.workers.iter().filter(|worker| worker.runs()) {
+        // One that has just been started could be told to leave before it can hear it.
+        let ready = scene.until("a worker is ready", async || worker.ready().await).await;
+        violations.extend(ready.err());
         worker.terminate();
         violations.extend(worker.left().await.err());
     }
