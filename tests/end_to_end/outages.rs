@@ -1,5 +1,7 @@
 //! What stoop depends on goes away, and comes back: nothing is lost, and no attempt is used up.
 
+use std::path::Path;
+
 use kube::ResourceExt;
 use testbed::{
     cluster::{Cluster, Size},
@@ -7,6 +9,7 @@ use testbed::{
 };
 
 use crate::{
+    bad_input::{TELL, event},
     promise::{DELETE, RULE},
     sink::Sink,
     topic::Topic,
@@ -67,6 +70,30 @@ async fn a_broker_that_restarts_is_waited_for() {
     desk.must(&["event", "--rule", RULE, "--pod", &target, "--to", "falco"]).await;
     cluster.pod_gone(&namespace, &name, &uid).await.unwrap();
     topic.all_committed(&worker).await;
+}
+
+/// As in the middle of a rebalance that a stalled member keeps from ending.
+#[tokio::test]
+async fn a_worker_whose_broker_takes_no_last_commit_leaves_all_the_same_and_says_so() {
+    let kafka = Kafka::start().await.unwrap();
+    let topic = Topic::new(kafka.bootstrap(), "no-last-word");
+    let sink = Sink::start().await;
+    sink.hold();
+    let config = format!(
+        "limits: {{drain: 1s}}\nnotifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n{}",
+        sink.url(),
+        topic.subscription()
+    );
+    let desk = Desk::new(Path::new("no cluster"), &config, &[TELL]);
+    desk.must(&["setup"]).await;
+    let mut worker = desk.run().await;
+    topic.publish(&event("Tell", 1)).await;
+    worker.wait("it is worked on", async || sink.asked(1)).await;
+    kafka.pause().unwrap();
+    worker.ask_to_leave().await;
+    assert_eq!(worker.ended().await, 0);
+    worker.says("has not taken the last commit; its messages come again").await;
+    assert!(!worker.has_said("can't start"));
 }
 
 #[tokio::test]
