@@ -3,16 +3,17 @@
 use std::{
     env, fs,
     io::{self, Write as _},
+    panic::AssertUnwindSafe,
     path::PathBuf,
 };
 
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 
 use crate::{
     brokers::Kind,
     catalogue,
     report::Report,
-    round::{Servers, Ticket, play},
+    round::{Outcome, Servers, Ticket, play},
     scene::Scale,
 };
 
@@ -62,7 +63,7 @@ pub async fn run(length: Length) {
         tickets.into_iter().partition(|ticket| ticket.fault.alone);
     for (tickets, at_once) in [(together, AT_ONCE), (alone, Kind::ALL.len())] {
         let mut played = stream::iter(tickets)
-            .map(async |ticket| (ticket, play(ticket, &servers).await))
+            .map(async |ticket| (ticket, survive(play(ticket, &servers)).await))
             .buffer_unordered(at_once);
         while let Some((ticket, outcome)) = played.next().await {
             for violation in &outcome.violations {
@@ -79,6 +80,15 @@ pub async fn run(length: Length) {
     }
     let violations = report.violations();
     assert!(violations.is_empty(), "{SEED}=<round> repeats one:\n{}", violations.join("\n"));
+}
+
+/// A round that can't go on is one that was violated: the others have something to tell all the same.
+async fn survive(round: impl Future<Output = Outcome>) -> Outcome {
+    let broken = |_| Outcome {
+        violations: vec!["it panicked: its last words are above".to_owned()],
+        ..Outcome::default()
+    };
+    AssertUnwindSafe(round).catch_unwind().await.unwrap_or_else(broken)
 }
 
 /// What is to be played, and the seed that repeats it.

@@ -84,7 +84,8 @@ pub fn duplicates(effects: &[Effect], letters: &[Id], disturbed: &[Disturbance])
 
 /// What may be done again because of one disturbance.
 fn exposed(effects: &[Effect], letters: &[Id], by: &Disturbance) -> BTreeSet<Id> {
-    let theirs = |effect: &&Effect| by.workers.contains(&effect.worker) && effect.began <= by.over;
+    let met = |began| by.over.is_none_or(|over| began <= over);
+    let theirs = |effect: &&Effect| by.lives.contains(&effect.by) && met(effect.began);
     let begun = effects.iter().filter(theirs).map(|effect| effect.id);
     // Who wrote a dead letter, and when, isn't seen: any may be written again.
     begun.chain(letters.iter().copied()).filter(|id| !by.settled.has(id)).collect()

@@ -143,7 +143,8 @@ async fn act(scene: &Scene, fault: &Fault) -> Result<(), String> {
 
 /// Waits until nothing is left to do.
 async fn rest(scene: &Scene) -> Result<(), String> {
-    let nothing_left = async || match scene.seen.borrow().last() {
+    // Asked anew: what was asked for while something was still published may not know of it.
+    let nothing_left = async || match scene.broker.observe(&scene.workers).await {
         Some(seen) if seen.lag() == 0 => Ok(()),
         Some(seen) => Err(format!("a lag of {}: {:?}", seen.lag(), seen.partitions)),
         None => Err("the broker says nothing".to_owned()),
@@ -170,14 +171,18 @@ async fn judge(scene: &Scene, ended: Option<String>, early: Option<String>) -> O
     let seen: Vec<Observation> = scene.seen.borrow().clone();
     violations.extend(must::idle(&seen, STILL));
     let peak_bytes = scene.workers.iter().map(|worker| worker.peak_bytes()).max().unwrap_or(0);
-    for worker in scene.workers.iter().filter(|worker| worker.runs()) {
-        // One that has just been started could be told to leave before it can hear it.
-        let ready = scene.until("a worker is ready", async || worker.ready().await).await;
-        violations.extend(ready.err());
-        worker.terminate();
-        violations.extend(worker.left().await.err());
+    violations.extend(scene.workers.iter().flat_map(Worker::ended));
+    for worker in scene.running() {
+        let told = worker.terminate().await;
+        violations.extend(told.and(worker.left().await).err());
     }
-    let (effects, letters) = (scene.sink.effects(), scene.broker.letters().await);
+    let letters =
+        scene.until("the dead letters can be read", async || scene.broker.letters().await);
+    let letters = letters.await.unwrap_or_else(|why| {
+        violations.push(why);
+        Vec::new()
+    });
+    let effects = scene.sink.effects();
     let confirmed = scene.confirmed();
     let lost = must::lost(&confirmed, &effects, &letters);
     if !lost.is_empty() {

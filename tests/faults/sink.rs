@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::{
     id::Id,
-    logs::{Effect, WorkerId},
+    logs::{Effect, Life, WorkerId},
 };
 
 /// How it meets its callers.
@@ -71,12 +71,13 @@ impl Sink {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/{worker}", post(receive)).with_state(shared.clone());
+        let router =
+            Router::new().route("/{worker}/{number}", post(receive)).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { shared, proxy: Proxy::to(address).await.unwrap() }
     }
 
-    /// Where the playbooks of workers post to: at the worker's number below it.
+    /// Where the playbooks of workers post to: below it at the worker's place, and below that at its life's number.
     pub fn address(&self) -> SocketAddr {
         self.proxy.address()
     }
@@ -123,8 +124,14 @@ impl Sink {
 
     /// Effects of one worker that are on record.
     pub fn done_by(&self, worker: WorkerId) -> usize {
-        let theirs = |effect: &&Effect| effect.worker == worker && effect.done.is_some();
+        let theirs = |effect: &&Effect| effect.by.worker == worker && effect.done.is_some();
         self.book().effects.iter().filter(theirs).count()
+    }
+
+    /// Whether an effect of `life` is on record that `first` or a later one had.
+    pub fn has_done_since(&self, first: Id, life: Life) -> bool {
+        let book = self.book();
+        book.effects.iter().any(|e| e.by == life && e.id >= first && e.done.is_some())
     }
 
     /// From now on an effect takes no time.
@@ -141,7 +148,7 @@ impl Sink {
     pub fn held(&self, worker: WorkerId) -> usize {
         let book = self.book();
         let running = |place: &usize| !book.broken_off.contains(place);
-        let theirs = |effect: &Effect| effect.worker == worker && effect.done.is_none();
+        let theirs = |effect: &Effect| effect.by.worker == worker && effect.done.is_none();
         (0..).zip(&book.effects).filter(|(n, effect)| theirs(effect) && running(n)).count()
     }
 
@@ -158,7 +165,7 @@ impl Shared {
 
 async fn receive(
     State(shared): State<Arc<Shared>>,
-    Path(worker): Path<WorkerId>,
+    Path((worker, number)): Path<(WorkerId, u32)>,
     body: Bytes,
 ) -> StatusCode {
     let id = Id::of(&body).expect("a notification of the campaign's events");
@@ -171,7 +178,8 @@ async fn receive(
         if book.doomed.contains(&id) {
             return StatusCode::BAD_REQUEST;
         }
-        book.effects.push(Effect { id, worker, began: Instant::now(), done: None });
+        let by = Life { worker, number };
+        book.effects.push(Effect { id, by, began: Instant::now(), done: None });
         // The same at every call, so that a round repeats.
         let takes = book.slowest.mul_f64(f64::from(id.number() % 16) / 16.0);
         (book.effects.len() - 1, book.long.contains(&id), takes)

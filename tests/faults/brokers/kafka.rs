@@ -214,10 +214,10 @@ impl Broker for Kafka {
         spawn_blocking(move || asking.observe()).await.unwrap().ok()
     }
 
-    async fn letters(&self) -> Vec<Id> {
+    async fn letters(&self) -> Result<Vec<Id>, String> {
         let asking = self.asking.clone();
         let read = spawn_blocking(move || asking.letters.lock().unwrap().read(&asking.topic));
-        read.await.unwrap().expect("the dead letters can be read")
+        read.await.unwrap().map_err(|error| error.to_string())
     }
 
     async fn mend_dead_letters(&self) {

@@ -95,7 +95,7 @@ pub trait Broker {
     async fn observe(&self, workers: &[Worker]) -> Option<Observation>;
 
     /// Every dead letter, each as often as it is there, once the workers have left.
-    async fn letters(&self) -> Vec<Id>;
+    async fn letters(&self) -> Result<Vec<Id>, String>;
 
     /// Makes the place for dead letters that was missing or full. Workers that are configured after this know of it.
     async fn mend_dead_letters(&self);

@@ -9,9 +9,9 @@ use std::{
 };
 
 use async_nats::jetstream::{
-    self,
+    self, ErrorCode,
     consumer::{AckPolicy, pull},
-    context::Context,
+    context::{Context, GetStreamErrorKind},
     message::PublishMessage,
     stream::{self, RetentionPolicy},
 };
@@ -28,8 +28,11 @@ use crate::{
 };
 
 /// How long the server waits for word of a message that it has delivered.
-const ACK_WAIT: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(2);
+const ACK_WAIT: Duration = Duration::from_secs(10);
+/// What it may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// What it may take to say how it stands: then it is asked again.
+const LOOK: Duration = Duration::from_secs(4);
 /// What a publisher waits for a confirmation: a server may be restarted meanwhile.
 const CONFIRMATION: Duration = Duration::from_secs(100);
 const PUBLISHERS: usize = 64;
@@ -163,11 +166,16 @@ impl Nats {
     async fn read_letters(&self) -> Option<Vec<Id>> {
         // One reader at a time, or both would read the same.
         let mut read = self.letters.lock().await;
-        if let Ok(stream) = self.context.get_stream(self.dead_stream()).await {
-            for next in read.len() as u64 + 1..=stream.cached_info().state.last_sequence {
-                let letter = stream.get_raw_message(next).await.ok()?;
-                read.push(Id::of(&letter.payload).expect("a dead letter of this round"));
+        match self.context.get_stream(self.dead_stream()).await.map_err(|error| error.kind()) {
+            Ok(stream) => {
+                for next in read.len() as u64 + 1..=stream.cached_info().state.last_sequence {
+                    let letter = stream.get_raw_message(next).await.ok()?;
+                    read.push(Id::of(&letter.payload).expect("a dead letter of this round"));
+                }
             }
+            Err(GetStreamErrorKind::JetStream(error))
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+            Err(_) => return None,
         }
         Some(read.clone())
     }
@@ -212,11 +220,11 @@ impl Broker for Nats {
     }
 
     async fn observe(&self, _: &[Worker]) -> Option<Observation> {
-        tokio::time::timeout(2 * ANSWER, self.look()).await.ok()?
+        tokio::time::timeout(LOOK, self.look()).await.ok()?
     }
 
-    async fn letters(&self) -> Vec<Id> {
-        self.read_letters().await.expect("the dead letters can be read")
+    async fn letters(&self) -> Result<Vec<Id>, String> {
+        self.read_letters().await.ok_or_else(|| "no answer".to_owned())
     }
 
     async fn mend_dead_letters(&self) {

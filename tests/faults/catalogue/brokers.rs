@@ -59,9 +59,8 @@ async fn killed(scene: &Scene) -> Result<(), String> {
     tokio::time::sleep(while_away(scene)).await;
     server.restart().await;
     scene.all_ready().await?;
-    scene.progress(10).await?;
-    scene.calm(begun);
-    Ok(())
+    scene.calm(begun).await?;
+    scene.progress(10).await
 }
 
 async fn frozen(scene: &Scene) -> Result<(), String> {
@@ -72,9 +71,8 @@ async fn frozen(scene: &Scene) -> Result<(), String> {
     tokio::time::sleep(while_away(scene)).await;
     server.thaw().await;
     scene.all_ready().await?;
-    scene.progress(10).await?;
-    scene.calm(begun);
-    Ok(())
+    scene.calm(begun).await?;
+    scene.progress(10).await
 }
 
 /// Nothing is confirmed that isn't on the disk; and once there is room it goes on, after a kill too.
@@ -105,6 +103,6 @@ async fn disk_full(scene: &Scene) -> Result<(), String> {
             _ => Ok(()),
         })
         .await?;
-    scene.calm(begun);
+    scene.calm(begun).await?;
     scene.progress(10).await
 }

@@ -43,9 +43,8 @@ async fn consumer_deleted(scene: &Scene) -> Result<(), String> {
     told(scene).await?;
     nats.create_consumer().await;
     scene.all_ready().await?;
-    scene.progress(10).await?;
-    scene.calm(begun);
-    Ok(())
+    scene.calm(begun).await?;
+    scene.progress(10).await
 }
 
 /// Whoever deletes the stream deletes the events; those that come after it was made anew are answered.
