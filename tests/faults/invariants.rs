@@ -117,9 +117,9 @@ pub fn idle(seen: &[Observation], patience: Duration) -> Option<String> {
                 _ => at,
             };
             // One without lag has nothing to do.
-            let since = if partition.settled == partition.end { at } else { since };
+            let since = if partition.lag() == 0 { at } else { since };
             if at.duration_since(since) > patience {
-                let left = partition.end - partition.settled;
+                let left = partition.lag();
                 return Some(format!("partition {number} stood still with a lag of {left}"));
             }
             moved = Some((partition.settled, since));

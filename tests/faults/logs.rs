@@ -72,6 +72,13 @@ pub struct Partition {
     pub end: u64,
 }
 
+impl Partition {
+    /// None where what is settled lies beyond the end, as after a log was made anew.
+    pub fn lag(&self) -> u64 {
+        self.end.saturating_sub(self.settled)
+    }
+}
+
 /// The broker at one instant.
 #[derive(Clone, Debug)]
 pub struct Observation {
@@ -85,7 +92,7 @@ pub struct Observation {
 
 impl Observation {
     pub fn lag(&self) -> u64 {
-        self.partitions.iter().map(|partition| partition.end - partition.settled).sum()
+        self.partitions.iter().map(Partition::lag).sum()
     }
 }
 

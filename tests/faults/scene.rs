@@ -152,6 +152,18 @@ impl Scene {
         Ok(())
     }
 
+    /// Waits until every worker says that it waits for something.
+    pub async fn told_unready(&self) -> Result<(), String> {
+        for worker in self.running() {
+            self.until("a worker says what is missing", async || match worker.ready().await {
+                Ok(()) => Err("it says that it is ready".to_owned()),
+                Err(_) => Ok(()),
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     pub async fn start(&self, worker: &Worker) -> Result<(), String> {
         worker.start();
         self.until("a worker is ready", async || worker.ready().await).await
@@ -197,7 +209,9 @@ impl Scene {
 
     /// What has had no effect yet is taken back.
     pub fn forget_unanswered(&self) {
-        let answered: BTreeSet<Id> = self.sink.effects().iter().map(|effect| effect.id).collect();
+        let effects = self.sink.effects();
+        let done = effects.iter().filter(|effect| effect.done.is_some());
+        let answered: BTreeSet<Id> = done.map(|effect| effect.id).collect();
         self.confirmed.borrow_mut().retain(|id| answered.contains(id));
     }
 

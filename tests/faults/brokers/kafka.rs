@@ -1,5 +1,7 @@
 //! A topic of one's own on a real Kafka.
 
+mod others;
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -30,6 +32,7 @@ use crate::{
     logs::{Letters, Observation, Partition, Settled},
     worker::Worker,
 };
+pub use others::Commit;
 
 /// What the broker may take to answer a question of the campaign.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -91,7 +94,16 @@ struct Asking {
     partitions: i32,
     group: BaseConsumer,
     letters: Mutex<LetterBox>,
-    published: Mutex<BTreeMap<(i32, i64), Id>>,
+    published: Mutex<BTreeMap<(i32, i64), Published>>,
+    /// What the campaign itself wrote beside the group's offsets, by partition: it says nothing.
+    forged: Mutex<BTreeMap<i32, String>>,
+}
+
+#[derive(Clone, Copy)]
+struct Published {
+    id: Id,
+    /// As the broker has it, in milliseconds.
+    time: i64,
 }
 
 struct LetterBox {
@@ -137,6 +149,7 @@ impl Kafka {
                 next: 0,
             }),
             published: Mutex::default(),
+            forged: Mutex::default(),
         };
         let broker = Self {
             server,
@@ -156,6 +169,10 @@ impl Kafka {
     }
 
     async fn create(&self, topic: String, partitions: i32) {
+        self.try_create(topic, partitions).await.unwrap();
+    }
+
+    async fn try_create(&self, topic: String, partitions: i32) -> Result<(), String> {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &self.bootstrap);
         let make = move || {
@@ -167,7 +184,7 @@ impl Kafka {
             tokio::runtime::Handle::current().block_on(made).unwrap()
         };
         let made = spawn_blocking(make).await.unwrap();
-        assert!(made.iter().all(Result::is_ok), "{made:?}");
+        if made.iter().all(Result::is_ok) { Ok(()) } else { Err(format!("{made:?}")) }
     }
 }
 
@@ -202,11 +219,13 @@ impl Broker for Kafka {
             let partition = i32::try_from(message.id.number()).unwrap() % self.wanted.partitions;
             let record = FutureRecord::<(), [u8]>::to(&self.topic).partition(partition);
             let report = self.producer.send(record.payload(&message.body), CONFIRMATION).await;
-            report.ok().map(|at| ((at.partition, at.offset), message.id))
+            let at = report.ok()?;
+            let time = at.timestamp.to_millis().unwrap_or_default();
+            Some(((at.partition, at.offset), Published { id: message.id, time }))
         }));
         let confirmed: Vec<_> = sent.await.into_iter().flatten().collect();
         self.asking.published.lock().unwrap().extend(confirmed.iter().copied());
-        confirmed.into_iter().map(|(_, id)| id).collect()
+        confirmed.into_iter().map(|(_, published)| published.id).collect()
     }
 
     async fn observe(&self, _: &[Worker]) -> Option<Observation> {
@@ -225,6 +244,10 @@ impl Broker for Kafka {
     }
 
     fn server(&self) -> Option<&dyn Server> {
+        Some(self)
+    }
+
+    fn kafka(&self) -> Option<&Kafka> {
         Some(self)
     }
 }
@@ -259,7 +282,7 @@ impl Asking {
         let committed: BTreeMap<i32, Committed> = committed
             .elements()
             .iter()
-            .map(|element| (element.partition(), Committed::of(element)))
+            .map(|element| (element.partition(), self.committed(element)))
             .collect();
         let mut partitions = Vec::new();
         for (&partition, &Committed { offset: settled, .. }) in &committed {
@@ -271,9 +294,20 @@ impl Asking {
         let settled = published
             .iter()
             .filter(|((partition, offset), _)| committed[partition].has(*offset))
-            .map(|(_, id)| *id);
+            .map(|(_, published)| published.id);
         let settled = Settled::Ids(settled.collect());
         Ok(Observation { at, settled, letters: Letters::Ids(letters), partitions })
+    }
+
+    fn committed(&self, element: &TopicPartitionListElem<'_>) -> Committed {
+        let partition = element.partition();
+        let offset = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
+        let (note, published) = (element.metadata(), self.published.lock().unwrap());
+        let above = match self.forged.lock().unwrap().get(&partition) {
+            Some(forged) if forged == note => Vec::new(),
+            _ => note::done(note, offset, |at| published.get(&(partition, at)).map(|of| of.time)),
+        };
+        Committed { offset, above }
     }
 }
 
@@ -284,11 +318,6 @@ struct Committed {
 }
 
 impl Committed {
-    fn of(element: &TopicPartitionListElem<'_>) -> Self {
-        let offset = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
-        Self { offset, above: note::done(element.metadata(), offset) }
-    }
-
     fn has(&self, offset: i64) -> bool {
         offset < self.offset || self.above.iter().any(|done| done.contains(&offset))
     }

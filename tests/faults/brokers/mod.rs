@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use testbed::proxy::Proxy;
 
 pub use disk::Disk;
+pub use kafka::{Commit, Kafka};
 pub use nats::Nats;
 
 use crate::{id::Id, logs::Observation, worker::Worker};
@@ -107,6 +108,11 @@ pub trait Broker {
 
     /// A stream that can be deleted.
     fn nats(&self) -> Option<&Nats> {
+        None
+    }
+
+    /// A topic that can be deleted, and a group that others can commit to.
+    fn kafka(&self) -> Option<&Kafka> {
         None
     }
 
