@@ -20,8 +20,9 @@ const LIMIT_BYTES: u64 = (64 << 20) + BASE_BYTES;
 const STILL: Duration = Duration::from_secs(90);
 /// The longest way to rest.
 const REST: Duration = Duration::from_secs(240);
-/// What a short message may take.
+/// What a short message may usually take, and what none may.
 const SHORT: Duration = Duration::from_secs(1);
+const STUCK: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 /// Between two messages of the load that runs beside every fault.
@@ -51,6 +52,8 @@ pub struct Outcome {
     pub duplicates: usize,
     pub bound: usize,
     pub peak_bytes: u64,
+    /// How long short messages took beside long ones.
+    pub waits: Vec<Duration>,
     pub violations: Vec<String>,
     /// The ends of the workers' logs, if anything was violated.
     pub logs: String,
@@ -192,7 +195,7 @@ async fn judge(scene: &Scene, ended: Option<String>, early: Option<String>) -> O
     let duplicates = must::duplicates(&effects, &letters, &scene.disturbed());
     violations.extend(duplicates.violation());
     violations.extend(must::over_memory(peak_bytes, LIMIT_BYTES));
-    violations.extend(must::late(&scene.waits.borrow(), SHORT));
+    violations.extend(must::late(&scene.waits.borrow(), SHORT, STUCK));
     let logs = if violations.is_empty() { String::new() } else { logs(scene) };
     Outcome {
         events: confirmed.len(),
@@ -200,6 +203,7 @@ async fn judge(scene: &Scene, ended: Option<String>, early: Option<String>) -> O
         duplicates: duplicates.count,
         bound: duplicates.bound,
         peak_bytes,
+        waits: scene.waits.take(),
         violations,
         logs,
     }

@@ -45,9 +45,16 @@ pub struct Sink {
 
 struct Shared {
     manner: watch::Sender<Manner>,
-    /// Those of `long` wait for this to be true.
-    enough: watch::Sender<bool>,
+    /// What those of `long` wait for.
+    enough: watch::Sender<Enough>,
     book: Mutex<Book>,
+}
+
+/// Which long ones have taken long enough.
+#[derive(Default)]
+struct Enough {
+    all: bool,
+    these: BTreeSet<Id>,
 }
 
 #[derive(Default)]
@@ -66,7 +73,7 @@ impl Sink {
     pub async fn start(slowest: Duration) -> Self {
         let shared = Arc::new(Shared {
             manner: watch::Sender::new(Manner::Answer),
-            enough: watch::Sender::new(false),
+            enough: watch::Sender::new(Enough::default()),
             book: Mutex::new(Book { slowest, ..Book::default() }),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -100,7 +107,14 @@ impl Sink {
     pub fn recover(&self) {
         self.meet(Manner::Answer);
         self.proxy.heal();
-        self.shared.enough.send_replace(true);
+        self.shared.enough.send_modify(|enough| enough.all = true);
+    }
+
+    /// This one has taken long enough.
+    pub fn finish(&self, id: Id) {
+        self.shared.enough.send_modify(|enough| {
+            enough.these.insert(id);
+        });
     }
 
     /// These are refused for good.
@@ -120,6 +134,11 @@ impl Sink {
     /// Effects that are on record.
     pub fn done(&self) -> usize {
         self.book().effects.iter().filter(|effect| effect.done.is_some()).count()
+    }
+
+    /// When the effect of `id` was on record.
+    pub fn done_at(&self, id: Id) -> Option<Instant> {
+        self.book().effects.iter().rev().find(|effect| effect.id == id)?.done
     }
 
     /// Effects of one worker that are on record.
@@ -189,7 +208,8 @@ async fn receive(
     let mut manner = shared.manner.subscribe();
     let _ = manner.wait_for(|manner| *manner != Manner::HoldBefore).await;
     if long {
-        let _ = shared.enough.subscribe().wait_for(|enough| *enough).await;
+        let over = |enough: &Enough| enough.all || enough.these.contains(&id);
+        let _ = shared.enough.subscribe().wait_for(over).await;
     }
     shared.book().effects[place].done = Some(Instant::now());
     drop(under_way);

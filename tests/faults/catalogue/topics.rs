@@ -42,7 +42,8 @@ async fn foreign_metadata(scene: &Scene) -> Result<(), String> {
         notes.iter().map(|ours| Commit { note: forge(scene, ours, &notes), ..ours.clone() });
     kafka.commit_as_another(&forged.collect::<Vec<_>>()).await?;
     // Only what the broker tells from now on is settled.
-    scene.seen.borrow_mut().push(scene.look().await?);
+    let seen = scene.look().await?;
+    scene.seen.borrow_mut().push(seen);
     scene.ended(scene.disturb(fleet.iter().copied()).await);
     scene.sink.recover();
     fleet.iter().for_each(|worker| worker.start());
