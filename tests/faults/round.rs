@@ -84,14 +84,24 @@ impl Servers {
                 Box::new(Nats::new(server, &name, wanted).await)
             }
             Kind::Kafka => {
-                let (kafka, detours) = match wanted.own {
-                    true => kafka::start(1).await,
-                    false => self.kafka.get_or_init(|| kafka::start(self.at_once)).await.clone(),
+                let (kafka, detour) = match wanted {
+                    Wanted { tokens: true, .. } => (kafka::start_with_tokens().await, None),
+                    Wanted { own: true, .. } => with_detour(&kafka::start(1).await),
+                    _ => {
+                        let started = self.kafka.get_or_init(|| kafka::start(self.at_once));
+                        with_detour(started.await)
+                    }
                 };
-                Box::new(Kafka::new(kafka, detours.take(), &name, wanted).await)
+                Box::new(Kafka::new(kafka, detour, &name, wanted).await)
             }
         }
     }
+}
+
+fn with_detour(
+    (kafka, detours): &(kafka::Shared, kafka::Detours),
+) -> (kafka::Shared, Option<kafka::Detour>) {
+    (kafka.clone(), Some(detours.take()))
 }
 
 /// Plays a round.

@@ -1,9 +1,11 @@
 //! A topic of one's own on a real Kafka.
 
+mod detours;
+mod letters;
 mod others;
+mod tokens;
 
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     ops::Range,
     rc::Rc,
@@ -14,12 +16,11 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
-    error::{KafkaError, KafkaResult},
-    message::{BorrowedMessage, Headers as _},
+    error::KafkaResult,
     producer::{FutureProducer, FutureRecord},
     topic_partition_list::TopicPartitionListElem,
 };
@@ -32,7 +33,10 @@ use crate::{
     logs::{Letters, Observation, Partition, Settled},
     worker::Worker,
 };
+pub use detours::{Detour, Detours};
+use letters::LetterBox;
 pub use others::Commit;
+use tokens::Keeper;
 
 /// What the broker may take to answer a question of the campaign.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -47,41 +51,23 @@ pub type Shared = Rc<AsyncMutex<kafka::Kafka>>;
 /// Starts one with so many detours.
 pub async fn start(detours: usize) -> (Shared, Detours) {
     let kafka = kafka::Kafka::start_with_detours(detours).await.unwrap();
-    let free = Detours(Rc::new(RefCell::new((0..detours).collect())));
-    (Rc::new(AsyncMutex::new(kafka)), free)
+    (Rc::new(AsyncMutex::new(kafka)), Detours::of(detours))
 }
 
-/// The detours of a broker that nobody uses.
-#[derive(Clone)]
-pub struct Detours(Rc<RefCell<Vec<usize>>>);
-
-/// A detour of one's own; it is free again when this is dropped.
-pub struct Detour {
-    number: usize,
-    free: Detours,
-}
-
-impl Detours {
-    /// # Panics
-    /// All are taken.
-    pub fn take(&self) -> Detour {
-        let number = self.0.borrow_mut().pop().expect("there is a detour for each round");
-        Detour { number, free: self.clone() }
-    }
-}
-
-impl Drop for Detour {
-    fn drop(&mut self) {
-        self.free.0.borrow_mut().push(self.number);
-    }
+/// Starts one that ends the connections of whoever has no good token any more. No detours lead to it.
+pub async fn start_with_tokens() -> Shared {
+    let lifetime = "listener.name.secure.oauthbearer.connections.max.reauth.ms=3600000\n";
+    Rc::new(AsyncMutex::new(kafka::Kafka::start_with(lifetime).await.unwrap()))
 }
 
 pub struct Kafka {
     server: Shared,
     /// Before its detour is free for another.
     proxy: Proxy,
-    _detour: Detour,
+    _detour: Option<Detour>,
     bootstrap: String,
+    /// What its workers connect to instead, if they show tokens.
+    secure: Option<(kafka::Secure, Keeper)>,
     topic: String,
     wanted: Wanted,
     producer: FutureProducer,
@@ -106,19 +92,18 @@ struct Published {
     time: i64,
 }
 
-struct LetterBox {
-    reader: BaseConsumer,
-    opened: bool,
-    read: Vec<Id>,
-    next: i64,
-}
-
 impl Kafka {
     /// A topic named after the round.
-    pub async fn new(server: Shared, detour: Detour, round: &str, wanted: Wanted) -> Self {
-        let (bootstrap, proxy) = {
+    pub async fn new(server: Shared, detour: Option<Detour>, round: &str, wanted: Wanted) -> Self {
+        let (bootstrap, proxy, secure) = {
             let server = server.lock().await;
-            (server.bootstrap().to_owned(), server.proxy(detour.number).await.unwrap())
+            let bootstrap = server.bootstrap().to_owned();
+            let proxy = match &detour {
+                Some(detour) => server.proxy(detour.number).await,
+                None => Proxy::to(bootstrap.parse().unwrap()).await,
+            };
+            let secure = wanted.tokens.then(|| (server.secure(), Keeper::start()));
+            (bootstrap, proxy.unwrap(), secure)
         };
         let client = |more: &[(&str, &str)]| {
             let mut client = ClientConfig::new();
@@ -142,12 +127,7 @@ impl Kafka {
             topic: round.to_owned(),
             partitions: wanted.partitions,
             group: client(&[]).create().unwrap(),
-            letters: Mutex::new(LetterBox {
-                reader: client(&[]).create().unwrap(),
-                opened: false,
-                read: Vec::new(),
-                next: 0,
-            }),
+            letters: Mutex::new(LetterBox::of(client(&[]).create().unwrap())),
             published: Mutex::default(),
             forged: Mutex::default(),
         };
@@ -160,12 +140,18 @@ impl Kafka {
             producer: producer.create().unwrap(),
             asking: Arc::new(asking),
             bootstrap,
+            secure,
         };
         broker.create(round.to_owned(), wanted.partitions).await;
         if wanted.dead_letters {
             broker.mend_dead_letters().await;
         }
         broker
+    }
+
+    /// Who renews the tokens that workers show.
+    pub fn keeper(&self) -> Option<&Keeper> {
+        self.secure.as_ref().map(|(_, keeper)| keeper)
     }
 
     async fn create(&self, topic: String, partitions: i32) {
@@ -197,8 +183,17 @@ impl Broker for Kafka {
     fn subscriptions(&self, detour: bool, slots: usize) -> String {
         let (topic, proxy) = (&self.topic, self.proxy.address().to_string());
         let bootstrap = if detour { &proxy } else { &self.bootstrap };
+        let (bootstrap, shown) = match &self.secure {
+            None => (bootstrap, String::new()),
+            Some((secure, keeper)) => {
+                let (ca, token) = (secure.ca.display(), keeper.file());
+                let token = token.display();
+                let sasl = format!("{{mechanism: OAUTHBEARER, token: {{file: \"{token}\"}}}}");
+                (&secure.bootstrap, format!(", tls: {{ca: \"{ca}\"}}, sasl: {sasl}"))
+            }
+        };
         format!(
-            "subscriptions: {{falco: {{concurrency: {slots}, kafka: {{brokers: [\"{bootstrap}\"], topic: {topic}, group: {topic}, deadLetters: {topic}.dead}}}}}}\n"
+            "subscriptions: {{falco: {{concurrency: {slots}, kafka: {{brokers: [\"{bootstrap}\"], topic: {topic}, group: {topic}, deadLetters: {topic}.dead{shown}}}}}}}\n"
         )
     }
 
@@ -321,37 +316,4 @@ impl Committed {
     fn has(&self, offset: i64) -> bool {
         offset < self.offset || self.above.iter().any(|done| done.contains(&offset))
     }
-}
-
-impl LetterBox {
-    /// All that are there by now. A topic that isn't there has none.
-    fn read(&mut self, of: &str) -> KafkaResult<Vec<Id>> {
-        let topic = format!("{of}.dead");
-        if !self.opened {
-            let metadata = self.reader.fetch_metadata(Some(&topic), ANSWER)?;
-            if metadata.topics().iter().all(|found| found.partitions().is_empty()) {
-                return Ok(Vec::new());
-            }
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&topic, 0, Offset::Beginning)?;
-            self.reader.assign(&list)?;
-            self.opened = true;
-        }
-        let (_, end) = self.reader.fetch_watermarks(&topic, 0, ANSWER)?;
-        while self.next < end {
-            let message = self.reader.poll(ANSWER).ok_or(KafkaError::NoMessageReceived)??;
-            self.next = message.offset() + 1;
-            if !is_later_chunk(&message) {
-                let body = message.payload().unwrap_or_default();
-                self.read.push(Id::of(body).expect("a dead letter of this round"));
-            }
-        }
-        Ok(self.read.clone())
-    }
-}
-
-/// Whether it only goes on with a dead letter that was too large for one record.
-fn is_later_chunk(message: &BorrowedMessage<'_>) -> bool {
-    let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    headers.any(|header| header.key == "stoop-chunk-index" && header.value != Some(b"0"))
 }

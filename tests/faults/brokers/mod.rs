@@ -59,11 +59,13 @@ pub struct Wanted {
     pub own: bool,
     /// The broker's disk is small.
     pub small_disk: bool,
+    /// Workers show a broker of their own tokens that expire unless somebody renews them.
+    pub tokens: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { partitions: 4, dead_letters: true, own: false, small_disk: false }
+        Self { partitions: 4, dead_letters: true, own: false, small_disk: false, tokens: false }
     }
 }
 
