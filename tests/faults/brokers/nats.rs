@@ -46,6 +46,12 @@ pub async fn start() -> Shared {
     Rc::new(AsyncMutex::new(nats::Nats::start().await.unwrap()))
 }
 
+/// What is asked of a busy server may be asked again.
+async fn patiently<T, E: std::fmt::Display>(what: &str, ask: impl AsyncFn() -> Result<T, E>) -> T {
+    let asked = async || ask().await.map_err(|error| error.to_string());
+    testbed::until(what, CONFIRMATION, asked).await.unwrap()
+}
+
 pub struct Nats {
     server: Shared,
     proxy: Proxy,
@@ -62,13 +68,16 @@ impl Nats {
     pub async fn new(server: Shared, round: &str, wanted: Wanted) -> Self {
         let url = server.lock().await.url().to_owned();
         let address: SocketAddr = url.trim_start_matches("nats://").parse().unwrap();
-        let client = async_nats::ConnectOptions::new().request_timeout(Some(ANSWER));
+        let client = patiently("the server takes a client", async || {
+            let options = async_nats::ConnectOptions::new().request_timeout(Some(ANSWER));
+            options.connect(url.as_str()).await
+        });
         let broker = Self {
             server,
             proxy: Proxy::to(address).await.unwrap(),
             stream: round.to_owned(),
             most_workers: usize::try_from(wanted.partitions).unwrap(),
-            context: jetstream::new(client.connect(url.as_str()).await.unwrap()),
+            context: jetstream::new(client.await),
             url,
             published: RefCell::default(),
             letters: AsyncMutex::default(),
@@ -88,8 +97,13 @@ impl Nats {
             retention: RetentionPolicy::WorkQueue,
             ..stream::Config::default()
         };
-        self.context.create_stream(config).await.unwrap();
+        self.create(config).await;
         self.create_consumer().await;
+    }
+
+    async fn create(&self, config: stream::Config) {
+        let create = async || self.context.create_stream(config.clone()).await;
+        patiently("the server makes a stream", create).await;
     }
 
     /// The stream with all that is in it.
@@ -107,7 +121,9 @@ impl Nats {
             max_ack_pending: 10_000,
             ..pull::Config::default()
         };
-        self.context.create_consumer_on_stream(config, &self.stream).await.unwrap();
+        let create =
+            async || self.context.create_consumer_on_stream(config.clone(), &self.stream).await;
+        patiently("the server makes a consumer", create).await;
     }
 
     pub async fn delete_consumer(&self) {
@@ -233,7 +249,7 @@ impl Broker for Nats {
             subjects: vec![format!("{}.dead", self.stream)],
             ..stream::Config::default()
         };
-        self.context.create_stream(config).await.unwrap();
+        self.create(config).await;
     }
 
     fn server(&self) -> Option<&dyn Server> {
