@@ -174,7 +174,6 @@ async fn what_waits_here_is_bounded_though_the_server_sends_without_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "what a dropped stream held is handed back too late at times"]
 async fn a_close_sends_the_last_acks_and_hands_back_what_nobody_took() {
     let (fake, mut receiver, ledger) = connected(false).await;
     for n in 0..10 {
@@ -193,7 +192,6 @@ async fn a_close_sends_the_last_acks_and_hands_back_what_nobody_took() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "what a dropped stream held is handed back too late at times"]
 async fn dead_letters_that_were_only_looked_at_are_handed_back() {
     let fake = Fake::start(true).await.unwrap();
     for body in ["a", "b", "c"] {
