@@ -88,7 +88,7 @@ impl Event {
             let known: Vec<_> = streams.keys().map(String::as_str).collect();
             Refused(format!("no subscription is called `{to}`; known: {}", known.join(", ")))
         })?;
-        Outlet::to(subscription)?.publish(None, &payload, &[]).await?;
+        Outlet::to(subscription).await?.publish(None, &payload, &[]).await?;
         say(format_args!("published to {to}: {} about {namespace}/{name}", scene.rule))?;
         Ok(ExitCode::SUCCESS)
     }

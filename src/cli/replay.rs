@@ -140,7 +140,7 @@ impl Replay {
 
     async fn publish(&self, config: &Config, to: &str) -> Ended {
         let (to, target) = one_of(config, Some(to))?;
-        let outlet = Outlet::to(&target)?;
+        let outlet = Outlet::to(&target).await?;
         let (mut history, name) = self.open(config).await?;
         let many = history.total().map_or("the".to_owned(), |total| format!("up to {total}"));
         let question =

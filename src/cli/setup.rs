@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use brokers::{Error, kafka, nats};
+use brokers::{Error, kafka, nats, pubsub};
 use clap::Args;
 use futures::future::BoxFuture;
 
@@ -94,6 +94,11 @@ impl Todo<'_> {
             }
             Broker::Nats(config) => {
                 let plan = nats::Plan::of(config).await?;
+                let changes = plan.changes().iter().map(ToString::to_string).collect();
+                Some(Self { changes, make: Box::pin(plan.apply()) })
+            }
+            Broker::PubSub(config) => {
+                let plan = pubsub::Plan::of(config).await?;
                 let changes = plan.changes().iter().map(ToString::to_string).collect();
                 Some(Self { changes, make: Box::pin(plan.apply()) })
             }

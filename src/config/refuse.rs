@@ -69,7 +69,9 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
 fn check_subscription(at: &Path, subscription: &Subscription) -> Result<(), Fault> {
     let broker = match subscription.broker() {
         Ok(broker) => broker,
-        Err(why) => return Fault::new(at.clone(), why, "name exactly one of kafka, nats, journal"),
+        Err(why) => {
+            return Fault::new(at.clone(), why, "name exactly one of kafka, nats, pubsub, journal");
+        }
     };
     let inside = at.key(broker.as_str());
     if let Err(error) = broker.check() {

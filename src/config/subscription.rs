@@ -1,6 +1,6 @@
 //! One subscription: which broker, and how many events of it at once.
 
-use brokers::{journal, kafka, nats};
+use brokers::{journal, kafka, nats, pubsub};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,6 +15,8 @@ pub struct Subscription {
     kafka: Option<kafka::Config>,
     /// A durable consumer of a JetStream stream, or a queue group of core NATS.
     nats: Option<nats::Config>,
+    /// A subscription of Google Cloud Pub/Sub.
+    pubsub: Option<pubsub::Config>,
     /// The embedded journal behind its HTTP intake.
     journal: Option<journal::Config>,
 }
@@ -30,6 +32,8 @@ pub enum Broker<'a> {
     Kafka(&'a kafka::Config),
     /// NATS.
     Nats(&'a nats::Config),
+    /// Google Cloud Pub/Sub.
+    PubSub(&'a pubsub::Config),
     /// The embedded journal.
     Journal(&'a journal::Config),
 }
@@ -43,6 +47,7 @@ impl<'a> Broker<'a> {
         match self {
             Self::Kafka(config) => config.check(),
             Self::Nats(config) => config.check(),
+            Self::PubSub(config) => config.check(),
             Self::Journal(config) => config.check(),
         }
     }
@@ -56,6 +61,7 @@ impl<'a> Broker<'a> {
                 Some((config.dead_letters.as_deref(), format!("{topic}.dead")))
             }
             Self::Nats(config) => Some((config.dead_letters.as_deref(), "stoop.dead".to_owned())),
+            Self::PubSub(config) => Some((config.dead_letters.as_deref(), "stoop-dead".to_owned())),
             Self::Journal(_) => None,
         }
     }
@@ -65,6 +71,7 @@ impl<'a> Broker<'a> {
         match self {
             Self::Kafka(_) => "kafka",
             Self::Nats(_) => "nats",
+            Self::PubSub(_) => "pubsub",
             Self::Journal(_) => "journal",
         }
     }
@@ -74,7 +81,7 @@ impl Subscription {
     /// A subscription to a journal.
     pub fn of_journal(journal: journal::Config) -> Self {
         let concurrency = default_concurrency();
-        Self { concurrency, kafka: None, nats: None, journal: Some(journal) }
+        Self { concurrency, kafka: None, nats: None, pubsub: None, journal: Some(journal) }
     }
 
     /// Its broker.
@@ -85,6 +92,7 @@ impl Subscription {
         let named = [
             self.kafka.as_ref().map(Broker::Kafka),
             self.nats.as_ref().map(Broker::Nats),
+            self.pubsub.as_ref().map(Broker::PubSub),
             self.journal.as_ref().map(Broker::Journal),
         ];
         let mut named = named.into_iter().flatten();

@@ -31,6 +31,11 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         match subscription.broker() {
             Ok(Broker::Kafka(config)) => check_kafka(&at.key("kafka"), config)?,
             Ok(Broker::Nats(config)) => check_nats(&at.key("nats"), config)?,
+            Ok(Broker::PubSub(config)) => {
+                if let Some(credentials) = &config.credentials {
+                    known(at.key("pubsub").key("credentials"), credentials.read())?;
+                }
+            }
             Ok(Broker::Journal(config)) => check_journal(&at.key("journal"), config)?,
             Err(_) => {}
         }
@@ -50,10 +55,13 @@ fn check_kafka(at: &Path, config: &kafka::Config) -> Result<(), Fault> {
             known(at.key("keyPassword"), password.read())?;
         }
     }
-    match &config.sasl {
-        Some(sasl) => known(at.key("sasl").key("password"), sasl.password.read()),
-        None => Ok(()),
+    let Some(sasl) = &config.sasl else { return Ok(()) };
+    for (key, secret) in [("password", &sasl.password), ("token", &sasl.token)] {
+        if let Some(secret) = secret {
+            known(at.key("sasl").key(key), secret.read())?;
+        }
     }
+    Ok(())
 }
 
 fn check_nats(at: &Path, config: &nats::Config) -> Result<(), Fault> {

@@ -1,6 +1,6 @@
 //! The dead letters and the history of a subscription, whatever its broker.
 
-use brokers::{Error, History, dead_letter::Queue, journal, kafka, nats};
+use brokers::{Error, History, dead_letter::Queue, journal, kafka, nats, pubsub};
 use jiff::Timestamp;
 
 use crate::{
@@ -20,6 +20,7 @@ pub async fn queue(
     match broker(subscription)? {
         Broker::Kafka(config) => Ok(Box::new(kafka::dead_letters(config).await?)),
         Broker::Nats(config) => Ok(Box::new(nats::dead_letters(config).await?)),
+        Broker::PubSub(config) => Ok(Box::new(pubsub::dead_letters(config).await?)),
         Broker::Journal(config) => match Client::find(control, name, config).await? {
             Some(client) => Ok(Box::new(client.letters())),
             None => {
@@ -42,6 +43,7 @@ pub async fn history(
     match broker(subscription)? {
         Broker::Kafka(config) => Ok(Box::new(kafka::history(config, since).await?)),
         Broker::Nats(config) => Ok(Box::new(nats::history(config, since).await?)),
+        Broker::PubSub(config) => Ok(Box::new(pubsub::history(config, since).await?)),
         Broker::Journal(config) => match Client::find(control, name, config).await? {
             Some(client) => Ok(Box::new(client.history(since).await?)),
             None => Ok(Box::new(

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use playbooks::{
     act::Plan,
-    decide::{Budget, BudgetScope, Check, Event, Holds, OnFailure, Playbook, Step},
+    decide::{Budget, Check, Event, Holds, OnFailure, Playbook, Step},
 };
 
-use super::seen::Rules;
+use super::{answers::is_counted, seen::Rules};
 
 /// What no rehearsal can tell.
 pub(super) const LIMITS: [&str; 4] = [
@@ -45,8 +45,8 @@ pub(super) fn live_checks(plan: &Plan, budget: Option<Budget>) -> Vec<String> {
         checks
             .push("mirror pods, system priority classes, the kill switch, the breaker".to_owned());
     }
-    if let Some(budget) = budget.filter(|budget| budget.scope == BudgetScope::Owner) {
-        checks.push(format!("the budget of {budget}: whose a pod is"));
+    if let Some(budget) = budget.filter(|budget| !is_counted(budget.scope)) {
+        checks.push(format!("the budget of {budget}, which is not counted here"));
     }
     checks
 }

@@ -46,8 +46,7 @@ pub(super) struct Answers {
 impl Answers {
     pub(super) fn of(limits: &Limits) -> Self {
         let (covered_until, purses) = Default::default();
-        // Whose owner a pod is, only a live look tells.
-        let budget = limits.budget.filter(|budget| budget.scope != BudgetScope::Owner);
+        let budget = limits.budget.filter(|budget| is_counted(budget.scope));
         Self { cooldown: limits.cooldown, budget, covered_until, purses }
     }
 
@@ -87,6 +86,11 @@ impl Answers {
         taken.insert(case.concern, until);
         true
     }
+}
+
+/// Whether a budget can be counted here: whose a pod is only a live look tells, and the cluster's is all playbooks' together.
+pub(super) fn is_counted(scope: BudgetScope) -> bool {
+    !matches!(scope, BudgetScope::Owner | BudgetScope::Cluster)
 }
 
 #[cfg(test)]

@@ -206,7 +206,6 @@ impl<'a> Rehearsal<'a> {
             events: *events,
             why: self.why(position, *by, plan),
         });
-        let budget_is_live = plan.playbook.limits.budget;
         let never =
             if cases.is_empty() { advice::never(&plan.playbook, &self.seen) } else { vec![] };
         Playbook {
@@ -222,7 +221,7 @@ impl<'a> Rehearsal<'a> {
             days: tally.days.iter().map(day).collect(),
             to_whom,
             held: held.collect(),
-            live_checks: advice::live_checks(plan, budget_is_live),
+            live_checks: advice::live_checks(plan, plan.playbook.limits.budget),
             never,
         }
     }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use brokers::{Error, journal, kafka, nats};
+use brokers::{Error, journal, kafka, nats, pubsub};
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 
@@ -20,6 +20,8 @@ pub enum Outlet<'a> {
     Kafka(kafka::Publisher),
     /// To a subject.
     Nats(nats::Publisher),
+    /// To a topic of Pub/Sub.
+    PubSub(pubsub::Publisher),
     /// To the intake of the worker that runs on it.
     Journal(&'a journal::Config),
 }
@@ -29,10 +31,11 @@ impl<'a> Outlet<'a> {
     ///
     /// # Errors
     /// The configuration can't work.
-    pub fn to(subscription: &'a Subscription) -> Result<Self, Error> {
+    pub async fn to(subscription: &'a Subscription) -> Result<Self, Error> {
         Ok(match subscription.broker().map_err(|why| Error::Configuration(why.to_owned()))? {
             Broker::Kafka(config) => Self::Kafka(kafka::Publisher::new(config)?),
             Broker::Nats(config) => Self::Nats(nats::Publisher::new(config)?),
+            Broker::PubSub(config) => Self::PubSub(pubsub::Publisher::new(config).await?),
             Broker::Journal(config) => Self::Journal(config),
         })
     }
@@ -50,6 +53,7 @@ impl<'a> Outlet<'a> {
         match self {
             Self::Kafka(publisher) => publisher.publish(key, payload, headers).await,
             Self::Nats(publisher) => publisher.publish(key, payload, headers).await,
+            Self::PubSub(publisher) => publisher.publish(key, payload, headers).await,
             Self::Journal(config) => post(config, payload).await,
         }
     }

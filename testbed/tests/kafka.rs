@@ -29,7 +29,7 @@ async fn a_killed_broker_is_gone_and_a_restarted_one_has_its_address_and_data() 
 async fn the_secure_listener_wants_its_authority_and_password() -> Result<(), Error> {
     let kafka = Kafka::start().await?;
     let secure = kafka.secure();
-    for mechanism in ["SCRAM-SHA-512", "PLAIN"] {
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] {
         let client = client(&secure, mechanism, secure.password);
         assert!(listing(&secure.bootstrap, &client).status.success(), "{mechanism}");
     }

@@ -37,7 +37,7 @@ impl Desk {
         let folder = tempfile::tempdir().unwrap();
         let health = free_port();
         let config = format!(
-            "playbooks: [./playbooks]\nhealth: {{listen: \"127.0.0.1:{health}\"}}\n{config}"
+            "playbooks: [./playbooks]\nhealth: {{listen: \"127.0.0.1:{health}\"}}\ncontrol: {{listen: \"127.0.0.1:0\"}}\n{config}"
         );
         std::fs::write(folder.path().join("stoop.yaml"), config).unwrap();
         std::fs::create_dir(folder.path().join("playbooks")).unwrap();

@@ -180,11 +180,7 @@ async fn judge(scene: &Scene, ended: Option<String>, early: Option<String>) -> O
     let peak_bytes = scene.workers.iter().map(|worker| worker.peak_bytes()).max().unwrap_or(0);
     for worker in scene.workers.iter().filter(|worker| worker.runs()) {
         worker.terminate();
-        match worker.left().await {
-            Ok(0) => {}
-            Ok(code) => violations.push(format!("worker {} left with {code}", worker.id)),
-            Err(why) => violations.push(why),
-        }
+        violations.extend(worker.left().await.err());
     }
     let (effects, letters) = (scene.sink.effects(), scene.broker.letters().await);
     let confirmed = scene.confirmed();

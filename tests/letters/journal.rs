@@ -1,5 +1,7 @@
 //! Listed, shown, redriven and dropped: through the worker while it runs, in the file when none does.
 
+use serde_json::Value;
+
 use crate::desk::Desk;
 
 #[tokio::test]
@@ -85,4 +87,24 @@ async fn a_command_says_which_dead_letters_it_could_mean() {
     }
     assert!(desk.must(&["dlq", "list"]).await.contains("no dead letters"));
     worker.leave().await;
+}
+
+#[tokio::test]
+async fn what_a_journal_holds_is_rehearsed_by_way_of_its_worker_and_of_its_file() {
+    let desk = Desk::new("");
+    let worker = desk.work().await;
+    desk.post("One").await;
+    desk.post("Two").await;
+    desk.has_letters(2).await;
+    let rehearse = async |arguments: &[&str]| {
+        let all = [&["replay", "--dry-run", "--output", "json"][..], arguments].concat();
+        serde_json::from_str::<Value>(&desk.must(&all).await).unwrap()
+    };
+    let report = rehearse(&[]).await;
+    assert_eq!((&report["source"], &report["messages"]["read"]), (&"intake".into(), &2.into()));
+    assert_eq!(report["playbooks"][0]["held"][0]["by"], "when-fails");
+    assert_eq!(rehearse(&["--since", "2099-01-01T00:00:00Z"]).await["messages"]["read"], 0);
+    assert_eq!(desk.letters().await.len(), 2, "nothing was done");
+    worker.leave().await;
+    assert_eq!(rehearse(&[]).await, report);
 }

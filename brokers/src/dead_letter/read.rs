@@ -64,7 +64,10 @@ impl<'a> Headers<'a> {
     }
 
     fn origin(&self) -> Option<MessageId> {
-        let (stream, sequence) = (self.text("original-stream")?, self.parse("original-sequence")?);
+        let (stream, place) = (self.text("original-stream")?, self.text("original-sequence")?);
+        let Ok(sequence) = place.parse() else {
+            return Some(MessageId::named(stream.into(), &place));
+        };
         Some(match self.parse("original-partition") {
             Some(partition) => MessageId::in_partition(stream.into(), partition, sequence),
             None => MessageId::in_stream(stream.into(), sequence),

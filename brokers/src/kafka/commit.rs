@@ -14,7 +14,7 @@ use std::{
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _},
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use tokio::sync::Mutex;
 
@@ -48,8 +48,11 @@ impl Room {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// A note was too large: the next ones say half as much, or nothing in the end.
-    pub(super) fn narrow(&self) {
+    /// Notes say half as much, or nothing in the end, if it was one that was too large.
+    pub(super) fn learn_from(&self, error: &KafkaError) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::OffsetMetadataTooLarge) {
+            return;
+        }
         let narrower = self.get() / 2;
         self.0.store(narrower, Ordering::Relaxed);
         tracing::warn!(
@@ -175,7 +178,8 @@ impl Committer {
                 element.set_metadata(text);
             }
         }
-        self.blocking(move |consumer| consumer.commit(&list, CommitMode::Sync)).await
+        let sent = self.blocking(move |consumer| consumer.commit(&list, CommitMode::Sync)).await;
+        sent.inspect_err(|error| self.room.learn_from(error))
     }
 
     /// Calls into the client where it may block.
@@ -212,7 +216,11 @@ mod tests {
     #[test]
     fn a_broker_that_takes_no_notes_is_sent_none_in_the_end() {
         let room = Room::default();
-        (0..20).for_each(|_| room.narrow());
+        let other = KafkaError::ConsumerCommit(RDKafkaErrorCode::RebalanceInProgress);
+        room.learn_from(&other);
+        assert_eq!(room.get(), ROOM);
+        let refused = KafkaError::ConsumerCommit(RDKafkaErrorCode::OffsetMetadataTooLarge);
+        (0..20).for_each(|_| room.learn_from(&refused));
         assert_eq!(room.get(), 0);
     }
 }

@@ -60,15 +60,20 @@ pub struct Tls {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sasl {
-    /// How the password is proven.
+    /// How it is proven.
     pub mechanism: Mechanism,
-    /// The user.
-    pub username: String,
-    /// Its password.
-    pub password: Secret,
+    /// The user; not for OAUTHBEARER.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Its password; not for OAUTHBEARER.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// The token of OAUTHBEARER, a JWT such as a service account's in a file. It is read anew before it expires.
+    #[serde(default)]
+    pub token: Option<Secret>,
 }
 
-/// The SASL mechanisms with user and password.
+/// The SASL mechanisms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Mechanism {
     /// The password itself is sent: over TLS only.
@@ -80,6 +85,9 @@ pub enum Mechanism {
     /// SCRAM with SHA-512.
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,
+    /// A token: over TLS only.
+    #[serde(rename = "OAUTHBEARER")]
+    OauthBearer,
 }
 
 impl Mechanism {
@@ -88,6 +96,7 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OauthBearer => "OAUTHBEARER",
         }
     }
 }
@@ -174,13 +183,59 @@ impl Config {
         {
             return wrong("tls has only one of certificate and key: mutual TLS needs both");
         }
-        if self.tls.is_none() && self.sasl.as_ref().is_some_and(|s| s.mechanism == Mechanism::Plain)
-        {
-            return wrong(
-                "sasl PLAIN without tls would send the password in the clear: add tls, or use SCRAM",
-            );
+        match &self.sasl {
+            Some(sasl) => {
+                sasl.check(self.tls.is_some()).map_err(|text| Error::Configuration(text.to_owned()))
+            }
+            None => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl Config {
+    /// What to say when the broker doesn't take our credentials.
+    pub(super) fn refused(&self) -> String {
+        match &self.sasl {
+            None => "the Kafka broker wants to know who we are: set sasl".to_owned(),
+            Some(Sasl { mechanism: Mechanism::OauthBearer, .. }) => {
+                "the Kafka broker refuses our token: check that sasl.token was made for it"
+                    .to_owned()
+            }
+            Some(Sasl { mechanism, username, .. }) => format!(
+                "the Kafka broker refuses the user `{}` with {}: check sasl.username, sasl.password and sasl.mechanism",
+                username.as_deref().unwrap_or_default(),
+                mechanism.as_str()
+            ),
+        }
+    }
+}
+
+impl Sasl {
+    fn check(&self, tls: bool) -> Result<(), &'static str> {
+        let Self { mechanism, username, password, token } = self;
+        let user = username.is_some() || password.is_some();
+        match mechanism {
+            Mechanism::OauthBearer if user => {
+                Err("sasl OAUTHBEARER has no username and password: leave them out")
+            }
+            Mechanism::OauthBearer if token.is_none() => Err(
+                "sasl OAUTHBEARER needs a token: set sasl.token, such as {file: /var/run/secrets/kafka/token}",
+            ),
+            Mechanism::OauthBearer if !tls => {
+                Err("sasl OAUTHBEARER without tls would send the token in the clear: add tls")
+            }
+            Mechanism::OauthBearer => Ok(()),
+            _ if token.is_some() => {
+                Err("sasl.token is for OAUTHBEARER only: leave it out, or set the mechanism")
+            }
+            _ if username.is_none() || password.is_none() => {
+                Err("sasl needs both username and password")
+            }
+            Mechanism::Plain if !tls => Err(
+                "sasl PLAIN without tls would send the password in the clear: add tls, or use SCRAM",
+            ),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -264,6 +319,17 @@ mod tests {
             (json!({"deadLetters": "falco"}), "name another topic"),
             (json!({"tls": {"certificate": "c.pem"}}), "needs both"),
             (json!({"sasl": {"mechanism": "PLAIN", "username": "u", "password": "p"}}), "add tls"),
+            (json!({"sasl": {"mechanism": "SCRAM-SHA-256", "username": "u"}}), "needs both"),
+            (json!({"sasl": {"mechanism": "OAUTHBEARER"}}), "set sasl.token"),
+            (json!({"sasl": {"mechanism": "OAUTHBEARER", "token": "t"}}), "add tls"),
+            (
+                json!({"sasl": {"mechanism": "OAUTHBEARER", "token": "t", "username": "u"}}),
+                "leave them out",
+            ),
+            (
+                json!({"sasl": {"mechanism": "PLAIN", "username": "u", "password": "p", "token": "t"}}),
+                "leave it out",
+            ),
         ] {
             let error = with(wrong).unwrap().check().unwrap_err();
             assert!(error.is_configuration() && error.to_string().contains(says), "{error}");

@@ -1,15 +1,19 @@
 //! What librdkafka calls back. All of it runs inside the receiver's poll, so nothing here may block or wait.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    error::Error as StdError,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rdkafka::{
     ClientContext, TopicPartitionList,
+    client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, StreamConsumer},
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult},
     types::RDKafkaRespErr,
 };
 use tokio::sync::mpsc;
@@ -20,6 +24,7 @@ use super::{
     assignments::{Assignments, Name, Place},
     commit::Room,
     health::{Monitor, Outage},
+    token::Tokens,
 };
 
 /// The consumer as the rest of the module knows it.
@@ -30,6 +35,9 @@ pub(super) struct Context {
     pub(super) assignments: Arc<Assignments>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) room: Arc<Room>,
+    pub(super) tokens: Tokens,
+    /// To be said when the broker doesn't take our credentials.
+    pub(super) refused: String,
     /// Wakes the task that asks what the group knows of new partitions.
     pub(super) assigned: mpsc::UnboundedSender<()>,
     /// Takes partitions that are asked back to the task that drains them.
@@ -141,9 +149,7 @@ impl ConsumerContext for Context {
             let Err(error) = result.clone().and(element.error()) else { continue };
             let (topic, partition) = (element.topic(), element.partition());
             tracing::warn!(%error, topic, partition, "an offset was not committed");
-            if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OffsetMetadataTooLarge) {
-                self.room.narrow();
-            }
+            self.room.learn_from(&error);
             let places = self.assignments.places([(topic, partition)]);
             places.into_iter().for_each(|place| self.assignments.uncommitted(place));
         }
@@ -151,13 +157,22 @@ impl ConsumerContext for Context {
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
+        self.tokens.token()
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
+        if let Some(outage) = Outage::of_log(message) {
+            self.monitor.away(outage);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "librdkafka");
-        if let Some(outage) = Outage::of(&error, reason) {
+        if let Some(outage) = Outage::of(&error, reason, &self.refused) {
             self.monitor.away(outage);
         }
     }

@@ -25,19 +25,35 @@ pub(super) enum Outage {
 }
 
 impl Outage {
-    /// What a client's error means, with what it says of it; `None` for what passes by itself.
-    pub(super) fn of(error: &KafkaError, reason: &str) -> Option<Self> {
+    /// What a client's error means, with what librdkafka says of it; `None` for what passes by itself. `refused` is to be
+    /// said where the broker doesn't take our credentials.
+    pub(super) fn of(error: &KafkaError, reason: &str, refused: &str) -> Option<Self> {
         use RDKafkaErrorCode as Code;
+        let refuses = |what: &str| Some(Self::Refused(what.to_owned()));
         let subscription = |what: String| Some(Self::Subscription(what));
         match error.rdkafka_error_code()? {
             Code::AllBrokersDown => Some(Self::Unreachable),
-            Code::Authentication | Code::SaslAuthenticationFailed => Some(Self::Refused(
-                "the Kafka broker refuses our credentials: check sasl and tls".to_owned(),
-            )),
-            Code::SSL => Some(Self::Refused(
-                "TLS with the Kafka broker fails: check tls, and that brokers names its TLS port"
-                    .to_owned(),
-            )),
+            Code::Authentication | Code::SaslAuthenticationFailed => {
+                match reason.strip_prefix("Failed to acquire SASL OAUTHBEARER token: ") {
+                    Some(why) => Some(Self::Refused(format!("there is no sasl.token: {why}"))),
+                    None => refuses(refused),
+                }
+            }
+            Code::SSL if reason.contains("certificate verify failed") => refuses(
+                "the Kafka broker's certificate is not to be trusted: check that tls.ca is the authority that signed it, \
+                 and that brokers calls it by a name in it",
+            ),
+            Code::SSL => refuses(
+                "TLS with the Kafka broker fails: check tls, and that brokers names a listener that speaks TLS",
+            ),
+            // A broker that refuses us may just hang up.
+            Code::BrokerTransportFailure if reason.contains("alert") => refuses(
+                "the Kafka broker refuses our certificate, or that we have none: set tls.certificate and tls.key to those of \
+                 an authority that it trusts",
+            ),
+            Code::BrokerTransportFailure if reason.contains("SASL authentication error") => {
+                refuses(refused)
+            }
             Code::UnknownTopicOrPartition | Code::UnknownTopic => subscription(format!(
                 "{} doesn't exist: create it with `stoop setup`",
                 topic(reason)
@@ -56,6 +72,17 @@ impl Outage {
             ),
             _ => None,
         }
+    }
+
+    /// What a line of librdkafka's log means that comes without an error: a listener that speaks TLS hangs up on whoever
+    /// doesn't.
+    pub(super) fn of_log(line: &str) -> Option<Self> {
+        let hangs_up = line.contains("Disconnected") && line.contains("in state APIVERSION_QUERY");
+        hangs_up.then(|| {
+            let what = "the Kafka listener takes our connection and hangs up: see that a broker runs behind it, and that tls \
+                        and sasl are what it wants";
+            Self::Refused(what.to_owned())
+        })
     }
 
     pub(super) fn what(&self) -> &str {

@@ -29,6 +29,7 @@ mod recall;
 mod receiver;
 mod settings;
 mod setup;
+mod token;
 mod topics;
 mod tracker;
 mod view;
@@ -63,6 +64,7 @@ use self::{
     producer::Producer,
     rebalance::Drains,
     recall::Recall,
+    token::Tokens,
 };
 
 /// Joins the group. Needs a tokio runtime; brokers that are away are waited for.
@@ -78,6 +80,8 @@ pub fn connect(config: &Config, timing: Timing) -> Result<(Receiver, Arc<Ledger>
         assignments: assignments.clone(),
         monitor: monitor.clone(),
         room: room.clone(),
+        tokens: Tokens::of(config),
+        refused: config.refused(),
         assigned,
         revoked,
         demand: Demand::Flow.into(),
@@ -113,7 +117,7 @@ pub fn connect(config: &Config, timing: Timing) -> Result<(Receiver, Arc<Ledger>
     };
     tokio::spawn(survey.run());
 
-    let (producer, group) = (Producer::new(settings::producer(config)?), config.group.clone());
+    let (producer, group) = (Producer::new(config)?, config.group.clone());
     let dead_letters = config.dead_letters.clone();
     let ledger = Ledger {
         assignments: assignments.clone(),

@@ -7,9 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use rdkafka::{
-    ClientConfig, ClientContext,
-    config::RDKafkaLogLevel,
-    error::{KafkaError, KafkaResult},
+    ClientConfig,
+    error::KafkaResult,
     message::{Header, OwnedHeaders},
     producer::{FutureProducer, FutureRecord, Producer as _},
     util::Timeout,
@@ -19,14 +18,16 @@ use crate::contract::Error;
 
 use super::{
     config::Config,
-    context::log,
     health::{Outage, subject},
     settings,
+    token::{Quiet, Tokens},
 };
 
 /// Publishes to a topic. `Ok` means that all in-sync replicas have the record.
 pub struct Publisher {
     topic: String,
+    /// To be said when the broker doesn't take our credentials.
+    refused: String,
     producer: Producer,
 }
 
@@ -36,13 +37,13 @@ impl Publisher {
     /// # Errors
     /// The configuration can't work, or names no topic.
     pub fn new(config: &Config) -> Result<Self, Error> {
-        let producer = Producer::new(settings::producer(config)?);
+        let producer = Producer::new(config)?;
         let topics = config.topics()?;
         let topic = topics.first().ok_or_else(|| {
             let text = "topicPattern names no topic to publish to: set topic instead";
             Error::Configuration(text.to_owned())
         })?;
-        Ok(Self { topic: topic.to_owned(), producer })
+        Ok(Self { topic: topic.to_owned(), refused: config.refused(), producer })
     }
 
     /// Publishes a record, and waits until it is durable.
@@ -56,7 +57,7 @@ impl Publisher {
         headers: &[(String, Bytes)],
     ) -> Result<(), Error> {
         let sent = self.producer.send(&self.topic, key, payload, headers).await;
-        sent.map_err(|error| match Outage::of(&error, &subject(&self.topic)) {
+        sent.map_err(|error| match Outage::of(&error, &subject(&self.topic), &self.refused) {
             Some(outage) => Error::client(outage.what().to_owned(), error),
             None => Error::client(format!("publishing to {} failed", self.topic), error),
         })
@@ -66,12 +67,18 @@ impl Publisher {
 /// An idempotent producer, made when it is first needed, and made anew when the client gives up on it.
 pub(super) struct Producer {
     config: ClientConfig,
+    tokens: Tokens,
     client: Mutex<Option<FutureProducer<Quiet>>>,
 }
 
 impl Producer {
-    pub(super) fn new(config: ClientConfig) -> Self {
-        Self { config, client: Mutex::default() }
+    /// A producer for the brokers of a subscription.
+    ///
+    /// # Errors
+    /// The configuration can't work.
+    pub(super) fn new(config: &Config) -> Result<Self, Error> {
+        let (client, tokens) = (settings::producer(config)?, Tokens::of(config));
+        Ok(Self { config: client, tokens, client: Mutex::default() })
     }
 
     /// Sends a record and waits for the brokers' report.
@@ -113,7 +120,8 @@ impl Producer {
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
-        let new: FutureProducer<Quiet> = self.config.create_with_context(Quiet)?;
+        let new: FutureProducer<Quiet> =
+            self.config.create_with_context(Quiet::of(self.tokens.clone()))?;
         Ok(client.insert(new).clone())
     }
 }
@@ -123,17 +131,4 @@ fn owned(headers: &[(String, Bytes)]) -> OwnedHeaders {
     headers.iter().fold(none, |all, (key, value)| {
         all.insert(Header { key: key.as_str(), value: Some(value.as_ref()) })
     })
-}
-
-/// Its errors come with the report of a record; the connection's own need no second voice.
-pub(super) struct Quiet;
-
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
-    }
 }

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
-    consumer::{Consumer as _, ConsumerContext, StreamConsumer},
+    consumer::{Consumer as _, StreamConsumer},
     error::{KafkaError, KafkaResult},
 };
 
@@ -20,13 +20,16 @@ use crate::{
 };
 
 use super::{
-    config::Config, health::Outage, producer::Quiet, receiver::owned, settings, topics::Topics,
+    config::Config,
+    health::{Outage, subject},
+    receiver::owned,
+    settings,
+    token::{Quiet, Tokens},
+    topics::Topics,
 };
 
 /// How long the brokers may take to answer, and how long they may have nothing to say in the middle of a topic.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-impl ConsumerContext for Quiet {}
 
 type Consumer = StreamConsumer<Quiet>;
 
@@ -46,6 +49,8 @@ pub(super) struct Reader {
     topic: Arc<str>,
     open: BTreeMap<i32, i64>,
     waiting: VecDeque<Stretch>,
+    /// What to say where the broker doesn't take our credentials.
+    refused: String,
     total: u64,
 }
 
@@ -80,12 +85,16 @@ impl Reader {
         start: Start,
     ) -> Result<Self, Error> {
         let refused = |e| Error::Configuration(format!("Kafka's client refuses its settings: {e}"));
-        let consumer: Consumer =
-            settings::reader(config)?.create_with_context(Quiet).map_err(refused)?;
+        let consumer: Consumer = settings::reader(config)?
+            .create_with_context(Quiet::of(Tokens::of(config)))
+            .map_err(refused)?;
         let consumer = Arc::new(consumer);
-        let (asking, topics) = (consumer.clone(), topics.clone());
+        let (asking, topics, refused) = (consumer.clone(), topics.clone(), config.refused());
         let asked = tokio::task::spawn_blocking(move || {
-            names(&asking, topics)?.into_iter().map(|topic| survey(&asking, topic, start)).collect()
+            names(&asking, topics)?
+                .into_iter()
+                .map(|topic| survey(&asking, topic, start, &refused))
+                .collect()
         });
         let waiting: Result<VecDeque<Stretch>, Error> =
             asked.await.map_err(|e| Error::client("asking Kafka was cut short", e))?;
@@ -95,6 +104,7 @@ impl Reader {
             consumer: Some(consumer),
             topic: Arc::from(""),
             open: BTreeMap::new(),
+            refused: config.refused(),
             waiting,
             total,
         })
@@ -171,7 +181,7 @@ impl Reader {
     }
 
     fn survive(&self, error: KafkaError) -> Result<(), Error> {
-        match Outage::of(&error, &self.topic) {
+        match Outage::of(&error, &subject(&self.topic), &self.refused) {
             // It may come back, and if it doesn't, patience ends.
             Some(Outage::Unreachable) | None => {
                 tracing::debug!(%error, "reading failed; the client goes on");
@@ -205,8 +215,13 @@ fn names(consumer: &Consumer, topics: Topics) -> Result<Vec<String>, Error> {
 }
 
 /// Where a topic begins and ends.
-fn survey(consumer: &Consumer, topic: String, start: Start) -> Result<Stretch, Error> {
-    let failed = |error: KafkaError| match Outage::of(&error, &topic) {
+fn survey(
+    consumer: &Consumer,
+    topic: String,
+    start: Start,
+    refused: &str,
+) -> Result<Stretch, Error> {
+    let failed = |error: KafkaError| match Outage::of(&error, &subject(&topic), refused) {
         Some(outage) => Error::client(outage.what().to_owned(), error),
         None => Error::client(format!("asking Kafka about the topic {topic} failed"), error),
     };

@@ -42,10 +42,12 @@ fn client(config: &Config) -> Result<ClientConfig, Error> {
         }
     }
     if let Some(sasl) = &config.sasl {
-        client
-            .set("sasl.mechanism", sasl.mechanism.as_str())
-            .set("sasl.username", &sasl.username)
-            .set("sasl.password", read("sasl.password", &sasl.password)?);
+        client.set("sasl.mechanism", sasl.mechanism.as_str());
+        if let (Some(username), Some(password)) = (&sasl.username, &sasl.password) {
+            client
+                .set("sasl.username", username)
+                .set("sasl.password", read("sasl.password", password)?);
+        }
     }
     Ok(client)
 }

@@ -7,6 +7,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
+    producer::{FutureProducer, Producer as _},
     types::RDKafkaRespErr,
 };
 
@@ -15,10 +16,17 @@ use crate::contract::Error;
 use super::{
     config::Config,
     settings,
+    token::{Quiet, Tokens},
     topics::{Pattern, Topics},
 };
 
-type Admin = AdminClient<DefaultClientContext>;
+/// Whoever is asked, and told what to create.
+struct Admin {
+    /// Answers what there is.
+    asked: FutureProducer<Quiet>,
+    /// Creates, and knows settings. The client library's never gets a token, so with OAUTHBEARER there is none.
+    told: Option<AdminClient<DefaultClientContext>>,
+}
 
 /// How long the brokers may take to answer.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -118,8 +126,12 @@ impl Plan {
 }
 
 fn admin(config: &Config) -> Result<Admin, Error> {
-    let made = settings::admin(config)?.create();
-    made.map_err(|e| Error::Configuration(format!("Kafka's client refuses its settings: {e}")))
+    let refused = |e| Error::Configuration(format!("Kafka's client refuses its settings: {e}"));
+    let client = settings::admin(config)?;
+    let asked = client.create_with_context(Quiet::of(Tokens::of(config))).map_err(refused)?;
+    let by_token = config.sasl.as_ref().is_some_and(|sasl| sasl.token.is_some());
+    let told = (!by_token).then(|| client.create()).transpose().map_err(refused)?;
+    Ok(Admin { asked, told })
 }
 
 /// The admin client blocks, or has futures that can't move between threads.
@@ -132,7 +144,7 @@ async fn blocking<T: Send + 'static>(
 
 /// The topics there are that match.
 fn matching(admin: &Admin, config: &Config, pattern: &Pattern) -> Result<Vec<String>, Error> {
-    let metadata = admin.inner().fetch_metadata(None, LIMIT);
+    let metadata = admin.asked.client().fetch_metadata(None, LIMIT);
     let metadata = metadata.map_err(|e| unanswered(config, "all topics", code(&e)))?;
     let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
     let mut names: Vec<_> = names.filter(|name| pattern.matches(name)).collect();
@@ -144,7 +156,7 @@ fn matching(admin: &Admin, config: &Config, pattern: &Pattern) -> Result<Vec<Str
 fn found(admin: &Admin, config: &Config, name: &str) -> Result<bool, Error> {
     let unanswered = |code| unanswered(config, name, code);
     let metadata =
-        admin.inner().fetch_metadata(Some(name), LIMIT).map_err(|e| unanswered(code(&e)))?;
+        admin.asked.client().fetch_metadata(Some(name), LIMIT).map_err(|e| unanswered(code(&e)))?;
     let error = metadata.topics().iter().find(|topic| topic.name() == name).and_then(|t| t.error());
     match error {
         None => check(admin, name).map(|()| true),
@@ -179,9 +191,16 @@ fn unanswered(config: &Config, name: &str, code: RDKafkaErrorCode) -> Error {
 
 /// A compacted topic forgets all but the newest message of a key.
 fn check(admin: &Admin, name: &str) -> Result<(), Error> {
+    let Some(told) = &admin.told else {
+        tracing::warn!(
+            topic = name,
+            "with OAUTHBEARER its settings can't be checked: its cleanup.policy has to be delete"
+        );
+        return Ok(());
+    };
     let (topic, options) = ([ResourceSpecifier::Topic(name)], options());
     let described = tokio::runtime::Handle::current()
-        .block_on(admin.describe_configs(&topic, &options))
+        .block_on(told.describe_configs(&topic, &options))
         .map_err(|e| {
             Error::client(format!("asking for the settings of {name} failed"), code(&e))
         })?;
@@ -198,9 +217,14 @@ fn check(admin: &Admin, name: &str) -> Result<(), Error> {
 
 fn make(admin: &Admin, change: &Change) -> Result<(), Error> {
     let failed = |code| Error::client(format!("to {change} failed"), code);
+    let Some(told) = &admin.told else {
+        return Err(Error::Configuration(format!(
+            "Kafka's client can't {change} with OAUTHBEARER: do it with Kafka's own tools, or with other credentials"
+        )));
+    };
     let (topic, options) = ([change.topic()], options());
     let created = tokio::runtime::Handle::current()
-        .block_on(admin.create_topics(&topic, &options))
+        .block_on(told.create_topics(&topic, &options))
         .map_err(|e| failed(code(&e)))?;
     match created.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) => Ok(()),

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_nats::{
+    HeaderMap,
     header::NATS_MESSAGE_ID,
     jetstream::{
         Error as ServerError, ErrorCode,
-        context::{PublishError, PublishErrorKind},
+        context::{Context, PublishError, PublishErrorKind},
         message::PublishMessage,
     },
 };
@@ -18,7 +19,7 @@ use crate::{
     message::Message,
 };
 
-use super::{driver::Shared, headers, term::Held};
+use super::{driver::Shared, headers, packing, term::Held};
 
 /// Where a dead letter was published to at first.
 pub(super) const SUBJECT: &str = "stoop-original-subject";
@@ -70,12 +71,12 @@ impl DeadLetters {
         if let Some(id) = id {
             all.insert(NATS_MESSAGE_ID, id.as_str());
         }
-        let publish = PublishMessage::build().payload(message.payload.clone()).headers(all);
-        let sent = context.send_publish(self.subject.clone(), publish).await;
-        let taken = match sent {
-            Ok(sent) => sent.await.map(drop),
-            Err(error) => Err(error),
-        };
+        let mut taken = self.publish(&context, message.payload.clone(), all.clone()).await;
+        // A body that came just so no longer does, with all these headers.
+        if matches!(&taken, Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded) {
+            all.insert(packing::HEADER, packing::GZIP);
+            taken = self.publish(&context, packing::packed(&message.payload), all).await;
+        }
         match taken {
             // Core NATS has no streams to keep it: whoever listens has it, and acceptLoss was said.
             Err(error)
@@ -86,6 +87,16 @@ impl DeadLetters {
             }
             taken => taken.map_err(|error| self.failed(error)),
         }
+    }
+
+    async fn publish(
+        &self,
+        context: &Context,
+        payload: Bytes,
+        headers: HeaderMap,
+    ) -> Result<(), PublishError> {
+        let publish = PublishMessage::build().payload(payload).headers(headers);
+        context.send_publish(self.subject.clone(), publish).await?.await.map(drop)
     }
 
     fn failed(&self, source: PublishError) -> DeadLetterError {
@@ -99,7 +110,7 @@ impl DeadLetters {
             (PublishErrorKind::MaxPayloadExceeded, _) => (
                 true,
                 format!(
-                    "a dead letter for {subject} is larger than the NATS server takes: raise its max_payload"
+                    "a dead letter for {subject} is larger than the NATS server takes, compressed too: raise its max_payload"
                 ),
             ),
             (

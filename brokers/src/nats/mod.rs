@@ -26,6 +26,7 @@ mod ledger;
 mod line;
 mod lookup;
 mod outbox;
+mod packing;
 mod proof;
 mod publisher;
 mod queue;

@@ -19,7 +19,7 @@ use super::{
     client,
     config::{Config, Source},
     dead_letters::SUBJECT,
-    headers, lookup,
+    headers, lookup, packing,
     publisher::{Publisher, durably},
     reader::Reader,
     subject,
@@ -110,7 +110,17 @@ impl Contract for Queue {
         while let Some(record) = self.reader.next().await? {
             if record.subject.as_str() == self.subject {
                 let place = record.sequence.to_string();
-                return Ok(Some(Buried::read(place, self.reader.owned(&record))));
+                let mut message = self.reader.owned(&record);
+                if record
+                    .headers
+                    .get(packing::HEADER)
+                    .is_some_and(|as_| as_.as_str() == packing::GZIP)
+                {
+                    message.payload = packing::unpacked(&message.payload).map_err(|error| {
+                        Error::client(format!("the dead letter {place} can't be unpacked"), error)
+                    })?;
+                }
+                return Ok(Some(Buried::read(place, message)));
             }
         }
         Ok(None)

@@ -70,3 +70,30 @@ async fn pause(held: &Held) {
     let lost = held.term.lease.lost().cancelled();
     drop(tokio::time::timeout(AGAIN, lost).await);
 }
+
+#[cfg(test)]
+mod tests {
+    use async_nats::StatusCode;
+
+    use super::*;
+
+    fn answer(payload: &'static str, status: Option<StatusCode>) -> Message {
+        Message {
+            subject: "_INBOX.x".into(),
+            reply: None,
+            payload: payload.into(),
+            headers: None,
+            status,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn only_an_empty_answer_without_a_status_confirms() {
+        assert!(confirms(&answer("", None)));
+        assert!(!confirms(&answer("", Some(StatusCode::NO_RESPONDERS))));
+        assert!(!confirms(&answer("", Some(StatusCode::REQUEST_TERMINATED))));
+        assert!(!confirms(&answer("{\"error\":{\"code\":503}}", None)));
+    }
+}

@@ -67,9 +67,9 @@ impl Window {
         Self { limits, open: 0, oversize: false }
     }
 
-    /// What to ask for now, if anything: up to the free slots, once half of that has come.
+    /// What to ask for now, if anything: twice the free slots, since most messages need none, once half of that has come.
     pub(super) fn wanted(&self, free: usize) -> Option<BatchConfig> {
-        let size = free.max(LEAST).min(self.limits.batch);
+        let size = free.saturating_mul(2).max(LEAST).min(self.limits.batch);
         let (batch, max_bytes) = match self.oversize {
             true => (1, 0),
             false => (size.saturating_sub(self.open), self.limits.bytes),
@@ -137,17 +137,17 @@ mod tests {
     #[test]
     fn it_refills_at_half() {
         let mut window = window();
-        assert_eq!(ask(&mut window, 100).unwrap().batch, 100);
-        assert!(ask(&mut window, 100).is_none());
+        assert_eq!(ask(&mut window, 50).unwrap().batch, 100);
+        assert!(ask(&mut window, 50).is_none());
         for _ in 0..50 {
             window.came();
         }
-        assert_eq!(ask(&mut window, 100).unwrap().batch, 50);
+        assert_eq!(ask(&mut window, 50).unwrap().batch, 50);
     }
 
     #[test]
     fn it_asks_for_what_slots_are_free_and_for_a_few_where_none_is() {
-        assert_eq!(ask(&mut window(), 200).unwrap().batch, 200);
+        assert_eq!(ask(&mut window(), 200).unwrap().batch, 400);
         assert_eq!(ask(&mut window(), 0).unwrap().batch, LEAST);
         assert_eq!(ask(&mut window(), 1_000_000).unwrap().batch, MOST);
     }

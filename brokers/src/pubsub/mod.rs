@@ -19,6 +19,7 @@ mod burial;
 mod client;
 mod config;
 mod health;
+mod history;
 mod lag;
 mod leases;
 mod ledger;
@@ -26,7 +27,10 @@ mod names;
 mod outage;
 mod publisher;
 mod pull;
+mod queue;
+mod reading;
 mod receiver;
+mod setup;
 mod subscription;
 mod survey;
 
@@ -42,10 +46,13 @@ use crate::{
 
 pub use self::{
     config::{Config, Limits},
+    history::history,
     lag::Lag,
     ledger::Ledger,
     publisher::Publisher,
+    queue::dead_letters,
     receiver::{Key, Receiver, Record},
+    setup::{Change, Plan},
 };
 
 use self::{

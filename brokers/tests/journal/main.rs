@@ -3,6 +3,7 @@
 
 mod intake;
 mod kill;
+mod letters;
 mod queue;
 mod support;
 mod tls;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use brokers::{
     Borrowed, DeadLetter, Ledger as _, Message, Receiver as _, Settled,
-    journal::{Config, Intake, Journal, Key, Ledger, Monitor, Receiver},
+    journal::{Config, Journal, Key, Ledger, Monitor, Receiver},
 };
 use jiff::Timestamp;
 use tokio::{task::JoinHandle, time::Instant};
@@ -38,12 +38,11 @@ pub(crate) fn object(body: &[u8]) -> Result<(), String> {
 }
 
 pub(crate) async fn open(config: &Config) -> Served {
-    let Journal { receiver, ledger, intake, monitor } =
-        Journal::open(config, object).await.unwrap();
-    serve(receiver, ledger, intake, monitor)
+    serve(Journal::open(config, object).await.unwrap())
 }
 
-fn serve(receiver: Receiver, ledger: Arc<Ledger>, intake: Intake, monitor: Monitor) -> Served {
+pub(crate) fn serve(journal: Journal) -> Served {
+    let Journal { receiver, ledger, intake, monitor } = journal;
     let url = format!("http://{}/", intake.local_addr());
     let stop = CancellationToken::new();
     let serving = tokio::spawn(intake.serve(stop.clone()));

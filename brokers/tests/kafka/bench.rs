@@ -12,7 +12,7 @@ use std::{
 
 use brokers::{
     conformance::Record,
-    kafka::{Config, Timing},
+    kafka::{self, Config, Timing},
 };
 use bytes::Bytes;
 use futures::executor::block_on;
@@ -30,7 +30,7 @@ use testbed::kafka::Kafka;
 
 type Admin = AdminClient<DefaultClientContext>;
 
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
     pub(crate) config: Config,
@@ -154,7 +154,7 @@ impl Bench {
         .await
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(BaseConsumer) -> T + Send + 'static,
     ) -> T {
@@ -215,12 +215,13 @@ impl Bench {
             .set("enable.auto.commit", "false")
             .set("session.timeout.ms", "6000")
             .set("partition.assignment.strategy", "cooperative-sticky");
-        let topic = self.topic.clone();
+        let topics = self.config.topics().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
             let consumer: BaseConsumer = client.create().unwrap();
-            consumer.subscribe(&[&topic]).unwrap();
+            let kafka::Topics::Named(topics) = topics else { panic!("a rival knows names") };
+            consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
             while !stopped.load(Ordering::Acquire) {
                 drop(consumer.poll(Duration::from_millis(50)));
             }

@@ -173,11 +173,11 @@ async fn history_is_read_beside_a_group_that_goes_on() {
     tokio::time::sleep(Duration::from_millis(5)).await;
     bench.publish_in_turn((0..12).map(|n| Record::new(format!("new {n}"))).collect()).await;
 
-    let read = async |since| {
+    let read = async |since: Timestamp| {
         let mut history = kafka::history(&bench.config, since).await.unwrap();
         let total = history.total();
         // What comes now was not there when it was opened.
-        bench.publish_in_turn(vec![Record::new("later")]).await;
+        bench.publish_in_turn(vec![Record::new(format!("later than {since}"))]).await;
         let mut bodies = Vec::new();
         while let Some(message) = history.next().await.unwrap() {
             bodies.push(String::from_utf8(message.payload.to_vec()).unwrap());
@@ -191,7 +191,7 @@ async fn history_is_read_beside_a_group_that_goes_on() {
     assert_eq!((total, all.len()), (Some(43), 43));
     let future = Timestamp::now() + Duration::from_secs(3600);
     assert_eq!(read(future).await, (Some(0), vec![]));
-    log.has(43).await;
+    log.has(45).await;
     staff.stop().await;
     let (ends, committed) = (bench.ends().await, bench.committed().await);
     assert_eq!(ends, committed, "the group's own position, and nobody else's");

@@ -1,4 +1,4 @@
-//! A broker of one's own, killed, stopped in its tracks, or asking who we are.
+//! A broker of one's own, killed or stopped in its tracks.
 
 use std::{
     fs::File,
@@ -9,9 +9,7 @@ use std::{
 use brokers::{
     Health, Settled,
     conformance::{Record, Worker, until},
-    kafka::{Mechanism, Sasl, Tls},
 };
-use settings::Secret;
 use testbed::kafka::Kafka;
 
 use crate::{
@@ -148,30 +146,4 @@ async fn leases_are_lost_when_the_group_is_not_heard_of_for_a_session() {
     again.ack().await;
     until("it to be committed", async || bench.uncommitted().await == 0).await;
     worker.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_and_scram_are_spoken_and_a_wrong_password_is_named() {
-    let kafka = Kafka::start().await.unwrap();
-    let bench = Bench::on(kafka.bootstrap(), 1).await;
-    bench.publish_in_turn(vec![Record::new("a")]).await;
-    let secure = kafka.secure();
-    let mut config = bench.config.clone();
-    config.brokers = vec![secure.bootstrap.clone()];
-    config.tls = Some(Tls { ca: Some(secure.ca.clone()), ..Tls::default() });
-    for (mechanism, password, works) in [
-        (Mechanism::ScramSha512, "wrong", false),
-        (Mechanism::ScramSha512, secure.password, true),
-        (Mechanism::Plain, secure.password, true),
-    ] {
-        let (username, password) = (secure.username.to_owned(), Secret::literal(password));
-        config.sasl = Some(Sasl { mechanism, username, password });
-        let staff = Staff::start(&config, 10, Duration::ZERO, &Log::default());
-        let named =
-            |h: &Health| matches!(h, Health::Unavailable(what) if what.contains("credentials"));
-        match works {
-            true => staff.is("connected", |health| *health == Health::Connected).await,
-            false => staff.is("told", named).await,
-        }
-    }
 }

@@ -6,7 +6,7 @@ use async_nats::{
     HeaderMap,
     jetstream::{
         self,
-        consumer::{AckPolicy, pull},
+        consumer::{self, AckPolicy, pull},
         context::Context,
         message::PublishMessage,
         stream::{self, RetentionPolicy},
@@ -168,6 +168,33 @@ impl Bench {
             Ok(info) => info.num_pending + u64::try_from(info.num_ack_pending).unwrap(),
             Err(_) => self.kept(self.stream.clone()).await,
         }
+    }
+
+    async fn info(&self) -> consumer::Info {
+        let stream = self.context.get_stream_no_info(self.stream.clone()).await.unwrap();
+        stream.consumer_info(self.consumer.clone()).await.unwrap()
+    }
+
+    /// How many unsettled messages were delivered more than once.
+    pub(crate) async fn redelivered(&self) -> usize {
+        self.info().await.num_redelivered
+    }
+
+    /// How many requests for messages stand.
+    pub(crate) async fn waiting(&self) -> usize {
+        self.info().await.num_waiting
+    }
+
+    /// Has the server deliver a message of a new stream again, as if its holder had given it back.
+    pub(crate) async fn ask_for_redelivery(&self, sequence: u64) {
+        let (stream, consumer) = (&self.stream, &self.consumer);
+        let reply = format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.{sequence}.0.0");
+        self.context.client().publish(reply, "-NAK".into()).await.unwrap();
+    }
+
+    /// Whether the tests' own client is.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.context.client().connection_state() == async_nats::connection::State::Connected
     }
 
     /// How many messages a stream holds.

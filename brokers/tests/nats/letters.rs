@@ -92,6 +92,22 @@ async fn one_larger_than_its_stream_takes_is_refused() {
     worker.stop().await.unwrap();
 }
 
+/// The largest body that the server takes leaves no room for headers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_as_large_as_the_server_takes_is_kept_whole() {
+    let bench = Bench::on_shared().await;
+    let body = "x".repeat(bench.context.client().max_payload());
+    bury(&bench, vec![Record::new(body.clone())], &["delete"]).await;
+    let mut queue = nats::dead_letters(&bench.config).await.unwrap();
+    let buried = all(&mut queue).await.remove(0);
+    assert!(buried.message.payload == body, "byte for byte");
+    let Err(error) = queue.redrive(&buried, &[]).await else {
+        panic!("with a header more it is larger than the server takes")
+    };
+    assert!(error.to_string().contains("publishing to"), "{error}");
+    assert_eq!(bench.kept(bench.dead_stream()).await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_letter_says_where_it_was_and_is_published_there_again() {
     let bench = Bench::on_shared().await;

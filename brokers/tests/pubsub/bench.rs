@@ -150,7 +150,7 @@ impl Bench {
 }
 
 /// Where the server is that all tests share.
-async fn shared() -> &'static str {
+pub(crate) async fn shared() -> &'static str {
     let start = || tokio::runtime::Handle::current().block_on(PubSub::shared());
     let server = tokio::task::spawn_blocking(start).await.unwrap();
     server.unwrap_or_else(|error| panic!("no Pub/Sub: {error:?}")).address()

@@ -13,7 +13,7 @@ use crate::bench::Bench;
 
 macro_rules! conforms {
     ($module:ident, $name:ident, $like:expr) => {
-        struct $name(Bench);
+        pub(crate) struct $name(pub(crate) Bench);
 
         #[async_trait]
         impl Harness for $name {

@@ -4,4 +4,6 @@
 
 mod bench;
 mod conformance;
+mod faults;
 mod rest;
+mod tools;

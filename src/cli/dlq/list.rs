@@ -95,7 +95,7 @@ impl List {
                 Output::Table => rows.push(row(&buried)),
                 Output::Json => {
                     rows.push(Default::default());
-                    say(document(name, &buried, false))?;
+                    say(document(name, &buried, false)?)?;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! `stoop dlq`: the dead letters of every subscription, listed, shown, redriven and dropped.
 
 mod list;
+mod pretty;
 mod row;
 mod select;
 mod settle;

@@ -5,8 +5,11 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use brokers::dead_letter::Buried;
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
+use super::pretty::pretty;
 use crate::letters::rule_of;
 
 /// The longest error in a table.
@@ -50,36 +53,71 @@ pub(super) fn table(head: &[&str], rows: &[impl AsRef<[String]>]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A dead letter as JSON, with its headers and body where `whole`. A body that is JSON stands as it is, any other in base64.
-pub(super) fn document(subscription: &str, buried: &Buried, whole: bool) -> Value {
+/// A dead letter as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    subscription: &'a str,
+    place: &'a str,
+    message_id: String,
+    rule: Option<Cow<'a, str>>,
+    reason: &'a str,
+    error: &'a str,
+    attempts: u32,
+    first_failed: Timestamp,
+    last_failed: Timestamp,
+    playbooks: &'a [String],
+    worker: &'a str,
+    published: Option<Timestamp>,
+    #[serde(flatten)]
+    message: Option<Whole<'a>>,
+}
+
+/// What only `show` shows. A body that is JSON stands as it is, any other in base64.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole<'a> {
+    key: Option<String>,
+    headers: Vec<(&'a str, String)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+/// A dead letter as JSON, with its headers and body where `whole`.
+pub(super) fn document<'a>(
+    subscription: &'a str,
+    buried: &'a Buried,
+    whole: bool,
+) -> serde_json::Result<String> {
     let (letter, message) = (&buried.letter, &buried.message);
-    let mut document = json!({
-        "subscription": subscription,
-        "place": buried.place,
-        "messageId": message.id.to_string(),
-        "rule": rule_of(buried),
-        "reason": letter.reason,
-        "error": letter.error,
-        "attempts": letter.attempts,
-        "firstFailed": letter.first_failed,
-        "lastFailed": letter.last_failed,
-        "playbooks": letter.failed,
-        "worker": letter.worker,
-        "published": message.published,
-    });
-    if let (true, Some(all)) = (whole, document.as_object_mut()) {
-        let headers = message.headers.iter().map(|(name, value)| json!([name, text(value)]));
-        all.insert("key".to_owned(), message.key.as_deref().map(text).into());
-        all.insert("headers".to_owned(), headers.collect());
-        match serde_json::from_slice::<Value>(&message.payload) {
-            Ok(body) => all.insert("body".to_owned(), body),
-            Err(_) => {
-                let body = BASE64_STANDARD.encode(&message.payload);
-                all.insert("bodyBase64".to_owned(), body.into())
-            }
-        };
-    }
-    document
+    let body: Option<&RawValue> = serde_json::from_slice(&message.payload).ok();
+    let document = Document {
+        subscription,
+        place: &buried.place,
+        message_id: message.id.to_string(),
+        rule: rule_of(buried),
+        reason: &letter.reason,
+        error: &letter.error,
+        attempts: letter.attempts,
+        first_failed: letter.first_failed,
+        last_failed: letter.last_failed,
+        playbooks: &letter.failed,
+        worker: &letter.worker,
+        published: message.published,
+        message: whole.then(|| Whole {
+            key: message.key.as_deref().map(text),
+            headers: message
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), text(value)))
+                .collect(),
+            body,
+            body_base64: body.is_none().then(|| BASE64_STANDARD.encode(&message.payload)),
+        }),
+    };
+    serde_json::to_string(&document)
 }
 
 /// Bytes as text: what is no UTF-8 is escaped, and so is the backslash then, so that nothing is lost.
@@ -119,11 +157,9 @@ fn turns(c: char) -> bool {
 
 /// A body for a terminal: JSON over several lines, or the bytes escaped so that they can be had back.
 pub(super) fn body(payload: &[u8]) -> String {
-    let pretty = serde_json::from_slice::<Value>(payload)
-        .and_then(|value| serde_json::to_string_pretty(&value));
-    match pretty {
-        Ok(pretty) => safe(&pretty),
-        Err(_) => payload.escape_ascii().to_string(),
+    match pretty(payload) {
+        Some(pretty) => safe(&pretty),
+        None => payload.escape_ascii().to_string(),
     }
 }
 

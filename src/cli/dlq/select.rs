@@ -69,15 +69,14 @@ pub(in crate::cli) fn one_of(
 ) -> Result<(String, Subscription), Refused> {
     let streams = config.streams();
     let known = streams.keys().cloned().collect::<Vec<_>>().join(", ");
-    let found = match name {
+    match name {
         Some(name) => streams
             .into_iter()
             .find(|(known, _)| known == name)
             .ok_or_else(|| Refused(format!("no subscription is called `{name}`; known: {known}"))),
         None => only(streams)
             .ok_or_else(|| Refused(format!("say which of them by --subscription: {known}"))),
-    };
-    found
+    }
 }
 
 fn only(streams: BTreeMap<String, Subscription>) -> Option<(String, Subscription)> {

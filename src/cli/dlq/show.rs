@@ -39,7 +39,7 @@ impl Show {
             if buried.place == self.place {
                 match self.output {
                     Output::Table => say(shown(&buried))?,
-                    Output::Json => say(document(&name, &buried, true))?,
+                    Output::Json => say(document(&name, &buried, true)?)?,
                 }
                 return Ok(ExitCode::SUCCESS);
             }

@@ -28,7 +28,7 @@ fn a_wrong_type_is_refused_at_its_value() {
 
 /// What is wrong, the path that is named, and a word of what is said.
 const REFUSED: &[(&str, &str, &str)] = &[
-    ("subscriptions: {a: {concurrency: 3}}", "subscriptions.a", "kafka, journal"),
+    ("subscriptions: {a: {concurrency: 3}}", "subscriptions.a", "kafka, nats, pubsub"),
     (
         "subscriptions: {a: {kafka: {brokers: [b:1], topic: t, group: g}}}",
         "subscriptions.a.kafka",

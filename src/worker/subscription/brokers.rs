@@ -1,6 +1,6 @@
 //! Each broker: how it is opened, and what it shows of itself.
 
-use brokers::{Error, Health, journal, kafka, nats};
+use brokers::{Error, Health, journal, kafka, nats, pubsub};
 use jiff::Timestamp;
 use playbooks::decide::Event;
 use tokio::sync::watch;
@@ -39,6 +39,21 @@ impl Runner {
         // The whole fleet's: the consumer is one for all workers.
         let gauges =
             move |_: &brokers::Pool| Gauges { lag: watched.lag().unsettled, ..Gauges::default() };
+        self.serve(name, share, (receiver, ledger), health, gauges).await
+    }
+
+    pub(super) async fn pubsub(
+        &self,
+        name: &str,
+        share: Share,
+        config: &pubsub::Config,
+    ) -> Result<(), Error> {
+        let (receiver, ledger) = pubsub::connect(config, pubsub::Limits::default()).await?;
+        let (health, watched) = (ledger.health(), ledger.clone());
+        let gauges = move |pool: &brokers::Pool| {
+            let waiting = watched.lag().waiting;
+            Gauges { lag: waiting + pool.held() as u64, ..Gauges::default() }
+        };
         self.serve(name, share, (receiver, ledger), health, gauges).await
     }
 

@@ -55,6 +55,7 @@ impl Runner {
             let ended = match broker {
                 Broker::Kafka(config) => self.kafka(name, share, config).await,
                 Broker::Nats(config) => self.nats(name, share, config).await,
+                Broker::PubSub(config) => self.pubsub(name, share, config).await,
                 Broker::Journal(config) => self.journal(name, share, config).await,
             };
             let error = match ended {

@@ -29,26 +29,37 @@ pub(crate) struct Broker {
     scratch: Scratch,
 }
 
+/// What a broker is started with beside what all are.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    /// How many detours lead to it.
+    pub(crate) detours: usize,
+    /// More lines of `server.properties`.
+    pub(crate) properties: String,
+}
+
 impl Broker {
     /// Formats a new data folder in `scratch` unless there is one; starts nothing.
-    pub(crate) async fn prepare(scratch: Scratch, detours: usize) -> Result<Self, Error> {
+    pub(crate) async fn prepare(scratch: Scratch, extras: Extras) -> Result<Self, Error> {
         let prepared = spawn_blocking(move || {
             let jars = provision()?;
             let ports = Ports {
                 plain: Port::reserve()?,
+                encrypted: Port::reserve()?,
                 secure: Port::reserve()?,
                 mutual: Port::reserve()?,
                 controller: Port::reserve()?,
             };
-            let detours = (0..detours).map(|_| Detour::reserve()).collect::<Result<_, _>>()?;
+            let detours =
+                (0..extras.detours).map(|_| Detour::reserve()).collect::<Result<_, _>>()?;
             let broker = Self { process: None, ports, detours, jars, scratch };
-            broker.configure()?;
+            broker.configure(&extras.properties)?;
             Ok(broker)
         });
         prepared.await.map_err(|error| Error::io("can't prepare Kafka")(error.into()))?
     }
 
-    fn configure(&self) -> Result<(), Error> {
+    fn configure(&self, more: &str) -> Result<(), Error> {
         let authority = Authority::new()?;
         self.write("ca.pem", authority.pem())?;
         let broker = authority.issue("kafka")?;
@@ -57,11 +68,13 @@ impl Broker {
         self.write("client.pem", &client.certificate)?;
         self.write("client.key", &client.key)?;
         let properties = properties::server(self.scratch.path(), &self.ports);
-        self.write("server.properties", &detour::add(&properties, &self.detours))?;
+        let properties = detour::add(&properties, &self.detours) + more;
+        self.write("server.properties", &properties)?;
         if self.scratch.join("data/meta.properties").exists() {
             return Ok(());
         }
         let (user, password) = (properties::USER, properties::PASSWORD);
+        let scram = |mechanism| format!("{mechanism}=[name={user},password={password}]");
         JAVA.run(
             "formatting Kafka's data folder",
             JAVA.command()
@@ -70,7 +83,12 @@ impl Broker {
                 .args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID])
                 .arg("--config")
                 .arg(self.scratch.join("server.properties"))
-                .args(["--add-scram", &format!("SCRAM-SHA-512=[name={user},password={password}]")]),
+                .args([
+                    "--add-scram",
+                    &scram("SCRAM-SHA-256"),
+                    "--add-scram",
+                    &scram("SCRAM-SHA-512"),
+                ]),
         )
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 pub use provision::provision;
 
 use crate::{error::Error, proxy::Proxy, scratch::Scratch, wait::until};
-use broker::Broker;
+use broker::{Broker, Extras};
 
 const ADDRESS: &str = "STOOP_TEST_KAFKA";
 
@@ -34,7 +34,17 @@ impl Endpoint {
     }
 }
 
-/// The listener with TLS and SASL (SCRAM-SHA-512 and PLAIN).
+/// The listener with TLS alone.
+#[derive(Clone, Debug)]
+pub struct Encrypted {
+    /// The value of `bootstrap.servers`.
+    pub bootstrap: String,
+    /// The PEM file of the authority that signed the broker's certificate.
+    pub ca: PathBuf,
+}
+
+/// The listener with TLS and SASL: SCRAM-SHA-256, SCRAM-SHA-512, PLAIN, and OAUTHBEARER, which believes every token
+/// (`"alg":"none"`) that has a subject and has not expired.
 #[derive(Clone, Debug)]
 pub struct Secure {
     /// The value of `bootstrap.servers`.
@@ -91,7 +101,7 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_on(Scratch::temporary()?, 0).await
+        Self::start_on(Scratch::temporary()?, Extras::default()).await
     }
 
     /// Starts a broker with so many [detours](Self::proxy).
@@ -99,7 +109,17 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start_with_detours(detours: usize) -> Result<Self, Error> {
-        Self::start_on(Scratch::temporary()?, detours).await
+        let extras = Extras { detours, ..Extras::default() };
+        Self::start_on(Scratch::temporary()?, extras).await
+    }
+
+    /// Starts a broker as [`Self::start`] does, with these lines in its `server.properties` too.
+    ///
+    /// # Errors
+    /// If Kafka can't be fetched or does not start.
+    pub async fn start_with(properties: &[&str]) -> Result<Self, Error> {
+        let extras = Extras { properties: properties.join("\n"), ..Extras::default() };
+        Self::start_on(Scratch::temporary()?, extras).await
     }
 
     /// Starts a broker on free ports, its data in `dir`, where it stays.
@@ -107,14 +127,23 @@ impl Kafka {
     /// # Errors
     /// If Kafka can't be fetched or does not start.
     pub async fn start_in(dir: &Path) -> Result<Self, Error> {
-        Self::start_on(Scratch::kept(dir)?, 0).await
+        Self::start_on(Scratch::kept(dir)?, Extras::default()).await
     }
 
-    async fn start_on(scratch: Scratch, detours: usize) -> Result<Self, Error> {
-        let mut broker = Broker::prepare(scratch, detours).await?;
+    async fn start_on(scratch: Scratch, extras: Extras) -> Result<Self, Error> {
+        let mut broker = Broker::prepare(scratch, extras).await?;
         broker.start().await?;
         let bootstrap = broker.ports.plain.address().to_string();
         Ok(Self { endpoint: Endpoint { bootstrap }, broker })
+    }
+
+    /// The listener with TLS alone.
+    #[must_use]
+    pub fn encrypted(&self) -> Encrypted {
+        Encrypted {
+            bootstrap: format!("localhost:{}", self.broker.ports.encrypted.number()),
+            ca: self.broker.file("ca.pem"),
+        }
     }
 
     /// The listener with TLS and SASL.

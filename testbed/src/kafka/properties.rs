@@ -9,6 +9,7 @@ use crate::port::Port;
 #[derive(Debug)]
 pub(crate) struct Ports {
     pub(crate) plain: Port,
+    pub(crate) encrypted: Port,
     pub(crate) secure: Port,
     pub(crate) mutual: Port,
     pub(crate) controller: Port,
@@ -23,6 +24,7 @@ pub(crate) const PASSWORD: &str = "stoop-secret";
 pub(crate) fn server(dir: &Path, ports: &Ports) -> String {
     let (plain, controller) = (ports.plain.address(), ports.controller.address());
     let (secure, mutual) = (ports.secure.address(), ports.mutual.address());
+    let encrypted = ports.encrypted.address();
     let dir = dir.display();
     format!(
         "\
@@ -30,13 +32,15 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{plain},SECURE://{secure},MUTUAL://{mutual},CONTROLLER://{controller}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://{plain},ENCRYPTED://{encrypted},SECURE://{secure},MUTUAL://{mutual},CONTROLLER://{controller}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,ENCRYPTED:SSL,SECURE:SASL_SSL,MUTUAL:SSL,CONTROLLER:PLAINTEXT
 ssl.keystore.type=PEM
 ssl.keystore.location={dir}/broker.pem
-listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN,OAUTHBEARER
+listener.name.secure.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";
+listener.name.secure.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";
 listener.name.mutual.ssl.client.auth=required
 listener.name.mutual.ssl.truststore.type=PEM
 listener.name.mutual.ssl.truststore.location={dir}/ca.pem

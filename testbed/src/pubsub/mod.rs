@@ -5,6 +5,7 @@
 //! to pause. Neither keeps anything: after a restart all topics and subscriptions are gone. Topics are never created by
 //! themselves.
 
+pub mod fake;
 mod google;
 mod probe;
 mod provision;

@@ -16,6 +16,20 @@ pub const FAULTS: &[Fault] = &[
         ..USUAL
     },
     Fault {
+        name: "rolling-update",
+        kinds: SERVERS,
+        stage: |_| Stage { workers: 2, ..ONE_WORKER },
+        strike: |scene| Box::pin(rolling_update(scene)),
+        ..USUAL
+    },
+    Fault {
+        name: "leave-unsettled-group",
+        kinds: SERVERS,
+        stage: |_| Stage { workers: 2, ..ONE_WORKER },
+        strike: |scene| Box::pin(leave_unsettled_group(scene)),
+        ..USUAL
+    },
+    Fault {
         name: "long-playbook-revoked",
         kinds: SERVERS,
         stage: |_| ONE_WORKER,
@@ -52,14 +66,45 @@ async fn one_five_one(scene: &Scene) -> Result<(), String> {
         }
         others.iter().for_each(|worker| worker.terminate());
         for worker in others {
-            match worker.left().await? {
-                0 => {}
-                code => return Err(format!("worker {} left with {code}", worker.id)),
-            }
+            worker.left().await?;
         }
         scene.progress(20).await?;
     }
     Ok(())
+}
+
+/// One comes and another goes, at the same time. Nothing is done twice, and nobody fails to leave.
+async fn rolling_update(scene: &Scene) -> Result<(), String> {
+    for _ in 0..scene.scale.pick(3, 10) {
+        scene.progress(10).await?;
+        let leaving = scene.any_worker();
+        let coming =
+            scene.workers.iter().find(|worker| !worker.runs()).ok_or("there is no room")?;
+        coming.start();
+        tokio::time::sleep(Duration::from_millis(scene.choose(0..1_000) as u64)).await;
+        leaving.terminate();
+        leaving.left().await?;
+    }
+    scene.all_ready().await?;
+    scene.progress(10).await
+}
+
+/// One is told to leave while the group waits for a member that stands still, and another joins.
+async fn leave_unsettled_group(scene: &Scene) -> Result<(), String> {
+    let [leaving, still, coming] = &scene.workers[..] else { return Err("too few".to_owned()) };
+    scene.progress(10).await?;
+    let begun = scene.disturb([leaving, still]).await;
+    still.freeze();
+    coming.start();
+    let lease = scene.broker.lease().unwrap_or_default();
+    tokio::time::sleep(lease.mul_f64(scene.choose(1..12) as f64 / 10.0)).await;
+    leaving.terminate();
+    let left = leaving.left().await;
+    still.thaw();
+    scene.all_ready().await?;
+    scene.calm(begun);
+    left?;
+    scene.progress(10).await
 }
 
 /// Shorter than the drain it may finish, longer it is fenced and done again.

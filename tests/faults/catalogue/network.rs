@@ -64,8 +64,9 @@ async fn slow(scene: &Scene) -> Result<(), String> {
         let late = Duration::from_millis(scene.choose(10..100) as u64);
         scene.broker.proxy().set(way, Flow::Slow(late));
     }
+    let goal = scene.sink.done() + 100;
     scene.publish_events(100).await;
-    scene.progress(100).await
+    scene.progress_to(goal).await
 }
 
 /// Turned away more often than a playbook has attempts: none of them may be used up.

@@ -62,8 +62,9 @@ async fn stream_deleted(scene: &Scene) -> Result<(), String> {
     scene.forget_unanswered();
     nats.create_stream().await;
     scene.all_ready().await?;
+    let goal = scene.sink.done() + 20;
     scene.publish_events(20).await;
-    scene.progress(20).await
+    scene.progress_to(goal).await
 }
 
 /// Waits until every worker says that it waits for it.

@@ -6,6 +6,7 @@ mod disk;
 mod failing;
 mod file;
 mod power_cut;
+mod redrive;
 
 use jiff::Timestamp;
 

@@ -14,9 +14,10 @@ use redb::{StorageBackend, backends::InMemoryBackend};
 use super::{
     super::{
         Keeper,
+        batch::Redriven,
         load::Load,
         record::{Event, Record, Sequence},
-        store::{BurialOutcome, Store},
+        store::{BurialOutcome, RedriveOutcome, Store},
     },
     letter,
 };
@@ -151,7 +152,13 @@ fn event(random: &mut Rng) -> Event {
     Event { received, traceparent: None, content_type: None, payload: payload.into() }
 }
 
-/// Appends, settles and buries at random, in one transaction.
+/// What is new of a dead letter that is redriven.
+fn again() -> Redriven {
+    let headers = vec![("stoop-failed".to_owned(), "a".to_owned())];
+    Redriven { at: Timestamp::UNIX_EPOCH, headers }
+}
+
+/// Appends, settles, buries, redrives and drops at random, in one transaction.
 fn change(store: &mut Store, content: &mut Content, last: &mut Sequence, random: &mut Rng) {
     let (events, dead) = content;
     let mut tx = store.begin().unwrap();
@@ -166,6 +173,22 @@ fn change(store: &mut Store, content: &mut Content, last: &mut Sequence, random:
                 let outcome = tx.bury(Sequence::new(sequence), 1, &letter, NO_END).unwrap();
                 assert_eq!(outcome, BurialOutcome::Buried);
                 dead.insert(sequence, events.remove(&sequence).unwrap());
+            }
+            _ => {}
+        }
+    }
+    for sequence in dead.keys().copied().collect::<Vec<_>>() {
+        match random.u8(..6) {
+            0 => {
+                let (letter, next) = (Sequence::new(sequence), last.next());
+                let outcome = tx.redrive(letter, &[], &again(), next, NO_END).unwrap();
+                assert!(matches!(outcome, RedriveOutcome::Redriven(_)), "{outcome:?}");
+                *last = next;
+                events.insert(next.get(), dead.remove(&sequence).unwrap());
+            }
+            1 => {
+                assert!(tx.forget_dead(Sequence::new(sequence)).unwrap());
+                dead.remove(&sequence);
             }
             _ => {}
         }
@@ -214,6 +237,9 @@ fn a_power_cut_leaves_a_transaction_whole_or_not_at_all() {
             );
             let bytes = found.0.values().map(|payload| payload.len() as u64).sum::<u64>();
             assert_eq!(survivor.totals().events.bytes, bytes, "seed {seed}");
+            let events = survivor.events(Sequence::default(), usize::MAX).unwrap();
+            let redriven = events.iter().filter(|record| record.redriven == again().headers);
+            assert_eq!(survivor.totals().redriven, redriven.count() as u64, "seed {seed}");
             match found == before {
                 true => before_seen += 1,
                 false => after_seen += 1,
@@ -246,13 +272,26 @@ fn a_power_cut_takes_back_nothing_that_was_answered() {
             let (events, dead) = &mut now;
             let known = random.choice(events.keys().copied().collect::<Vec<_>>());
             // One thing at a time: whatever is cut, it is cut in the middle of this one.
-            match (random.u8(..3), known) {
-                (1, Some(n)) => {
+            let buried = random.choice(dead.keys().copied().collect::<Vec<_>>());
+            match (random.u8(..5), known, buried) {
+                (3, _, Some(n)) => {
+                    let answer = inbox.redrive(Sequence::new(n), Vec::new(), again()).unwrap();
+                    let outcome = answer.blocking_recv().unwrap();
+                    assert!(matches!(outcome, Ok(RedriveOutcome::Redriven(_))), "{outcome:?}");
+                    last = last.next();
+                    events.insert(last.get(), dead.remove(&n).unwrap());
+                }
+                (4, _, Some(n)) => {
+                    let answer = inbox.forget(Sequence::new(n)).unwrap();
+                    assert_eq!(answer.blocking_recv().unwrap(), Ok(true));
+                    dead.remove(&n);
+                }
+                (1, Some(n), _) => {
                     let answer = inbox.ack(Sequence::new(n), 1).unwrap();
                     assert_eq!(answer.blocking_recv().unwrap(), Ok(true));
                     events.remove(&n);
                 }
-                (2, Some(n)) => {
+                (2, Some(n), _) => {
                     let letter = serde_json::to_vec(&letter()).unwrap();
                     let answer = inbox.bury(Sequence::new(n), 1, letter).unwrap();
                     let outcome = answer.blocking_recv().unwrap();

@@ -26,7 +26,6 @@ use super::{
     config::Config,
     producer::Producer,
     reader::{Reader, Start},
-    settings,
     topics::Topics,
 };
 
@@ -106,7 +105,7 @@ pub async fn dead_letters(config: &Config) -> Result<DeadLetters, Error> {
         assembly: Assembly::default(),
         leftovers: None,
         incomplete: BTreeSet::new(),
-        producer: Producer::new(settings::producer(config)?),
+        producer: Producer::new(config)?,
     })
 }
 
