@@ -5,9 +5,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use crate::pool::{Permit, Pool};
 use google_cloud_pubsub::{model::Message, subscriber::handler::Handler};
 use tokio::{sync::Notify, time::Instant};
-use crate::pool::{Permit, Pool};
 
 /// How many messages wait here, and bytes of them. Their leases are kept.
 const SIZE: (usize, usize) = (1000, 16 << 20);
