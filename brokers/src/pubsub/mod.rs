@@ -92,6 +92,7 @@ pub async fn connect(config: &Config, limits: Limits) -> Result<(Receiver, Arc<L
         subscriber: access.subscriber().await?,
         subscription: subscription.clone(),
         limits,
+        ack_deadline: config.ack_deadline.0,
         monitor: monitor.clone(),
         streams: streams.clone(),
         store: store.clone(),

@@ -53,6 +53,7 @@ pub(super) struct Puller {
     pub(super) subscriber: Subscriber,
     pub(super) subscription: Subscription,
     pub(super) limits: Limits,
+    pub(super) ack_deadline: Duration,
     pub(super) monitor: Arc<Monitor>,
     pub(super) streams: Arc<Streams>,
     pub(super) store: Arc<Store>,
@@ -140,11 +141,11 @@ impl Puller {
     }
 
     fn open(&self) -> MessageStream {
-        let Limits { lease, extension, messages, bytes, .. } = self.limits;
+        let Limits { lease, messages, bytes, .. } = self.limits;
         self.subscriber
             .subscribe(self.subscription.as_str())
             .set_max_lease(lease + SLACK)
-            .set_max_lease_extension(extension)
+            .set_max_lease_extension(self.ack_deadline)
             .set_max_outstanding_messages(i64::from(messages))
             .set_max_outstanding_bytes(bytes.cast_signed())
             .set_shutdown_behavior(ShutdownBehavior::WaitForProcessing)

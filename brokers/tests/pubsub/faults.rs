@@ -18,7 +18,7 @@ pub(crate) fn config(fake: &Fake) -> Config {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = serde_json::json!({
         "project": "fake", "subscription": "stoop", "topic": "falco", "deadLetters": "falco-dead",
-        "endpoint": format!("http://{}", fake.address()),
+        "ackDeadline": "10s", "endpoint": format!("http://{}", fake.address()),
     });
     serde_json::from_value(config).unwrap()
 }
@@ -189,6 +189,30 @@ async fn a_close_sends_the_last_acks_and_hands_back_what_nobody_took() {
     ledger.close(by).await.unwrap();
     assert_eq!(fake.unsettled(), 5);
     until("what nobody took to be handed back", async || fake.leased() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_at_a_worker_that_drains_goes_to_others_and_what_runs_there_does_not() {
+    let (fake, mut first, ledger) = connected(true).await;
+    // More than one frame, so that some of it waits in the client.
+    for n in 0..1200 {
+        fake.publish(format!("{n}"));
+    }
+    let (_, key, lease) = first.next().await.unwrap();
+    until("the store to be full", async || ledger.lag().waiting >= 1000).await;
+    first.drain();
+    let (mut second, others) = pubsub::connect(&config(&fake), LIMITS).await.unwrap();
+    let taken = async {
+        for _ in 0..1199 {
+            let (_, key, _) = second.next().await.unwrap();
+            others.skip(key);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), taken).await.expect("all others come");
+    until("one to be left", async || fake.unsettled() == 1).await;
+    assert!(!lease.is_closing());
+    assert_eq!(ledger.ack(&key).await, Settled::Durable);
+    assert_eq!(fake.unsettled(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,8 +22,8 @@ use crate::{
     worker::Worker,
 };
 
-/// How long Pub/Sub waits to hear of a worker before what it holds goes to others.
-const LEASE: Duration = Duration::from_secs(60);
+/// How long Pub/Sub waits to hear of a worker before what it holds goes to others: as short as it can be.
+const LEASE: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(10);
 const PROJECT: &str = "faults";
 /// A pull that brings nothing may have come too early.
@@ -173,9 +173,9 @@ impl Broker for PubSub {
     fn subscriptions(&self, detour: bool, slots: usize) -> String {
         let proxy = self.proxy.address().to_string();
         let address = if detour { &proxy } else { self.server.address() };
-        let (name, dead) = (&self.name, self.dead());
+        let (name, dead, lease) = (&self.name, self.dead(), LEASE.as_secs());
         format!(
-            "subscriptions: {{falco: {{concurrency: {slots}, pubsub: {{project: {PROJECT}, subscription: {name}, deadLetters: {dead}, endpoint: \"http://{address}\"}}}}}}\n"
+            "subscriptions: {{falco: {{concurrency: {slots}, pubsub: {{project: {PROJECT}, subscription: {name}, deadLetters: {dead}, ackDeadline: {lease}s, endpoint: \"http://{address}\"}}}}}}\n"
         )
     }
 
