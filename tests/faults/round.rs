@@ -5,7 +5,10 @@ use std::{cell::Cell, time::Duration};
 use tokio::sync::OnceCell;
 
 use crate::{
-    brokers::{Broker, Kind, Wanted, journal::Journal, kafka, kafka::Kafka, nats, nats::Nats},
+    brokers::{
+        Broker, Kind, Wanted, journal::Journal, kafka, kafka::Kafka, nats, nats::Nats, pubsub,
+        pubsub::PubSub,
+    },
     catalogue::Fault,
     invariants as must,
     logs::Observation,
@@ -63,19 +66,24 @@ pub struct Outcome {
 pub struct Servers {
     kafka: OnceCell<(kafka::Shared, kafka::Detours)>,
     nats: OnceCell<nats::Shared>,
+    pubsub: OnceCell<pubsub::Shared>,
     at_once: usize,
 }
 
 impl Servers {
     /// For so many rounds at once.
     pub fn new(at_once: usize) -> Self {
-        Self { kafka: OnceCell::new(), nats: OnceCell::new(), at_once }
+        Self { kafka: OnceCell::new(), nats: OnceCell::new(), pubsub: OnceCell::new(), at_once }
     }
 
     async fn broker(&self, ticket: Ticket, wanted: Wanted) -> Box<dyn Broker> {
         let name = format!("{}-{:016x}", ticket.fault.name, ticket.seed);
         match ticket.kind {
             Kind::Journal => Box::new(Journal::new(wanted).await),
+            Kind::PubSub => {
+                let server = self.pubsub.get_or_init(pubsub::start).await.clone();
+                Box::new(PubSub::new(server, &name, wanted).await)
+            }
             Kind::Nats => {
                 let server = match wanted.own {
                     true => nats::start().await,

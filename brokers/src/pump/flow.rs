@@ -166,7 +166,7 @@ where
     /// Waits for what is out with the handlers. The receiver is kept alive meanwhile, so that leases are; a message that
     /// it yields all the same is handed back.
     pub(super) async fn drain(&mut self, in_flight: &InFlight, deadline: Instant) {
-        self.feed.receiver.demand(Demand::Pause);
+        self.feed.receiver.drain();
         loop {
             tokio::select! {
                 biased;

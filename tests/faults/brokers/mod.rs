@@ -5,6 +5,7 @@ pub mod journal;
 pub mod kafka;
 pub mod nats;
 mod note;
+pub mod pubsub;
 
 use std::time::Duration;
 
@@ -34,16 +35,18 @@ impl Message {
 pub enum Kind {
     Kafka,
     Nats,
+    PubSub,
     Journal,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Kafka, Self::Nats, Self::Journal];
+    pub const ALL: [Self; 4] = [Self::Kafka, Self::Nats, Self::PubSub, Self::Journal];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::Nats => "nats",
+            Self::PubSub => "pubsub",
             Self::Journal => "journal",
         }
     }
