@@ -72,7 +72,7 @@ pub async fn run(length: Length) {
         tickets.into_iter().partition(|ticket| ticket.fault.alone);
     for (tickets, at_once) in [(together, length.at_once()), (alone, ALONE_AT_ONCE)] {
         let mut played = stream::iter(tickets)
-            .map(async |ticket| (ticket, survive(play(ticket, &servers)).await))
+            .map(async |ticket| (ticket, Box::pin(survive(play(ticket, &servers))).await))
             .buffer_unordered(at_once);
         while let Some((ticket, outcome)) = played.next().await {
             for violation in &outcome.violations {
