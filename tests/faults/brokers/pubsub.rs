@@ -211,8 +211,8 @@ impl Broker for PubSub {
         self.look().await.ok()
     }
 
-    async fn letters(&self) -> Vec<Id> {
-        self.read_letters().await.expect("the dead letters can be read")
+    async fn letters(&self) -> Result<Vec<Id>, String> {
+        self.read_letters().await
     }
 
     async fn mend_dead_letters(&self) {
