@@ -55,7 +55,8 @@ impl IsolateConfig {
             label_key(key).map_err(|error| error.at("denyEgressByLabel"))?;
             if written.egress_only == Some(false) {
                 let why = "denyEgressByLabel cuts off egress alone";
-                let help = "leave egressOnly out, or isolate the one pod: leave denyEgressByLabel out";
+                let help =
+                    "leave egressOnly out, or isolate the one pod: leave denyEgressByLabel out";
                 return Err(ConfigError::new(why).at("egressOnly").help(help));
             }
         }
@@ -75,7 +76,8 @@ fn accepted(word: &str) -> Result<Accepted, ConfigError> {
         "Partial" => Ok(Accepted::Partial),
         "Unproven" => Ok(Accepted::Unproven),
         "Ineffective" => {
-            Err(ConfigError::new("Ineffective can't be accepted: nothing would be cut off").help(help))
+            Err(ConfigError::new("Ineffective can't be accepted: nothing would be cut off")
+                .help(help))
         }
         other => Err(ConfigError::new(format!("`{other}` is no result to accept")).help(help)),
     }
@@ -111,7 +113,11 @@ mod tests {
             (json!({"accept": ["Ineffective"]}), "accept", "nothing would be cut off"),
             (json!({"denyEgressByLabel": "app=web"}), "denyEgressByLabel", "the key alone"),
             (json!({"denyEgressByLabel": ""}), "denyEgressByLabel", "the key alone"),
-            (json!({"denyEgressByLabel": "app", "egressOnly": false}), "egressOnly", "egress alone"),
+            (
+                json!({"denyEgressByLabel": "app", "egressOnly": false}),
+                "egressOnly",
+                "egress alone",
+            ),
         ];
         for (config, path, words) in table {
             let Err(error) = IsolateConfig::read(&config) else { panic!("{config} was accepted") };

@@ -50,7 +50,10 @@ pub(in crate::act) struct Isolate {
 
 impl Isolate {
     /// Reads the configuration; `enforced` is whether the cluster is known to enforce NetworkPolicies.
-    pub(in crate::act) fn configure(config: &Value, enforced: bool) -> Result<Isolate, ConfigError> {
+    pub(in crate::act) fn configure(
+        config: &Value,
+        enforced: bool,
+    ) -> Result<Isolate, ConfigError> {
         let config = IsolateConfig::read(config)?;
         if let Some(key) = &config.by_label {
             tracing::warn!(%key, "isolate.denyEgressByLabel cuts off every pod that shares the label, not only the event's");
@@ -65,7 +68,10 @@ impl Isolate {
 
     async fn isolate(&self, cx: &Context<'_>, target: &Verified) -> Result<Outcome, Failure> {
         if target.spec().is_some_and(on_host_network) {
-            let why = format!("{} is on its node's network, which no NetworkPolicy reaches", target.object());
+            let why = format!(
+                "{} is on its node's network, which no NetworkPolicy reaches",
+                target.object()
+            );
             return Ok(Outcome::refused(Guardrail::HostNetwork, why));
         }
         let order = Order {
@@ -134,7 +140,9 @@ impl Isolate {
             told = format!("{told}, which left {}", done.left.join(", "));
         }
         if let Some(owner) = &done.unknown_owner {
-            told = format!("{told}; its owner {owner} is of a kind whose selector is not known: it may still hold it");
+            told = format!(
+                "{told}; its owner {owner} is of a kind whose selector is not known: it may still hold it"
+            );
         }
         let holds_name = target.owner().filter(|owner| owner.kind == "StatefulSet");
         match holds_name.filter(|_| self.leaves_holders()) {

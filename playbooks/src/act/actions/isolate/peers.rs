@@ -32,7 +32,9 @@ impl Peer {
             .map_err(|_| ConfigError::new(format!("`{written}` is no CIDR")).help(help))?;
         if network.trunc() != network {
             let fix = format!("write `{}`", network.trunc());
-            return Err(ConfigError::new(format!("`{written}` has bits behind its prefix")).help(fix));
+            return Err(
+                ConfigError::new(format!("`{written}` has bits behind its prefix")).help(fix)
+            );
         }
         if network.prefix_len() == 0 {
             let why = format!("`{written}` is every address: that would isolate nothing");

@@ -90,9 +90,8 @@ pub(super) fn prove(order: &Order, evidence: &Evidence<'_>) -> Proof {
     let name = order.reach.policy_name();
     let selected = |policy: &NetworkPolicy| {
         let selector = policy.spec.as_ref().map(|spec| spec.pod_selector.clone());
-        selector.map_or(Ok(false), |selector| {
-            selects(&selector.unwrap_or_default(), evidence.labels)
-        })
+        selector
+            .map_or(Ok(false), |selector| selects(&selector.unwrap_or_default(), evidence.labels))
     };
     let holds = |policy: &&NetworkPolicy| {
         policy.metadata.name.as_deref() == Some(&name)

@@ -185,7 +185,10 @@ mod tests {
         for reach in [Reach::Pod(id), by_label] {
             let name = reach.policy_name();
             assert!(name.len() <= 63, "{name}");
-            assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{name}");
+            assert!(
+                name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'),
+                "{name}"
+            );
         }
     }
 

@@ -196,8 +196,10 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn policy(spec: Value) -> NetworkPolicy {
-        serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec}))
-            .unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec}),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -207,7 +209,8 @@ pub(super) mod tests {
         let nobody = Restriction::both(Allowed::new());
         let some = Restriction::both(allowed.clone());
         let egress = Restriction::egress_only(Allowed::new());
-        let to_us = json!([{"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}], "ports": [{"port": 53}]}]);
+        let to_us =
+            json!([{"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}], "ports": [{"port": 53}]}]);
         let table = [
             (&nobody, json!({"podSelector": {}}), vec![]),
             (&nobody, json!({"policyTypes": ["Ingress", "Egress"]}), vec![]),
@@ -220,13 +223,21 @@ pub(super) mod tests {
             (&nobody, json!({"ingress": [{}], "egress": [{}]}), vec![Ingress, Egress]),
             (&nobody, json!({"egress": to_us}), vec![Egress]),
             (&some, json!({"egress": to_us}), vec![]),
-            (&some, json!({"egress": [{"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}, {"podSelector": {}}]}]}), vec![Egress]),
+            (
+                &some,
+                json!({"egress": [{"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}, {"podSelector": {}}]}]}),
+                vec![Egress],
+            ),
             (&some, json!({"egress": [{"ports": [{"port": 53}]}]}), vec![Egress]),
             (&egress, json!({"ingress": [{}]}), vec![]),
             (&egress, json!({"ingress": [{}], "egress": [{}]}), vec![Egress]),
         ];
         for (restriction, spec, opened) in table {
-            assert_eq!(restriction.opened_by(&policy(spec.clone())), opened, "{restriction}: {spec}");
+            assert_eq!(
+                restriction.opened_by(&policy(spec.clone())),
+                opened,
+                "{restriction}: {spec}"
+            );
         }
     }
 

@@ -98,7 +98,9 @@ impl Run<'_> {
         }
         let object = self.target.object();
         let why = match hitch {
-            Some(Hitch::Stale(error) | Hitch::Invalid(error) | Hitch::Unanswered(error)) => error.to_string(),
+            Some(Hitch::Stale(error) | Hitch::Invalid(error) | Hitch::Unanswered(error)) => {
+                error.to_string()
+            }
             None => "others keep changing labels or policies".to_owned(),
         };
         Err(Failure::transient(format!("{object} does not come to rest: {why}")))
@@ -156,9 +158,10 @@ impl Run<'_> {
             return Ok(());
         }
         let (name, uid) = (self.order.reach.policy_name(), self.target.uid().as_str());
-        let ours = self.api.policies(self.target.namespace()).await?.into_iter().find(|policy| {
-            policy.metadata.name.as_deref() == Some(&name) && is_ours(policy, uid)
-        });
+        let ours =
+            self.api.policies(self.target.namespace()).await?.into_iter().find(|policy| {
+                policy.metadata.name.as_deref() == Some(&name) && is_ours(policy, uid)
+            });
         let Some(ours) = ours.filter(|_| self.order.reach.is_one_pod()) else { return Ok(()) };
         match self.api.delete_policy(&ours).await {
             Ok(()) => Ok(()),
@@ -182,7 +185,10 @@ fn foreseen(mut scene: Scene, plan: &Plan) -> Scene {
 fn hitch(sent: Result<(), ApiError>) -> Result<Option<Hitch>, Failure> {
     let Err(error) = sent else { return Ok(None) };
     let unanswered = error.code().is_none()
-        && matches!(error.class(), Class::Failed(FailureKind::Unavailable(Dependency::KubernetesApi)));
+        && matches!(
+            error.class(),
+            Class::Failed(FailureKind::Unavailable(Dependency::KubernetesApi))
+        );
     match (error.class(), error.code()) {
         (Class::Conflict | Class::NotFound, _) => Ok(Some(Hitch::Stale(error))),
         (_, Some(422)) => Ok(Some(Hitch::Invalid(error))),

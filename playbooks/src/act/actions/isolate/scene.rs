@@ -120,7 +120,8 @@ async fn workload(
     owner: &OwnerReference,
 ) -> Result<Option<Option<LabelSelector>>, ApiError> {
     let known = WORKLOADS.iter().find(|(kind, group, version, _)| {
-        let of = if group.is_empty() { (*version).to_owned() } else { format!("{group}/{version}") };
+        let of =
+            if group.is_empty() { (*version).to_owned() } else { format!("{group}/{version}") };
         owner.kind == *kind && owner.api_version == of
     });
     let Some((kind, group, version, plural)) = known else { return Ok(None) };

@@ -39,10 +39,7 @@ pub(super) fn selects(selector: &LabelSelector, labels: &Labels) -> Result<bool,
     unknown.map_or(Ok(true), Err)
 }
 
-fn holds(
-    requirement: &LabelSelectorRequirement,
-    labels: &Labels,
-) -> Result<bool, UnknownOperator> {
+fn holds(requirement: &LabelSelectorRequirement, labels: &Labels) -> Result<bool, UnknownOperator> {
     let value = labels.get(&requirement.key);
     let is_listed =
         || value.is_some_and(|value| requirement.values.iter().flatten().any(|it| it == value));
@@ -102,9 +99,7 @@ pub(super) mod tests {
             pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
         };
         let web = of(&[("app", "web"), ("tier", "front")]);
-        let one = |key: &str, operator: &str, values: &[&str]| {
-            json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
-        };
+        let one = |key: &str, operator: &str, values: &[&str]| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
         let table = [
             (json!({}), true),
             (json!({"matchLabels": {}}), true),

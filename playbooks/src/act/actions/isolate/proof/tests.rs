@@ -126,11 +126,7 @@ fn every_doubt_has_to_be_accepted_by_its_name() {
         (Case::whole(), &[&[], &[Partial]], &[]),
         (partial(), &[&[Partial], &[Unproven, Partial]], &[&[], &[Unproven]]),
         (partial().with(unknown), &[&[Partial, Unproven]], &[&[], &[Partial], &[Unproven]]),
-        (
-            Case::whole().with(|case| case.policies.clear()),
-            &[],
-            &[&[], &[Partial, Unproven]],
-        ),
+        (Case::whole().with(|case| case.policies.clear()), &[], &[&[], &[Partial, Unproven]]),
     ];
     for (case, enough, not_enough) in table {
         let proof = case.prove();
