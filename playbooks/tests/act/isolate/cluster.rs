@@ -214,6 +214,9 @@ impl State {
             None => json!(format!("uid-of-{name}")),
         };
         let mut policy = applied.clone();
+        // An empty list is not stored.
+        let spec = policy["spec"].as_object_mut().expect("a spec");
+        spec.retain(|_, value| *value != json!([]));
         policy["metadata"]["uid"] = uid;
         policy["metadata"]["resourceVersion"] = json!(self.next_version());
         self.policies.insert(name.to_owned(), policy.clone());

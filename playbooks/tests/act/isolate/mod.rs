@@ -58,7 +58,7 @@ async fn the_policy_is_there_before_the_pod_leaves_those_that_held_it() {
     assert_eq!(meta["ownerReferences"][0]["uid"], UID, "it goes when the pod goes");
     assert_eq!(
         apply.body["spec"],
-        json!({"podSelector": {"matchLabels": {"stoop.dev/quarantine": ID}}, "policyTypes": ["Ingress", "Egress"]})
+        json!({"podSelector": {"matchLabels": {"stoop.dev/quarantine": ID}}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []})
     );
 
     let meta = &relabel.body["metadata"];
@@ -155,7 +155,7 @@ async fn the_simple_form_touches_no_pod_and_says_whom_it_hits() {
     assert!(apply.path.contains("/stoop-deny-egress-"), "{}", apply.path);
     assert_eq!(
         apply.body["spec"],
-        json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"]})
+        json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Egress"], "ingress": [], "egress": []})
     );
     assert_eq!(
         apply.body["metadata"]["ownerReferences"],

@@ -110,6 +110,10 @@ impl Reach {
             Reach::Label { .. } => None,
         };
         let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let mut spec = self.spec(restriction);
+        // A field that isn't applied stays as another manager has set it: rules that are not to be are sent as none.
+        spec.ingress.get_or_insert_default();
+        spec.egress.get_or_insert_default();
         NetworkPolicy {
             metadata: ObjectMeta {
                 name: Some(self.policy_name()),
@@ -128,7 +132,7 @@ impl Reach {
                 },
                 ..ObjectMeta::default()
             },
-            spec: Some(self.spec(restriction)),
+            spec: Some(spec),
         }
     }
 }

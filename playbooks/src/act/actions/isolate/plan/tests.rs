@@ -55,9 +55,14 @@ fn on(pairs: &[(&str, &str)]) -> LabelSelector {
 /// The scene after the plan was carried out.
 fn carried_out(scene: &Scene, plan: &Plan) -> Scene {
     let mut after = scene.clone();
-    if let Some(policy) = &plan.policy {
+    if let Some(mut policy) = plan.policy.clone() {
+        // As the server stores it.
+        if let Some(spec) = &mut policy.spec {
+            spec.ingress = spec.ingress.take().filter(|rules| !rules.is_empty());
+            spec.egress = spec.egress.take().filter(|rules| !rules.is_empty());
+        }
         after.policies.retain(|it| it.metadata.name != policy.metadata.name);
-        after.policies.push(policy.clone());
+        after.policies.push(policy);
     }
     if let Some(relabel) = &plan.relabel {
         let meta = &mut after.pod.metadata;
