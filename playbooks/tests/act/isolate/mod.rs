@@ -6,7 +6,10 @@ mod races;
 mod undo;
 
 use http::Method;
-use playbooks::act::{Api, Permission};
+use playbooks::{
+    act::{Api, Permission, Registry, Resources},
+    decide::read_text,
+};
 use serde_json::json;
 
 use self::cluster::{Cluster, POLICIES};
@@ -231,6 +234,20 @@ async fn what_follows_for_the_owner_is_said() {
         assert_eq!(words(&report), ["isolate applied"]);
         assert!(report.overall.detail().contains(said), "{}", report.overall);
     }
+}
+
+#[test]
+fn the_documented_playbook_can_be_read() {
+    let text = include_str!("../../../../docs/actions/isolate.md");
+    let yaml = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let playbooks = read_text("isolate.md", yaml.expect("an example"));
+    let playbook = playbooks.map_err(|error| error.to_string()).expect("a playbook").remove(0);
+    let plan = Registry::standard().bind(&playbook, &Resources::default());
+    let plan = plan.map_err(|error| error.to_string()).expect("a plan");
+    assert_eq!(
+        plan.describe()[0],
+        "isolate the pod: cut ingress and egress, but for 10.20.0.0/24, namespace forensics"
+    );
 }
 
 #[tokio::test]
