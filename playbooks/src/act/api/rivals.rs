@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
 use super::{Api, ApiError, Permission};
+use crate::act::outcome::Failure;
 
 /// Group and plural of every kind that can allow what a NetworkPolicy denies.
 const RIVALS: [(&str, &str); 10] = [
@@ -42,7 +43,7 @@ pub(in crate::act) fn rival_permissions() -> Vec<Permission> {
 impl Api {
     /// The kinds that can overrule the NetworkPolicies of a namespace: those that have objects, for the namespace or
     /// the whole cluster, and those of which that can't be told.
-    pub(in crate::act) async fn rivals(&self, namespace: &str) -> Result<Vec<Rival>, ApiError> {
+    pub(in crate::act) async fn rivals(&self, namespace: &str) -> Result<Vec<Rival>, Failure> {
         let mut found = Vec::new();
         let served = self.call(|client| async move { client.list_api_groups().await }).await?;
         for group in served.groups {
@@ -57,7 +58,8 @@ impl Api {
                 let of = version.group_version.as_str();
                 let listed = self
                     .call(|client| async move { client.list_api_group_resources(of).await })
-                    .await?;
+                    .await
+                    .map_err(of_group)?;
                 for resource in listed.resources {
                     let name = resource.name.clone();
                     if plurals.contains(&name.as_str()) && !seen.contains(&name) {
@@ -78,7 +80,7 @@ impl Api {
         group: &str,
         version: &str,
         resource: &APIResource,
-    ) -> Result<Option<Rival>, ApiError> {
+    ) -> Result<Option<Rival>, Failure> {
         let kind = GroupVersionKind::gvk(group, version, &resource.kind);
         let of = ApiResource::from_gvk_with_plural(&kind, &resource.name);
         let name = format!("{}.{group}", resource.name);
@@ -100,7 +102,15 @@ impl Api {
                 Ok((counts || more).then_some(Rival::Present(name)))
             }
             Err(error) if error.code() == Some(403) => Ok(Some(Rival::Forbidden(name))),
-            Err(error) => Err(error),
+            Err(error) => Err(of_group(error)),
         }
+    }
+}
+
+/// A group that another server answers for can be away by itself: that is no outage, which would hold everything.
+fn of_group(error: ApiError) -> Failure {
+    match error.code() {
+        None | Some(429) => error.into(),
+        Some(_) => Failure::transient(error.to_string()),
     }
 }

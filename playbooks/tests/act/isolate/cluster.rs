@@ -139,6 +139,13 @@ impl State {
         match (request.method.as_str(), path) {
             ("GET", POD) => self.pod.clone().map_or_else(missing, |pod| Answer::Json(200, pod)),
             ("PATCH", POD) => self.patch_pod(&request.body),
+            ("DELETE", POD) => {
+                let Some(pod) = &self.pod else { return missing() };
+                if request.body["preconditions"]["uid"] != pod["metadata"]["uid"] {
+                    return error(409, "Conflict", "the UID in the precondition does not match");
+                }
+                self.pod.take().map_or_else(missing, |pod| Answer::Json(200, pod))
+            }
             ("GET", POLICIES) => list(&self.policies.values().cloned().collect::<Vec<_>>()),
             ("GET", SERVICES) => list(&self.services),
             ("GET", "/apis") => self.groups(),
@@ -204,7 +211,10 @@ impl State {
             Some(stored) if !wanted["uid"].is_null() && wanted["uid"] != stored["uid"] => {
                 return error(422, "Invalid", "metadata.uid: field is immutable");
             }
-            Some(stored) if wanted["resourceVersion"] != stored["resourceVersion"] => {
+            Some(stored)
+                if !wanted["resourceVersion"].is_null()
+                    && wanted["resourceVersion"] != stored["resourceVersion"] =>
+            {
                 return error(409, "Conflict", "the object has been modified");
             }
             None if !wanted["uid"].is_null() => {

@@ -1,5 +1,6 @@
 //! What can't be proven is not said: each doubt by its name, and accepted only by that name.
 
+use playbooks::act::{Advance, FailureKind};
 use serde_json::json;
 
 use super::{Cluster, ISOLATE, POLICIES, enforcing, isolate, quarantine};
@@ -93,6 +94,15 @@ async fn policies_of_other_kinds_make_it_unproven_where_there_are_any() {
     }
     let cluster = Cluster::new();
     cluster.state().rivals.insert(cilium.to_owned(), vec![]);
+    // A group's own server is away, and not the API server.
+    let (api, _) = cluster.serve_with(move |_, request| {
+        (request.path == "/apis/cilium.io/v2").then(|| error(503, "ServiceUnavailable", "away"))
+    });
+    let bench = enforcing(api);
+    let mut response = bench.begin(ISOLATE, &event()).await;
+    let Advance::Retry(failure) = bench.advance(&mut response).await else { panic!("not retried") };
+    assert_eq!(failure.kind, FailureKind::Transient);
+
     let (api, _) = cluster.serve_with(move |_, request| {
         (request.path == cilium).then(|| error(403, "Forbidden", "forbidden"))
     });

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use http::Method;
-use playbooks::act::{Advance, FailureKind};
+use playbooks::act::{Advance, FailureKind, Verification};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -211,6 +211,23 @@ async fn a_crash_anywhere_ends_in_the_same_state() {
             assert_eq!(spec(&cluster), spec(&whole), "{case}");
         }
     }
+}
+
+/// After a crash the pod is verified anew, without its labels and its owner.
+#[tokio::test]
+async fn what_follows_judges_the_pod_as_it_was_before() {
+    let cluster = Cluster::new();
+    let bench = enforcing(cluster.serve().0);
+    bench.run(ISOLATE, &event()).await;
+    // What the ReplicaSet's controller does.
+    let cluster = cluster.with_pod(|pod| pod["metadata"]["ownerReferences"] = json!([]));
+    let Verification::Target(target) = bench.verify(&event()).await else { panic!("not found") };
+    assert_eq!(target.facts().pod_labels["app"], "web");
+    assert!(!target.facts().pod_labels.contains_key("stoop.dev/quarantine"));
+    assert_eq!(target.owner().map(|owner| owner.name.as_str()), Some("web-5d"));
+    let report = bench.run("mode: enforce\nactions: [isolate: {}, delete: {}]", &event()).await;
+    assert_eq!(words(&report), ["isolate already-done", "delete applied"], "{}", report.overall);
+    assert_eq!(cluster.state().pod, None);
 }
 
 #[tokio::test]

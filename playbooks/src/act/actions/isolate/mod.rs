@@ -23,7 +23,7 @@ use self::{
     config::IsolateConfig,
     plan::Order,
     proof::{Proof, on_host_network},
-    quarantine::{Id, Reach},
+    quarantine::Reach,
     restriction::Direction,
     run::{Done, Ended, Run},
 };
@@ -32,7 +32,7 @@ use crate::act::{
     api::{Permission, rival_permissions},
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome, SkipReason},
-    target::Verified,
+    target::{Id, Verified},
 };
 
 pub use revert::{Isolated, Reverted, revert};

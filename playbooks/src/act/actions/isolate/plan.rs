@@ -7,12 +7,16 @@ use k8s_openapi::{
 };
 
 use super::{
-    quarantine::{Id, KEPT, Kept, QUARANTINE, Reach, is_ours},
+    quarantine::{Reach, is_ours},
     restriction::{Direction, Restriction, governs},
     scene::Scene,
     selector::{Labels, needed_keys, selects},
 };
-use crate::act::{api::Relabel, outcome::Failure};
+use crate::act::{
+    api::Relabel,
+    outcome::Failure,
+    target::{Id, KEPT, Kept, QUARANTINE, controller},
+};
 
 /// What is wanted for one pod.
 #[derive(Debug, Clone)]
@@ -139,6 +143,7 @@ fn relabel(scene: &Scene, id: &Id, before: &Labels, after: &Labels) -> Option<Re
     }
     let mut kept = kept.unwrap_or_else(|| Kept { id: id.as_str().to_owned(), ..Kept::default() });
     let lost = before.iter().filter(|(key, value)| after.get(*key) != Some(value));
+    kept.owner = controller(&scene.pod).cloned().or(kept.owner);
     kept.labels.extend(lost.map(|(key, value)| (key.clone(), value.clone())));
     let mut labels: BTreeMap<_, _> = before
         .keys()

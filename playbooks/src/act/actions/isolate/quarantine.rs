@@ -1,4 +1,4 @@
-//! The marks that an isolation leaves in the cluster, and what makes a policy ours.
+//! The policy that an isolation leaves in the cluster, and what makes one ours.
 
 use std::collections::BTreeMap;
 
@@ -9,48 +9,19 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference},
 };
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{restriction::Restriction, selector::Labels};
-use crate::act::{api::FIELD_MANAGER, object::Uid};
+use crate::act::{
+    api::FIELD_MANAGER,
+    target::{Id, QUARANTINE},
+};
 
-/// On the pod: the label that our policy selects, whose value is the isolation's id.
-pub(super) const QUARANTINE: &str = "stoop.dev/quarantine";
-/// On the pod: the labels that were taken away, as JSON.
-pub(super) const KEPT: &str = "stoop.dev/quarantine-kept-labels";
 /// On our policies: the uid of the pod that it was made for.
 pub(super) const POD_UID: &str = "stoop.dev/pod-uid";
 /// On our policies, with the value `stoop`.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// On our policies: which playbook asked first.
 const PLAYBOOK: &str = "stoop.dev/playbook";
-
-/// The pod's own isolation, the same for every worker and playbook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Id(String);
-
-impl Id {
-    /// By the pod's uid: a successor of the same name has another.
-    pub(super) fn of(uid: &Uid) -> Id {
-        Id::hash(uid.as_str())
-    }
-
-    /// For a policy that reaches every pod with the value that this one has under the key.
-    pub(super) fn of_label(uid: &Uid, key: &str) -> Id {
-        Id::hash(&format!("{uid}/{key}"))
-    }
-
-    fn hash(text: &str) -> Id {
-        let hash = Sha256::digest(text.as_bytes());
-        Id(hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// The quarantine label's value.
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Which pods our policy selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +41,7 @@ impl Reach {
     /// Our policy's name.
     pub(super) fn policy_name(&self) -> String {
         match self {
-            Reach::Pod(id) => format!("stoop-quarantine-{}", id.0),
+            Reach::Pod(id) => format!("stoop-quarantine-{}", id.as_str()),
             Reach::Label { id, .. } => format!("stoop-deny-egress-{}", id.as_str()),
         }
     }
@@ -154,32 +125,10 @@ pub(super) fn is_changed_by_others(policy: &NetworkPolicy) -> bool {
     })
 }
 
-/// The labels that were taken away, in the pod's annotation.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Kept {
-    /// Which isolation took them.
-    pub(super) id: String,
-    /// Key and value.
-    pub(super) labels: Labels,
-}
-
-impl Kept {
-    /// What a pod's annotation keeps for this isolation; nothing where it is another's, or can't be read.
-    pub(super) fn of(pod: &Pod, id: &Id) -> Option<Kept> {
-        let text = pod.metadata.annotations.as_ref()?.get(KEPT)?;
-        let kept: Kept = serde_json::from_str(text).ok()?;
-        (kept.id == id.as_str()).then_some(kept)
-    }
-
-    /// The annotation's text.
-    pub(super) fn to_text(&self) -> String {
-        serde_json::json!(self).to_string()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::act::object::Uid;
 
     #[test]
     fn names_are_labels_of_the_dns_and_differ_by_uid() {
@@ -194,22 +143,5 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn an_annotation_of_another_isolation_or_of_nonsense_keeps_nothing() {
-        let pod = |text: &str| Pod {
-            metadata: ObjectMeta {
-                annotations: Some(BTreeMap::from([(KEPT.to_owned(), text.to_owned())])),
-                ..ObjectMeta::default()
-            },
-            ..Pod::default()
-        };
-        let id = Id::of(&Uid::new("a"));
-        let kept = Kept { id: id.0.clone(), labels: Labels::from([("app".into(), "web".into())]) };
-        assert_eq!(Kept::of(&pod(&kept.to_text()), &id), Some(kept.clone()));
-        assert_eq!(Kept::of(&pod(&kept.to_text()), &Id::of(&Uid::new("b"))), None);
-        assert_eq!(Kept::of(&pod("{"), &id), None);
-        assert_eq!(Kept::of(&Pod::default(), &id), None);
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::quarantine::{Id, KEPT, Kept, QUARANTINE, is_changed_by_others, is_ours};
+use super::quarantine::{is_changed_by_others, is_ours};
 use crate::act::{
     api::{Api, Class, Permission, Relabel},
     object::Uid,
     outcome::Failure,
+    target::{Id, KEPT, Kept, QUARANTINE},
 };
 
 /// How often others may change what was seen, before it is left to a later try.
@@ -26,6 +27,20 @@ pub struct Isolated {
 }
 
 impl Isolated {
+    /// The pod that has this name now; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be read.
+    pub async fn live(api: &Api, namespace: &str, name: &str) -> Result<Option<Isolated>, Failure> {
+        let pod = api.pod(namespace, name).await?;
+        Ok(pod.and_then(|pod| pod.metadata.uid).map(|uid| Isolated {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: Uid::new(uid),
+        }))
+    }
+
     /// The rights that taking it back needs, beyond reading the pod.
     pub fn permissions() -> Vec<Permission> {
         vec![

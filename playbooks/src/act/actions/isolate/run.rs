@@ -191,6 +191,8 @@ fn hitch(sent: Result<(), ApiError>) -> Result<Option<Hitch>, Failure> {
         );
     match (error.class(), error.code()) {
         (Class::Conflict | Class::NotFound, _) => Ok(Some(Hitch::Stale(error))),
+        // Forbidden, though no right is missing: the pod is on its way out.
+        _ if error.has_cause("NamespaceTerminating") => Ok(Some(Hitch::Stale(error))),
         (_, Some(422)) => Ok(Some(Hitch::Invalid(error))),
         _ if unanswered => Ok(Some(Hitch::Unanswered(error))),
         _ => Err(error.into()),

@@ -12,7 +12,7 @@ use super::selector::{Labels, of_map};
 use crate::act::{
     api::{Api, ApiError, Class, Permission},
     outcome::Failure,
-    target::Verified,
+    target::{Verified, controller},
 };
 
 /// Everything that was read.
@@ -97,9 +97,7 @@ pub(super) async fn look(api: &Api, target: &Verified, holders: bool) -> Result<
                 selector,
             }));
         }
-        let owners = scene.pod.metadata.owner_references.iter().flatten();
-        let owner = owners.into_iter().find(|owner| owner.controller == Some(true)).cloned();
-        if let Some(owner) = owner {
+        if let Some(owner) = controller(&scene.pod).cloned() {
             match workload(api, target.namespace(), &owner).await? {
                 Some(selector) => scene.holders.extend(selector.map(|selector| Holder {
                     kind: owner.kind,

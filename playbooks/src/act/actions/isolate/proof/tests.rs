@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    super::{
-        quarantine::{Id, QUARANTINE, Reach},
-        restriction::Restriction,
-    },
+    super::{quarantine::Reach, restriction::Restriction},
     *,
 };
-use crate::act::object::Uid;
+use crate::act::{
+    object::Uid,
+    target::{Id, QUARANTINE},
+};
 
 const UID: &str = "0b6f1d3c-7e58-4c0e-9a41-3d2f7c1b5a90";
 
