@@ -16,8 +16,9 @@ type Labels = BTreeMap<String, String>;
 
 /// On the pod: the label that our policy selects, whose value is the isolation's id.
 pub(in crate::act) const QUARANTINE: &str = "stoop.dev/quarantine";
-/// On the pod: the labels that were taken away, as JSON.
-pub(in crate::act) const KEPT: &str = "stoop.dev/quarantine-kept-labels";
+/// On the pod: the labels that were taken away and the owner that let go, as JSON.
+pub(in crate::act) const KEPT: &str = "stoop.dev/quarantine-kept";
+
 /// The pod's own isolation, the same for every worker and playbook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::act) struct Id(String);
@@ -44,7 +45,7 @@ impl Id {
     }
 }
 
-/// The labels that were taken away, in the pod's annotation.
+/// What the pod's annotation keeps of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(in crate::act) struct Kept {
     /// Which isolation took them.

@@ -16,7 +16,7 @@ use kube::{
 use playbooks::act::{Advance, Api, Isolated, Permission, Reverted, Uid, revert_isolation};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use testbed::cluster::Access;
+use testbed::{cluster::Access, until};
 
 use super::{
     api_server, connect, container_id, event_about, namespace, pods, rights::connect_with,
@@ -24,7 +24,7 @@ use super::{
 use crate::fixtures::{Bench, Setup, words};
 
 const ISOLATE: &str = "mode: enforce\nactions: [isolate: {}]";
-const POLL: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn enforcing(api: Api) -> Bench {
     let mut setup = Setup::new(api);
@@ -40,9 +40,11 @@ async fn client(access: &Access) -> kube::Client {
 async fn worker(access: &Access, user: &str, rights: &[Permission]) -> Api {
     let api = connect_with(access, user, rights).await;
     for right in rights {
-        while !api.can_i(right).await.expect("an answer") {
-            tokio::time::sleep(POLL).await;
-        }
+        let known = until(format!("the right to {right}"), PATIENCE, async || {
+            let allowed = api.can_i(right).await.map_err(|error| error.to_string())?;
+            allowed.then_some(()).ok_or_else(|| "not yet".to_owned())
+        });
+        known.await.map_err(|error| error.to_string()).expect("granted");
     }
     api
 }
@@ -296,11 +298,11 @@ async fn policies_of_another_kind_are_found_where_they_are_served() {
         Objects::<DynamicObject>::namespaced_with(client(access).await, &namespace, &resource);
     let theirs = DynamicObject::new("theirs", &resource);
     // The path is served a moment after the definition is stored.
-    while let Err(kube::Error::Api(status)) = policies.create(&PostParams::default(), &theirs).await
-    {
-        assert_eq!(status.code, 404, "{status:?}");
-        tokio::time::sleep(POLL).await;
-    }
+    let served = until("the kind to be served", PATIENCE, async || {
+        let created = policies.create(&PostParams::default(), &theirs).await;
+        created.map_err(|error| error.to_string())
+    });
+    served.await.map_err(|error| error.to_string()).expect("created");
     let bench = enforcing(connect(access).await);
     let report = bench.run(ISOLATE, &event_about(&pod, None)).await;
     assert_eq!(words(&report), ["isolate failed (permanent)"]);

@@ -154,7 +154,7 @@ impl Run<'_> {
 
     /// Takes our policy away where the pod went before it could hold it.
     async fn tidy_up(&self) -> Result<(), Failure> {
-        if self.dry_run {
+        if self.dry_run || !self.order.reach.is_one_pod() {
             return Ok(());
         }
         let (name, uid) = (self.order.reach.policy_name(), self.target.uid().as_str());
@@ -162,7 +162,7 @@ impl Run<'_> {
             self.api.policies(self.target.namespace()).await?.into_iter().find(|policy| {
                 policy.metadata.name.as_deref() == Some(&name) && is_ours(policy, uid)
             });
-        let Some(ours) = ours.filter(|_| self.order.reach.is_one_pod()) else { return Ok(()) };
+        let Some(ours) = ours else { return Ok(()) };
         match self.api.delete_policy(&ours).await {
             Ok(()) => Ok(()),
             // Gone, or no longer the one that was read: nothing of ours to take away.
