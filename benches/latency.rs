@@ -22,7 +22,7 @@ use playbooks::{
 };
 use stoop::{
     config,
-    worker::{assemble, audit::Audit, settle::Stream},
+    worker::{assemble, audit::Audit},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -164,14 +164,8 @@ async fn main() {
         drain: PATIENCE,
     };
     let receiver = OneByOne { events, times: times.clone() };
-    let stream = Stream::new("bench", &worker.metrics);
-    let (filtering, handling) = (worker.clone(), worker);
     let pumping = tokio::spawn(async move {
-        let wants = |payload: &[u8]| filtering.rules.matcher.wants(payload);
-        pump::run(receiver, Arc::new(Settles(settle)), intake, wants, |delivery| {
-            tokio::spawn(handling.clone().handle(stream.clone(), delivery));
-        })
-        .await
+        worker.serve("bench", receiver, Arc::new(Settles(settle)), intake).await
     });
     let (mut first_byte, mut to_delete) = (Vec::new(), Vec::new());
     for number in 0..EVENTS {

@@ -12,7 +12,7 @@ use playbooks::{
 };
 use stoop::{
     config,
-    worker::{Worker, assemble, audit::Audit, settle::Stream},
+    worker::{Worker, assemble, audit::Audit},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -66,15 +66,8 @@ async fn start(bootstrap: &str, topic: &str, playbooks: &str) -> Running {
         stop: stop.clone(),
         drain: Duration::from_secs(5),
     };
-    let (filtering, handling) = (worker.clone(), worker.clone());
-    let stream = Stream::new("bench", &worker.metrics);
-    let task = tokio::spawn(async move {
-        let wants = |payload: &[u8]| filtering.rules.matcher.wants(payload);
-        pump::run(receiver, ledger, intake, wants, |delivery| {
-            tokio::spawn(handling.clone().handle(stream.clone(), delivery));
-        })
-        .await
-    });
+    let serving = worker.clone();
+    let task = tokio::spawn(async move { serving.serve("bench", receiver, ledger, intake).await });
     Running { passed, worker, stop, task }
 }
 

@@ -33,6 +33,12 @@ pub trait Receiver: Send + 'static {
 
     /// Says whether more messages are wanted. A few that are on their way may still come after a pause.
     fn demand(&mut self, demand: Demand);
+
+    /// The worker drains: nothing more is wanted, ever. What has come here and was not returned may go to others at once;
+    /// what was is still to be settled, and its leases are kept.
+    fn drain(&mut self) {
+        self.demand(Demand::Pause);
+    }
 }
 
 /// Whether messages are wanted.

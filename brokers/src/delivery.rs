@@ -1,6 +1,7 @@
 //! A message handed to the worker, with the means to settle it once.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -46,7 +47,7 @@ impl Delivery {
 
     /// The work is done. Giving up on this future in mid-way is a retry, and the work may be done twice.
     pub async fn ack(mut self) -> Settled {
-        let Some(held) = self.held.as_mut() else { return Settled::Fenced };
+        let Some(held) = self.held.as_ref() else { return Settled::Fenced };
         let settled = held.ack().await;
         self.held = None;
         settled
@@ -132,7 +133,8 @@ trait Held: Send + Sync {
     fn lease(&self) -> &Lease;
     fn handed(&self) -> u32;
     fn replace_permit(&mut self, permit: Permit);
-    async fn ack(&mut self) -> Settled;
+    /// The ledger's own future, so that the commonest settlement costs no other.
+    fn ack<'a>(&'a self) -> Pin<Box<dyn Future<Output = Settled> + Send + 'a>>;
     async fn dead_letter(&mut self, letter: &DeadLetter) -> Result<Settled, DeadLetterError>;
     fn retry(self: Box<Self>, after: Duration);
 }
@@ -160,18 +162,13 @@ impl InFlight {
         }
     }
 
-    fn enter(self: &Arc<Self>) -> Out {
+    fn enter(&self) {
         self.count.fetch_add(1, Ordering::AcqRel);
-        Out(self.clone())
     }
-}
 
-struct Out(Arc<InFlight>);
-
-impl Drop for Out {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.changed.notify_waiters();
+    fn leave(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.changed.notify_waiters();
         }
     }
 }
@@ -180,7 +177,25 @@ impl Drop for Out {
 pub(crate) struct Desk<K, L> {
     pub(crate) ledger: Arc<L>,
     pub(crate) again: mpsc::UnboundedSender<Again<K>>,
-    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) in_flight: InFlight,
+}
+
+/// A delivery that is out with the handler.
+struct Out<K, L> {
+    desk: Arc<Desk<K, L>>,
+}
+
+impl<K, L> Out<K, L> {
+    fn of(desk: &Arc<Desk<K, L>>) -> Self {
+        desk.in_flight.enter();
+        Self { desk: desk.clone() }
+    }
+}
+
+impl<K, L> Drop for Out<K, L> {
+    fn drop(&mut self) {
+        self.desk.in_flight.leave();
+    }
 }
 
 impl<K, L> Desk<K, L>
@@ -190,9 +205,8 @@ where
 {
     pub(crate) fn hand_over(self: &Arc<Self>, again: Again<K>) -> Delivery {
         let Again { key, message, lease, permit, handed, .. } = again;
-        let out = self.in_flight.enter();
         let handed = handed.saturating_add(1);
-        let entry = Entry { key, message, lease, permit, handed, desk: self.clone(), out };
+        let entry = Entry { key, message, lease, permit, handed, out: Out::of(self) };
         Delivery { held: Some(Box::new(entry)) }
     }
 }
@@ -203,8 +217,7 @@ struct Entry<K, L> {
     lease: Lease,
     permit: Permit,
     handed: u32,
-    desk: Arc<Desk<K, L>>,
-    out: Out,
+    out: Out<K, L>,
 }
 
 #[async_trait]
@@ -229,20 +242,20 @@ where
         self.permit = permit;
     }
 
-    async fn ack(&mut self) -> Settled {
-        self.desk.ledger.ack(&self.key).await
+    fn ack<'a>(&'a self) -> Pin<Box<dyn Future<Output = Settled> + Send + 'a>> {
+        self.out.desk.ledger.ack(&self.key)
     }
 
     async fn dead_letter(&mut self, letter: &DeadLetter) -> Result<Settled, DeadLetterError> {
-        self.desk.ledger.dead_letter(&self.key, &self.message, letter).await
+        self.out.desk.ledger.dead_letter(&self.key, &self.message, letter).await
     }
 
     fn retry(self: Box<Self>, after: Duration) {
-        let Self { key, message, lease, permit, handed, desk, out } = *self;
+        let Self { key, message, lease, permit, handed, out } = *self;
         let again = Again { after, key, message, lease, permit, handed, inherited: false };
         // The pump is gone, or drains: nothing starts any more.
-        if let Err(refused) = desk.again.send(again) {
-            desk.ledger.release(refused.0.key);
+        if let Err(refused) = out.desk.again.send(again) {
+            out.desk.ledger.release(refused.0.key);
         }
         drop(out);
     }

@@ -13,6 +13,7 @@ pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod setup;
+mod signals;
 
 use std::{path::PathBuf, process::ExitCode};
 

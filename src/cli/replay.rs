@@ -10,13 +10,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use playbooks::act::Registry;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     ConfigArgs, Ended, Refused,
     ask::agreed,
     dlq::{moment, one_of},
     output::say,
+    signals,
 };
 use crate::{
     config::Config,
@@ -118,16 +118,18 @@ impl Replay {
         let since = self.since.filter(|_| self.file.is_some());
         let mut rehearsal = Rehearsal::new(&rules, &config.cluster, &guardrails, since);
         let (mut history, name) = self.open(config).await?;
-        let (progress, stop) = (progress(&*history), interrupted());
-        let mut cut = false;
-        while let Some(message) = history.next().await? {
+        let stop = signals::watch(signals::Words {
+            asked: "reading no more",
+            insisted: "left at once, without a report",
+        })?;
+        let progress = progress(&*history);
+        while let Some(read) = signals::unless_asked(&stop, history.next()).await
+            && let Some(message) = read?
+        {
             rehearsal.take(&message);
             progress.inc(1);
-            cut = stop.is_cancelled();
-            if cut {
-                break;
-            }
         }
+        let cut = stop.is_cancelled();
         progress.finish_and_clear();
         let source = if cut { format!("{name} (interrupted)") } else { name };
         let report = rehearsal.end(source);
@@ -150,12 +152,16 @@ impl Replay {
         if !self.yes && (piped && std::io::stdin().is_terminal() || !agreed(&question)?) {
             return Err(Refused("nothing was published".to_owned()));
         }
-        let (progress, stop) = (progress(&*history), interrupted());
+        let stop = signals::watch(signals::Words {
+            asked: "publishing no more, but what is under way",
+            insisted: "left at once; what was under way may be published, or not",
+        })?;
+        let progress = progress(&*history);
         let pause = self.rate.map(|rate| Duration::from_secs(1) / rate);
         let (mut next, mut done) = (Instant::now(), 0_u64);
         let mut under_way = FuturesUnordered::new();
-        while !stop.is_cancelled()
-            && let Some(message) = history.next().await?
+        while let Some(read) = signals::unless_asked(&stop, history.next()).await
+            && let Some(message) = read?
         {
             if let Some(pause) = pause {
                 sleep_until(next).await;
@@ -177,7 +183,8 @@ impl Replay {
             progress.inc(1);
         }
         progress.finish_and_clear();
-        say(format_args!("published {done} events of {name} into {to}"))?;
+        let cut = if stop.is_cancelled() { "; interrupted, the rest was not" } else { "" };
+        say(format_args!("published {done} events of {name} into {to}{cut}"))?;
         Ok(if stop.is_cancelled() { ExitCode::from(1) } else { ExitCode::SUCCESS })
     }
 }
@@ -187,18 +194,6 @@ async fn publish(outlet: &Outlet<'_>, message: &Message) -> Result<(), Error> {
     let own = |(name, _): &&(String, Bytes)| !name.starts_with("stoop-");
     let headers: Vec<_> = message.headers.iter().filter(own).cloned().collect();
     outlet.publish(message.key.as_deref(), &message.payload, &headers).await
-}
-
-/// Fires with ctrl-c.
-fn interrupted() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.cancel();
-        }
-    });
-    stop
 }
 
 /// On standard error, where that is a terminal.

@@ -5,10 +5,9 @@ use std::{process::ExitCode, sync::Arc};
 use clap::{Args, ValueEnum};
 use futures::future::join_all;
 use playbooks::{act::Registry, decide};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArgs, Ended, Refused};
+use super::{ConfigArgs, Ended, Refused, signals};
 use crate::{
     config::{Broker, Config, Limits, Subscription},
     control::{self, Journals},
@@ -65,8 +64,10 @@ impl From<Mode> for decide::Mode {
 impl Run {
     pub(super) async fn run(self) -> Ended {
         // Before anything that takes time: a worker that is told to leave while it starts leaves in order too.
-        let stop = CancellationToken::new();
-        watch_signals(stop.clone())?;
+        let stop = signals::watch(signals::Words {
+            asked: "draining",
+            insisted: "leaving at once; what is held will be delivered again",
+        })?;
         let config = self.config.load_usable()?;
         let mode = self.mode.into();
         let cluster = assemble::cluster(&config).await;
@@ -130,25 +131,4 @@ async fn serve(
     let _ = probes.await;
     tracing::info!("left");
     ended
-}
-
-/// The first signal asks, the second insists.
-fn watch_signals(stop: CancellationToken) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        for insisting in [false, true] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if insisting {
-                tracing::warn!("leaving at once; what is held will be delivered again");
-                std::process::exit(130);
-            }
-            tracing::info!("draining; signal again to leave at once");
-            stop.cancel();
-        }
-    });
-    Ok(())
 }

@@ -6,7 +6,7 @@ use brokers::{Error, kafka, nats, pubsub};
 use clap::Args;
 use futures::future::BoxFuture;
 
-use super::{ConfigArgs, Ended, Refused, output::say};
+use super::{ConfigArgs, Ended, Refused, output::say, signals};
 use crate::config::{Broker, Subscription};
 
 /// Create or check what the subscriptions need on their brokers; never deletes.
@@ -39,11 +39,21 @@ impl Setup {
                 known.join(", ")
             )));
         }
+        let stop = signals::watch(signals::Words {
+            asked: "setting up no more",
+            insisted: "left at once",
+        })?;
         let mut refused = Vec::new();
         for (name, subscription) in &streams {
             if self.subscriptions.is_empty() || self.subscriptions.contains(name) {
                 // What one broker refuses is no reason to leave the others undone.
-                let done = self.subscription(name, subscription).await;
+                let set_up = self.subscription(name, subscription);
+                let Some(done) = signals::unless_asked(&stop, set_up).await else {
+                    refused.push(format!(
+                        "{name}: interrupted, so some of it may be there and some not: repeat it, and only what is missing is created"
+                    ));
+                    break;
+                };
                 refused.extend(done.err().map(|Refused(why)| format!("{name}: {why}")));
             }
         }

@@ -15,6 +15,7 @@ use std::{
     path::PathBuf,
 };
 
+use brokers::journal::Tls;
 use playbooks::act::NotifierConfig;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -125,15 +126,34 @@ impl Default for Health {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Control {
-    /// Where it listens. Beyond loopback only with `token`.
+    /// Where it listens. Beyond loopback only with `token` or `tls.clientCa`.
     pub listen: SocketAddr,
     /// What whoever asks has to show as Bearer token.
     pub token: Option<Secret>,
+    /// Serves HTTPS in place of HTTP.
+    pub tls: Option<Tls>,
+    /// How the commands that ask there call it, where it serves HTTPS.
+    pub client: Option<ControlClient>,
+}
+
+/// What a command shows to the control port, and whom it trusts. All of it PEM files.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlClient {
+    /// The authority that signed the control port's certificate; the system's if left out.
+    pub ca: Option<PathBuf>,
+    /// The name that the control port's certificate is for; the address of `listen` if left out.
+    pub name: Option<String>,
+    /// The command's own certificate, where the worker has a `tls.clientCa`.
+    pub certificate: Option<PathBuf>,
+    /// The private key of `certificate`.
+    pub key: Option<PathBuf>,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 2807)), token: None }
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 2807));
+        Self { listen, token: None, tls: None, client: None }
     }
 }
 

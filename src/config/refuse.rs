@@ -128,13 +128,24 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
 
 /// What it lets in can redrive and drop dead letters.
 fn check_control(config: &Config) -> Result<(), Fault> {
-    let control = &config.control;
-    if control.listen.ip().is_loopback() || control.token.is_some() {
-        return Ok(());
+    let (control, at) = (&config.control, Path::root().key("control"));
+    let mutual = control.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if !control.listen.ip().is_loopback() && control.token.is_none() && !mutual {
+        let message = format!("anybody could change dead letters at {}", control.listen);
+        let help = "set control.token or control.tls.clientCa, or listen on 127.0.0.1";
+        return Fault::new(at.key("listen"), message, help);
     }
-    let message = format!("anybody could change dead letters at {}", control.listen);
-    let help = "set control.token, or listen on 127.0.0.1";
-    Fault::new(Path::root().key("control").key("listen"), message, help)
+    let client = control.client.clone().unwrap_or_default();
+    let at = at.key("client");
+    match (client.certificate, client.key) {
+        (Some(_), None) => {
+            Fault::new(at.key("key"), "a certificate without its key", "name its PEM file")
+        }
+        (None, Some(_)) => {
+            Fault::new(at.key("certificate"), "a key without its certificate", "name its PEM file")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_cluster(config: &Config) -> Result<(), Fault> {

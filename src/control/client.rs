@@ -1,6 +1,6 @@
 //! The control port as a command asks it: a running worker's journal.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use brokers::{
@@ -15,18 +15,17 @@ use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
 use super::{
+    caller,
     guard::HEADER,
     wire::{Event, Journal, Letter, Page, Redrive, Refused},
 };
-use crate::{config::Control, worker::publish::reachable};
-
-/// How long a worker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::config::Control;
 
 /// A journal of a running worker.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    control: Control,
     token: Option<secrecy::SecretString>,
     /// Where the worker's journals are.
     base: String,
@@ -45,13 +44,11 @@ impl Client {
     ) -> Result<Option<Self>, Error> {
         let token = control.token.as_ref().map(settings::Secret::read).transpose();
         let token = token.map_err(|e| Error::Configuration(format!("`control.token`: {e}")))?;
-        // Never by a proxy: it is about this worker alone.
-        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build();
-        let http = http.map_err(|e| Error::client("setting up an HTTP client", e))?;
-        let base = format!("http://{}/v1/journals", reachable(control.listen));
-        let client = Self { http, token, base, name: name.to_owned() };
+        let (http, base) = caller::client(control)?;
+        let (base, control) = (format!("{base}/v1/journals"), control.clone());
+        let client = Self { http, control, token, base, name: name.to_owned() };
         let answer = match client.request(Method::GET, client.base.clone()).send().await {
-            Err(error) if error.is_connect() => return Ok(None),
+            Err(error) if is_nobody_there(&client.control, &error) => return Ok(None),
             answer => client.read(answer).await?,
         };
         let open: Vec<Journal> = decode(answer).await?;
@@ -120,7 +117,11 @@ impl Client {
 
     async fn read(&self, answer: Result<Response, reqwest::Error>) -> Result<Response, Error> {
         let asked = || format!("asking the worker at {}", self.base);
-        let answer = answer.map_err(|e| Error::client(asked(), e))?;
+        let answer = answer.map_err(|error| {
+            let advice = caller::advice(&self.control, &error);
+            let advice = advice.map(|what| format!("; {what}")).unwrap_or_default();
+            Error::client(asked() + &advice, error)
+        })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -129,6 +130,11 @@ impl Client {
         let why = serde_json::from_str(&why).map_or(why, |Refused { error }| error);
         Err(Error::client(asked(), format!("{status}: {}", why.trim())))
     }
+}
+
+/// A worker whose TLS is not as we take it is there.
+fn is_nobody_there(control: &Control, error: &reqwest::Error) -> bool {
+    error.is_connect() && caller::advice(control, error).is_none()
 }
 
 async fn decode<T: DeserializeOwned>(answer: Response) -> Result<T, Error> {

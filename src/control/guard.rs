@@ -2,7 +2,8 @@
 //!
 //! It has to hold against the web pages that the operator's own browser shows: they can send requests to loopback, also
 //! under a name of their own that resolves to it. So every request needs a header that a page can't set for another
-//! origin, none may name an origin, and without a token the host has to be an address.
+//! origin, none may name an origin, and without a token the host has to be an address; unless TLS is spoken, for then a
+//! name that isn't in the certificate leads nowhere.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -28,13 +29,15 @@ pub(super) const HEADER: &str = "stoop-control";
 /// What a request has to show.
 pub(super) struct Guard {
     token: Option<SecretString>,
+    /// Whether the port speaks TLS. Who has no certificate that it may want gets no request through.
+    encrypted: bool,
 }
 
 impl Guard {
     pub(super) fn new(control: &config::Control) -> Result<Self, Error> {
         let token = control.token.as_ref().map(settings::Secret::read).transpose();
         let token = token.map_err(|e| Error::Configuration(format!("`control.token`: {e}")))?;
-        Ok(Self { token })
+        Ok(Self { token, encrypted: control.tls.is_some() })
     }
 
     fn judge(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -45,7 +48,7 @@ impl Guard {
                 return Err(Refusal(StatusCode::UNAUTHORIZED, why.to_owned()));
             }
             Some(_) => {}
-            None if !names_an_address(headers) => {
+            None if !self.encrypted && !names_an_address(headers) => {
                 return refuse("the Host is neither an address nor localhost");
             }
             None => {}
@@ -108,7 +111,10 @@ mod tests {
         [("host", "127.0.0.1:2807"), (HEADER, "1"), ("content-type", "application/json")];
 
     fn judge(token: Option<&str>, method: Method, headers: &[(&str, &str)]) -> u16 {
-        let guard = Guard { token: token.map(Into::into) };
+        judge_as(Guard { token: token.map(Into::into), encrypted: false }, method, headers)
+    }
+
+    fn judge_as(guard: Guard, method: Method, headers: &[(&str, &str)]) -> u16 {
         let mut all = HeaderMap::new();
         for (name, value) in headers {
             let name: axum::http::HeaderName = name.parse().unwrap();
@@ -149,6 +155,15 @@ mod tests {
         }
         assert_eq!(judge(None, Method::DELETE, &OURS[..2]), 415);
         assert_eq!(judge(None, Method::POST, &with(&[("content-type", "text/plain")])), 415);
+    }
+
+    #[test]
+    fn under_tls_it_may_have_a_name_and_a_web_page_may_not_use_it_all_the_same() {
+        let judge =
+            |headers: &[_]| judge_as(Guard { token: None, encrypted: true }, Method::POST, headers);
+        assert_eq!(judge(&with(&[("host", "stoop.example:2807")])), 200);
+        assert_eq!(judge(&with(&[("origin", "https://stoop.example:2807")])), 403);
+        assert_eq!(judge(&[("host", "127.0.0.1:2807"), ("content-type", "application/json")]), 403);
     }
 
     #[test]

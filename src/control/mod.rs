@@ -2,13 +2,16 @@
 //! it alone can have open.
 //!
 //! What lives here: who may ask ([`guard`]), the answers, and the client that the commands ask with. What may not: an
-//! opinion about a dead letter. It listens on loopback unless a token is configured, and no web page can use it.
+//! opinion about a dead letter. It listens on loopback unless a token or the clients' authority is configured, and no web
+//! page can use it.
 
+mod caller;
 mod client;
 mod guard;
 mod history;
 mod journals;
 mod letters;
+mod tls;
 mod wire;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -34,13 +37,14 @@ use self::guard::Guard;
 /// Serves the control port until stopped. Returns the bound address at once.
 ///
 /// # Errors
-/// The token can't be read, or the address can't be bound.
+/// The token or a certificate can't be read, or the address can't be bound.
 pub async fn serve(
     control: &config::Control,
     journals: Arc<Journals>,
     stop: CancellationToken,
 ) -> Result<(SocketAddr, JoinHandle<()>), Error> {
     let guard = Arc::new(Guard::new(control)?);
+    let tls = control.tls.as_ref().map(|tls| tls.acceptor("the control port's")).transpose()?;
     let listener = TcpListener::bind(control.listen).await.map_err(|error| {
         Error::Configuration(format!(
             "the control port {} can't be had ({error}): change `control.listen`, or stop what listens there",
@@ -59,9 +63,16 @@ pub async fn serve(
         .with_state(journals)
         // Outermost, so that nothing is answered to whom it does not admit.
         .layer(middleware::from_fn_with_state(guard, guard::admit));
+    let stopped = stop.cancelled_owned();
     let served = tokio::spawn(async move {
-        let stopped = async move { stop.cancelled().await };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+        let served = match tls {
+            None => axum::serve(listener, router).with_graceful_shutdown(stopped).await,
+            Some(tls) => {
+                let listener = tls::Listener::new(listener, tls);
+                axum::serve(listener, router).with_graceful_shutdown(stopped).await
+            }
+        };
+        if let Err(error) = served {
             tracing::error!(%error, "the control port failed");
         }
     });

@@ -39,9 +39,10 @@ enum Answers {
 
 impl Worker {
     /// Handles one delivery until it is settled, handed back or lost. Dropping the future hands it back.
-    pub async fn handle(self: Arc<Self>, stream: Arc<Stream>, delivery: Delivery) {
+    pub(super) async fn handle(self: Arc<Self>, stream: Arc<Stream>, delivery: Delivery) {
+        // Whatever is rarer than passing an event over has a place of its own, for a task has room for all it may become.
         if delivery.handed() > CRASHES {
-            return self.bury_poison(&stream, delivery).await;
+            return Box::pin(self.bury_poison(&stream, delivery)).await;
         }
         match read(delivery.message(), &self.rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
@@ -50,7 +51,7 @@ impl Worker {
             }
             Read::Malformed(error) => {
                 stream.read(Reading::Malformed);
-                self.bury_malformed(&stream, delivery, &error).await;
+                Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
             Read::Wanted(wanted) => {
                 Box::pin(self.answer(&stream, delivery, wanted)).await;

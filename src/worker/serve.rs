@@ -1,4 +1,4 @@
-//! One broker, pumped: every delivery handled in a task of its own, none left behind at the end.
+//! One broker, pumped: every delivery handled, none left behind at the end.
 
 use std::sync::Arc;
 
@@ -6,9 +6,8 @@ use brokers::{
     Error, Ledger, Receiver,
     pump::{self, Intake},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Worker, settle::Stream};
+use super::{Worker, readers::Readers, settle::Stream};
 
 impl Worker {
     /// Serves a subscription until its intake is stopped and drained, or its broker gives up.
@@ -32,17 +31,13 @@ impl Worker {
             )));
         }
         let stream = Stream::new(subscription, &self.metrics);
-        let (tasks, left) = (TaskTracker::new(), CancellationToken::new());
+        let worker = self.clone();
+        let readers = Readers::new(move |delivery| worker.clone().handle(stream.clone(), delivery));
         let wants = |payload: &[u8]| self.rules.matcher.wants(payload);
-        let handle = |delivery| {
-            let handling = self.clone().handle(stream.clone(), delivery);
-            tasks.spawn(left.clone().run_until_cancelled_owned(handling));
-        };
+        let handle = |delivery| readers.take(delivery);
         let ended = pump::run(receiver, ledger, intake, wants, handle).await;
         // What still runs is past the drain's end: it is dropped, and comes again.
-        left.cancel();
-        tasks.close();
-        tasks.wait().await;
+        readers.end().await;
         ended
     }
 }

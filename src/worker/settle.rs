@@ -9,7 +9,7 @@ use super::read::PassedOver;
 use crate::metrics::Metrics;
 
 /// A subscription as its deliveries see it: a name, and the counters of the hot path looked up once.
-pub struct Stream {
+pub(super) struct Stream {
     name: Arc<str>,
     unmatched: IntCounter,
     acked: IntCounter,
@@ -67,7 +67,7 @@ impl Fate {
 
 impl Stream {
     /// A subscription by the name it has in the configuration.
-    pub fn new(name: &str, metrics: &Metrics) -> Arc<Self> {
+    pub(super) fn new(name: &str, metrics: &Metrics) -> Arc<Self> {
         let unmatched = Reading::PassedOver(PassedOver::Unmatched);
         Arc::new(Self {
             name: name.into(),

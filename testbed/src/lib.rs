@@ -31,4 +31,5 @@ mod wait;
 
 pub use error::Error;
 pub use port::Port;
+pub use process::leashed;
 pub use wait::until;

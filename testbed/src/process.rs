@@ -1,7 +1,7 @@
-//! A server process on a leash: it ends when this process does, however this process ends.
+//! Processes on a leash: they end when this process does, however this process ends.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     fs::OpenOptions,
     os::unix::process::CommandExt,
@@ -17,6 +17,19 @@ use crate::{error::Error, tool::last_lines};
 /// standard input closes. The kernel closes it when this process ends, by SIGKILL too; and the
 /// group's id can't belong to anyone else, since that child is still in it.
 const LEASH: &str = r#"exec 3<&0 </dev/null; { read -r _ <&3; kill -KILL 0; } & exec "$@" 3<&-"#;
+
+/// A command that becomes `program`, which ends when its standard input closes: take that from the child, and keep it for
+/// as long as the program may run, for waiting for a child closes it.
+///
+/// The program's id is the child's. Its own standard input is empty.
+#[must_use]
+pub fn leashed(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", LEASH, "leash"]).arg(program).stdin(Stdio::piped());
+    // A group of its own: Ctrl-C in a terminal reaches this process alone.
+    command.process_group(0);
+    command
+}
 
 /// A running server. Dropping it kills the server and waits for its end.
 #[derive(Debug)]
@@ -42,15 +55,10 @@ impl Process {
             .open(log)
             .map_err(Error::file("write", log))?;
         let errors = output.try_clone().map_err(Error::file("write", log))?;
-        let mut child = Command::new("sh")
-            .args(["-c", LEASH, "leash"])
-            .arg(program)
+        let mut child = leashed(program)
             .args(arguments.into_iter().map(Into::into))
-            .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors)
-            // A group of its own: Ctrl-C in a terminal reaches this process alone.
-            .process_group(0)
             .spawn()
             .map_err(Error::io(format!("can't start {name}")))?;
         let leash = child.stdin.take();

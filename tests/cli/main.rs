@@ -5,4 +5,5 @@ mod explain;
 mod help;
 mod output;
 mod replay;
+mod signals;
 mod stage;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 #![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
 
+mod bad_input;
+mod leader;
 mod letters;
 mod outages;
 mod promise;

@@ -1,5 +1,7 @@
 //! What stoop depends on goes away, and comes back: nothing is lost, and no attempt is used up.
 
+use std::path::Path;
+
 use kube::ResourceExt;
 use testbed::{
     cluster::{Cluster, Size},
@@ -7,6 +9,8 @@ use testbed::{
 };
 
 use crate::{
+    bad_input::{TELL, event},
+    leader::Leader,
     promise::{DELETE, RULE},
     sink::Sink,
     topic::Topic,
@@ -67,6 +71,61 @@ async fn a_broker_that_restarts_is_waited_for() {
     desk.must(&["event", "--rule", RULE, "--pod", &target, "--to", "falco"]).await;
     cluster.pod_gone(&namespace, &name, &uid).await.unwrap();
     topic.all_committed(&worker).await;
+}
+
+/// A desk whose worker is told to leave after a second with an event that nobody answers.
+async fn stuck_desk(topic: &Topic, sink: &Sink) -> Desk {
+    sink.hold();
+    let config = format!(
+        "limits: {{drain: 1s}}\nnotifiers: {{hook: {{webhook: {{url: \"{}\"}}}}}}\n{}",
+        sink.url(),
+        topic.subscription()
+    );
+    let desk = Desk::new(Path::new("no cluster"), &config, &[TELL]);
+    topic.make().await;
+    desk.must(&["setup"]).await;
+    topic.publish(&event("Tell", 1)).await;
+    desk
+}
+
+/// It can't commit what it has done, and says that, and that alone.
+async fn leaves_without_a_commit(mut worker: Worker) {
+    worker.ask_to_leave().await;
+    assert_eq!(worker.ended().await, 0);
+    worker.says("has not taken the last commit; its messages come again").await;
+    assert!(!worker.has_said("can't start"));
+}
+
+#[tokio::test]
+async fn a_worker_whose_broker_takes_no_last_commit_leaves_all_the_same_and_says_so() {
+    let kafka = Kafka::start().await.unwrap();
+    let (topic, sink) = (Topic::new(kafka.bootstrap(), "silent"), Sink::start().await);
+    let desk = stuck_desk(&topic, &sink).await;
+    let worker = desk.run().await;
+    worker.wait("it is worked on", async || sink.asked(1)).await;
+    kafka.pause().unwrap();
+    leaves_without_a_commit(worker).await;
+}
+
+#[tokio::test]
+async fn a_worker_leaves_a_group_that_never_settles() {
+    let kafka = Kafka::shared().await.unwrap();
+    let (topic, sink) = (Topic::new(kafka.bootstrap(), "unsettled"), Sink::start().await);
+    let desk = stuck_desk(&topic, &sink).await;
+    // Asked once, Kafka can coordinate.
+    assert_eq!(topic.progress().await, (1, 0));
+    let mut leader = Leader::of(kafka.bootstrap(), topic.name(), topic.name()).await;
+    let worker = desk.start();
+    worker
+        .wait("the worker joins the group", async || {
+            leader.join().await;
+            leader.settle().await;
+            if leader.others.is_empty() { Err("it has not".to_owned()) } else { Ok(()) }
+        })
+        .await;
+    worker.wait("it is worked on", async || sink.asked(1)).await;
+    leader.join().await;
+    leaves_without_a_commit(worker).await;
 }
 
 #[tokio::test]

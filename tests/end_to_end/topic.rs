@@ -7,12 +7,14 @@ use std::{
 
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, CommitMode, Consumer},
     message::{Headers, Message},
     producer::{FutureProducer, FutureRecord},
 };
 
-use crate::worker::Worker;
+use crate::worker::{PATIENCE, Worker};
 
 /// The names of a topic, its group and its dead letters, and the broker they are on.
 pub struct Topic {
@@ -34,6 +36,59 @@ impl Topic {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{test}-{}-{number}", std::process::id());
         Self { bootstrap: bootstrap.to_owned(), name }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates it, with one partition.
+    pub async fn make(&self) {
+        let topic = NewTopic::new(&self.name, 1, TopicReplication::Fixed(1));
+        let made = testbed::until("the topic to be made", PATIENCE, async || {
+            // One that was deleted a moment ago may still be there.
+            let made = self.admin().create_topics([&topic], &AdminOptions::new()).await;
+            made.map_err(|error| error.to_string())?.remove(0).map_err(|(_, code)| code.to_string())
+        });
+        made.await.unwrap();
+    }
+
+    pub async fn delete(&self) {
+        let deleted = self.admin().delete_topics(&[&self.name], &AdminOptions::new()).await;
+        deleted.unwrap().remove(0).unwrap();
+    }
+
+    /// What the group has committed of the first partition: the offset, and what is beside it.
+    pub async fn commit_of_group(&self) -> (i64, String) {
+        let (client, mut list) = (self.client(), TopicPartitionList::new());
+        list.add_partition(&self.name, 0);
+        tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = client.create().unwrap();
+            let committed = consumer.committed_offsets(list, PATIENCE).unwrap();
+            let element = &committed.elements()[0];
+            let Offset::Offset(offset) = element.offset() else { return (-1, String::new()) };
+            (offset, element.metadata().to_owned())
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Commits as another client of the group would.
+    pub async fn commit_as_another(&self, offset: i64, note: &str) {
+        let (client, mut list) = (self.client(), TopicPartitionList::new());
+        let mut element = list.add_partition(&self.name, 0);
+        element.set_offset(Offset::Offset(offset)).unwrap();
+        element.set_metadata(note);
+        tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = client.create().unwrap();
+            consumer.commit(&list, CommitMode::Sync).unwrap();
+        })
+        .await
+        .unwrap();
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().unwrap()
     }
 
     /// The `subscriptions` of a worker that reads it.

@@ -34,6 +34,8 @@ pub struct Worker {
 impl Desk {
     /// `config` is completed by what every test wants: its own health port, and the playbooks.
     pub fn new(kubeconfig: &Path, config: &str, playbooks: &[&str]) -> Self {
+        // Whoever else does it meanwhile does the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let health = free_port();
         let config = format!(
@@ -156,6 +158,18 @@ impl Worker {
             .sum()
     }
 
+    /// Waits until its log says `what`.
+    pub async fn says(&self, what: &str) {
+        self.wait(&format!("the log says: {what}"), async || {
+            if self.has_said(what) { Ok(()) } else { Err("it does not".to_owned()) }
+        })
+        .await;
+    }
+
+    pub fn has_said(&self, what: &str) -> bool {
+        self.log.lock().unwrap().iter().any(|line| line.contains(what))
+    }
+
     /// The audit lines so far.
     pub fn audit(&self) -> Vec<Value> {
         self.audit.lock().unwrap().clone()
@@ -168,9 +182,19 @@ impl Worker {
 
     /// SIGTERM, and the exit code.
     pub async fn terminate(mut self) -> i32 {
+        self.ask_to_leave().await;
+        self.ended().await
+    }
+
+    /// SIGTERM.
+    pub async fn ask_to_leave(&self) {
         let pid = self.child.id().unwrap().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
         assert!(sent.success());
+    }
+
+    /// Waits for its end; the exit code.
+    pub async fn ended(&mut self) -> i32 {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         status.expect("the worker did not end").unwrap().code().unwrap_or(-1)
     }

@@ -3,16 +3,16 @@
 use std::{
     env, fs,
     io::{self, Write as _},
-    path::PathBuf,
+    panic::AssertUnwindSafe,
 };
 
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 
 use crate::{
     brokers::Kind,
     catalogue,
     report::Report,
-    round::{Servers, Ticket, play},
+    round::{Outcome, Servers, Ticket, play},
     scene::Scale,
 };
 
@@ -24,8 +24,8 @@ const ONLY: &str = "STOOP_FAULTS_ONLY";
 const ROUNDS: &str = "STOOP_FAULTS_ROUNDS";
 /// Where the table is written, if anywhere.
 const REPORT: &str = "STOOP_FAULTS_REPORT";
-/// Rounds wait most of their time, for sessions to end and servers to start.
-const AT_ONCE: usize = 10;
+/// How many rounds that measure time are played at once.
+const ALONE_AT_ONCE: usize = 2 * Kind::ALL.len();
 
 /// How a campaign is made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,16 @@ pub enum Length {
     Short,
     /// As many rounds as are asked for, the first and every fifth at the long scale.
     Long,
+}
+
+impl Length {
+    /// Rounds wait most of their time, for sessions to end and servers to start; the long ones longer.
+    fn at_once(self) -> usize {
+        match self {
+            Self::Short => 10,
+            Self::Long => 12,
+        }
+    }
 }
 
 /// Plays every fault on every broker that it applies to.
@@ -55,30 +65,40 @@ pub async fn run(length: Length) {
     tell(&format!("{} rounds; {SEED}={seed} repeats them", tickets.len()));
     // Whoever was first wins; the clients only want that there is one.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let servers = Servers::new(AT_ONCE);
-    let mut report = Report::default();
+    let servers = Servers::new(length.at_once());
+    let (mut report, count) = (Report::default(), tickets.len());
     // What measures time is played apart: it has little to do.
     let (alone, together): (Vec<_>, Vec<_>) =
         tickets.into_iter().partition(|ticket| ticket.fault.alone);
-    for (tickets, at_once) in [(together, AT_ONCE), (alone, Kind::ALL.len())] {
+    for (tickets, at_once) in [(together, length.at_once()), (alone, ALONE_AT_ONCE)] {
         let mut played = stream::iter(tickets)
-            .map(async |ticket| (ticket, play(ticket, &servers).await))
+            .map(async |ticket| (ticket, Box::pin(survive(play(ticket, &servers))).await))
             .buffer_unordered(at_once);
         while let Some((ticket, outcome)) = played.next().await {
             for violation in &outcome.violations {
                 tell(&format!("VIOLATED {ticket}: {violation}\n{}", outcome.logs));
             }
-            tell(&format!("{ticket}: {} events", outcome.events));
+            let events = outcome.events;
             report.add(ticket, outcome);
+            tell(&format!("{ticket}: {events} events; {} of {count} rounds", report.rounds()));
+            // A campaign that somebody ends has something to show.
+            if let Some(path) = env::var_os(REPORT) {
+                fs::write(path, report.table()).expect("the report can be written");
+            }
         }
     }
-    let table = report.table();
-    tell(&table);
-    if let Some(path) = env::var_os(REPORT) {
-        fs::write(PathBuf::from(path), &table).expect("the report can be written");
-    }
+    tell(&report.table());
     let violations = report.violations();
     assert!(violations.is_empty(), "{SEED}=<round> repeats one:\n{}", violations.join("\n"));
+}
+
+/// A round that can't go on is one that was violated: the others have something to tell all the same.
+async fn survive(round: impl Future<Output = Outcome>) -> Outcome {
+    let broken = |_| Outcome {
+        violations: vec!["it panicked: its last words are above".to_owned()],
+        ..Outcome::default()
+    };
+    AssertUnwindSafe(round).catch_unwind().await.unwrap_or_else(broken)
 }
 
 /// What is to be played, and the seed that repeats it.

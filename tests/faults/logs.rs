@@ -7,11 +7,19 @@ use crate::id::Id;
 /// A worker's place in its fleet; it keeps it over a restart.
 pub type WorkerId = usize;
 
+/// One process of a worker's place: each that is started there lives once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Life {
+    pub worker: WorkerId,
+    /// The place's first, second, ….
+    pub number: u32,
+}
+
 /// One call of a playbook, as the sink saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect {
     pub id: Id,
-    pub worker: WorkerId,
+    pub by: Life,
     pub began: Instant,
     /// When it was on record, which is before it was answered. What broke off before has had no effect.
     pub done: Option<Instant>,
@@ -64,6 +72,13 @@ pub struct Partition {
     pub end: u64,
 }
 
+impl Partition {
+    /// None where what is settled lies beyond the end, as after a log was made anew.
+    pub fn lag(&self) -> u64 {
+        self.end.saturating_sub(self.settled)
+    }
+}
+
 /// The broker at one instant.
 #[derive(Clone, Debug)]
 pub struct Observation {
@@ -77,7 +92,7 @@ pub struct Observation {
 
 impl Observation {
     pub fn lag(&self) -> u64 {
-        self.partitions.iter().map(|partition| partition.end - partition.settled).sum()
+        self.partitions.iter().map(Partition::lag).sum()
     }
 }
 
@@ -85,9 +100,9 @@ impl Observation {
 #[derive(Clone, Debug)]
 pub struct Disturbance {
     /// Whose work.
-    pub workers: BTreeSet<WorkerId>,
+    pub lives: BTreeSet<Life>,
     /// What was settled when it began, or some time before.
     pub settled: Settled,
-    /// Work begun after this can't be hurt by it.
-    pub over: Instant,
+    /// Work begun after this can't be hurt by it. Those that it ended begin none, and may be heard of late.
+    pub over: Option<Instant>,
 }

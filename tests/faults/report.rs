@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     catalogue,
+    invariants::within,
     round::{Outcome, Ticket},
 };
 
@@ -40,10 +41,16 @@ impl Report {
         row.sum.lost += outcome.lost;
         row.sum.duplicates += outcome.duplicates;
         row.sum.bound += outcome.bound;
+        row.sum.waits.extend(outcome.waits);
         row.sum.peak_bytes = row.sum.peak_bytes.max(outcome.peak_bytes);
         for violation in outcome.violations {
             self.violations.push(format!("{ticket}: {violation}"));
         }
+    }
+
+    /// How many there were.
+    pub fn rounds(&self) -> usize {
+        self.rows.iter().map(|row| row.rounds).sum()
     }
 
     /// What was violated, and by which round.
@@ -63,7 +70,7 @@ impl Report {
         };
         let mut rows: Vec<&Row> = self.rows.iter().collect();
         rows.sort_by_key(place);
-        for Row { fault, broker, rounds, broken, sum } in rows {
+        for Row { fault, broker, rounds, broken, sum } in &rows {
             let Outcome { events, lost, duplicates, bound, peak_bytes, .. } = sum;
             let mib = peak_bytes >> 20;
             // Writing to a string can't fail.
@@ -71,6 +78,18 @@ impl Report {
                 table,
                 "| {fault} | {broker} | {rounds} | {events} | {lost} | {duplicates} | {bound} | {mib} MiB | {broken} |"
             );
+        }
+        for Row { fault, broker, sum: Outcome { waits, .. }, .. } in rows {
+            let milliseconds = |part| within(waits, part).map(|wait| wait.as_millis());
+            let told = (milliseconds(0.5), milliseconds(0.99), milliseconds(1.0));
+            if let (Some(half), Some(most), Some(all)) = told {
+                let _ = write!(
+                    table,
+                    "\n{fault} on {broker}: of {} short events half were done within {half} ms, 99 of 100 within {most} ms, \
+                     and all within {all} ms.\n",
+                    waits.len()
+                );
+            }
         }
         table
     }

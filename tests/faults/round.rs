@@ -5,7 +5,10 @@ use std::{cell::Cell, time::Duration};
 use tokio::sync::OnceCell;
 
 use crate::{
-    brokers::{Broker, Kind, Wanted, journal::Journal, kafka, kafka::Kafka, nats, nats::Nats},
+    brokers::{
+        Broker, Kind, Wanted, journal::Journal, kafka, kafka::Kafka, nats, nats::Nats, pubsub,
+        pubsub::PubSub,
+    },
     catalogue::Fault,
     invariants as must,
     logs::Observation,
@@ -20,8 +23,9 @@ const LIMIT_BYTES: u64 = (64 << 20) + BASE_BYTES;
 const STILL: Duration = Duration::from_secs(90);
 /// The longest way to rest.
 const REST: Duration = Duration::from_secs(240);
-/// What a short message may take.
+/// What a short message may usually take, and what none may.
 const SHORT: Duration = Duration::from_secs(1);
+const STUCK: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 /// Between two messages of the load that runs beside every fault.
@@ -51,6 +55,8 @@ pub struct Outcome {
     pub duplicates: usize,
     pub bound: usize,
     pub peak_bytes: u64,
+    /// How long short messages took beside long ones.
+    pub waits: Vec<Duration>,
     pub violations: Vec<String>,
     /// The ends of the workers' logs, if anything was violated.
     pub logs: String,
@@ -60,19 +66,24 @@ pub struct Outcome {
 pub struct Servers {
     kafka: OnceCell<(kafka::Shared, kafka::Detours)>,
     nats: OnceCell<nats::Shared>,
+    pubsub: OnceCell<pubsub::Shared>,
     at_once: usize,
 }
 
 impl Servers {
     /// For so many rounds at once.
     pub fn new(at_once: usize) -> Self {
-        Self { kafka: OnceCell::new(), nats: OnceCell::new(), at_once }
+        Self { kafka: OnceCell::new(), nats: OnceCell::new(), pubsub: OnceCell::new(), at_once }
     }
 
     async fn broker(&self, ticket: Ticket, wanted: Wanted) -> Box<dyn Broker> {
         let name = format!("{}-{:016x}", ticket.fault.name, ticket.seed);
         match ticket.kind {
             Kind::Journal => Box::new(Journal::new(wanted).await),
+            Kind::PubSub => {
+                let server = self.pubsub.get_or_init(pubsub::start).await.clone();
+                Box::new(PubSub::new(server, &name, wanted).await)
+            }
             Kind::Nats => {
                 let server = match wanted.own {
                     true => nats::start().await,
@@ -81,14 +92,24 @@ impl Servers {
                 Box::new(Nats::new(server, &name, wanted).await)
             }
             Kind::Kafka => {
-                let (kafka, detours) = match wanted.own {
-                    true => kafka::start(1).await,
-                    false => self.kafka.get_or_init(|| kafka::start(self.at_once)).await.clone(),
+                let (kafka, detour) = match wanted {
+                    Wanted { tokens: true, .. } => (kafka::start_with_tokens().await, None),
+                    Wanted { own: true, .. } => with_detour(&kafka::start(1).await),
+                    _ => {
+                        let started = self.kafka.get_or_init(|| kafka::start(self.at_once));
+                        with_detour(started.await)
+                    }
                 };
-                Box::new(Kafka::new(kafka, detours.take(), &name, wanted).await)
+                Box::new(Kafka::new(kafka, detour, &name, wanted).await)
             }
         }
     }
+}
+
+fn with_detour(
+    (kafka, detours): &(kafka::Shared, kafka::Detours),
+) -> (kafka::Shared, Option<kafka::Detour>) {
+    (kafka.clone(), Some(detours.take()))
 }
 
 /// Plays a round.
@@ -143,7 +164,8 @@ async fn act(scene: &Scene, fault: &Fault) -> Result<(), String> {
 
 /// Waits until nothing is left to do.
 async fn rest(scene: &Scene) -> Result<(), String> {
-    let nothing_left = async || match scene.seen.borrow().last() {
+    // Asked anew: what was asked for while something was still published may not know of it.
+    let nothing_left = async || match scene.broker.observe(&scene.workers).await {
         Some(seen) if seen.lag() == 0 => Ok(()),
         Some(seen) => Err(format!("a lag of {}: {:?}", seen.lag(), seen.partitions)),
         None => Err("the broker says nothing".to_owned()),
@@ -170,14 +192,18 @@ async fn judge(scene: &Scene, ended: Option<String>, early: Option<String>) -> O
     let seen: Vec<Observation> = scene.seen.borrow().clone();
     violations.extend(must::idle(&seen, STILL));
     let peak_bytes = scene.workers.iter().map(|worker| worker.peak_bytes()).max().unwrap_or(0);
-    for worker in scene.workers.iter().filter(|worker| worker.runs()) {
-        // One that has just been started could be told to leave before it can hear it.
-        let ready = scene.until("a worker is ready", async || worker.ready().await).await;
-        violations.extend(ready.err());
-        worker.terminate();
-        violations.extend(worker.left().await.err());
+    violations.extend(scene.workers.iter().flat_map(Worker::ended));
+    for worker in scene.running() {
+        let told = worker.terminate().await;
+        violations.extend(told.and(worker.left().await).err());
     }
-    let (effects, letters) = (scene.sink.effects(), scene.broker.letters().await);
+    let letters =
+        scene.until("the dead letters can be read", async || scene.broker.letters().await);
+    let letters = letters.await.unwrap_or_else(|why| {
+        violations.push(why);
+        Vec::new()
+    });
+    let effects = scene.sink.effects();
     let confirmed = scene.confirmed();
     let lost = must::lost(&confirmed, &effects, &letters);
     if !lost.is_empty() {
@@ -187,7 +213,7 @@ async fn judge(scene: &Scene, ended: Option<String>, early: Option<String>) -> O
     let duplicates = must::duplicates(&effects, &letters, &scene.disturbed());
     violations.extend(duplicates.violation());
     violations.extend(must::over_memory(peak_bytes, LIMIT_BYTES));
-    violations.extend(must::late(&scene.waits.borrow(), SHORT));
+    violations.extend(must::late(&scene.waits.borrow(), SHORT, STUCK));
     let logs = if violations.is_empty() { String::new() } else { logs(scene) };
     Outcome {
         events: confirmed.len(),
@@ -195,6 +221,7 @@ async fn judge(scene: &Scene, ended: Option<String>, early: Option<String>) -> O
         duplicates: duplicates.count,
         bound: duplicates.bound,
         peak_bytes,
+        waits: scene.waits.take(),
         violations,
         logs,
     }

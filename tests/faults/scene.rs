@@ -9,7 +9,7 @@ use std::{
 use crate::{
     brokers::{Broker, Kind, Message},
     id::Id,
-    logs::{Disturbance, Observation, Settled, WorkerId},
+    logs::{Disturbance, Life, Observation, Settled, WorkerId},
     sink::Sink,
     worker::{Settings, Worker},
 };
@@ -17,8 +17,8 @@ use crate::{
 /// How long a fault may wait for what it needs to see.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a worker had sent before it was killed reaches the sink a little later.
-const ON_ITS_WAY: Duration = Duration::from_millis(500);
+/// What a worker had begun by the end of a disturbance reaches the sink a little later.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 /// How large a round is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub struct Scene {
 /// A disturbance that has begun.
 #[must_use = "a disturbance counts once it is over"]
 pub struct Begun {
-    workers: BTreeSet<WorkerId>,
+    lives: BTreeSet<Life>,
     settled: Settled,
 }
 
@@ -102,7 +102,7 @@ impl Scene {
             seen: RefCell::default(),
             waits: RefCell::default(),
         };
-        let workers = (0..places).map(|id| Worker::new(id, &scene.settings(id)));
+        let workers = (0..places).map(|id| Worker::new(id, scene.settings(id)));
         Self { workers: workers.collect(), ..scene }
     }
 
@@ -152,6 +152,18 @@ impl Scene {
         Ok(())
     }
 
+    /// Waits until every worker says that it waits for something.
+    pub async fn told_unready(&self) -> Result<(), String> {
+        for worker in self.running() {
+            self.until("a worker says what is missing", async || match worker.ready().await {
+                Ok(()) => Err("it says that it is ready".to_owned()),
+                Err(_) => Ok(()),
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     pub async fn start(&self, worker: &Worker) -> Result<(), String> {
         worker.start();
         self.until("a worker is ready", async || worker.ready().await).await
@@ -197,7 +209,9 @@ impl Scene {
 
     /// What has had no effect yet is taken back.
     pub fn forget_unanswered(&self) {
-        let answered: BTreeSet<Id> = self.sink.effects().iter().map(|effect| effect.id).collect();
+        let effects = self.sink.effects();
+        let done = effects.iter().filter(|effect| effect.done.is_some());
+        let answered: BTreeSet<Id> = done.map(|effect| effect.id).collect();
         self.confirmed.borrow_mut().retain(|id| answered.contains(id));
     }
 
@@ -222,15 +236,36 @@ impl Scene {
         if let Some(seen) = self.broker.observe(&self.workers).await {
             self.seen.borrow_mut().push(seen);
         }
-        let workers = workers.into_iter().map(|worker| worker.id).collect();
-        Begun { workers, settled: self.settled() }
+        let lives = workers.into_iter().map(Worker::life).collect();
+        Begun { lives, settled: self.settled() }
     }
 
-    /// What they begin from now on isn't concerned.
-    pub fn calm(&self, begun: Begun) {
-        let Begun { workers, settled } = begun;
-        let over = Instant::now() + ON_ITS_WAY;
-        self.disturbed.borrow_mut().push(Disturbance { workers, settled, over });
+    /// Those have come to their end: whatever is still heard of them was begun before.
+    pub fn ended(&self, begun: Begun) {
+        let Begun { lives, settled } = begun;
+        self.disturbed.borrow_mut().push(Disturbance { lives, settled, over: None });
+    }
+
+    /// Waits until they have done something that was published just now: before that they may not know yet what they have
+    /// lost. What they begin from then on isn't concerned.
+    pub async fn calm(&self, begun: Begun) -> Result<(), String> {
+        let Begun { lives, settled } = begun;
+        let fresh = self.next.get();
+        let stands = |life: &&Life| self.workers[life.worker].life() == **life;
+        for life in lives.iter().filter(stands) {
+            let worker = &self.workers[life.worker];
+            self.until("a disturbed worker does something new", async || {
+                if !worker.runs() || self.sink.has_done_since(fresh, *life) {
+                    return Ok(());
+                }
+                self.publish_events(1).await;
+                Err(format!("worker {} doesn't", life.worker))
+            })
+            .await?;
+        }
+        let over = Some(Instant::now() + ON_ITS_WAY);
+        self.disturbed.borrow_mut().push(Disturbance { lives, settled, over });
+        Ok(())
     }
 
     pub fn disturbed(&self) -> Vec<Disturbance> {
@@ -241,7 +276,7 @@ impl Scene {
     pub async fn kill(&self, worker: &Worker) {
         let begun = self.disturb([worker]).await;
         worker.kill().await;
-        self.calm(begun);
+        self.ended(begun);
     }
 
     pub async fn until<T>(

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::{
     id::Id,
-    logs::{Effect, WorkerId},
+    logs::{Effect, Life, WorkerId},
 };
 
 /// How it meets its callers.
@@ -45,9 +45,16 @@ pub struct Sink {
 
 struct Shared {
     manner: watch::Sender<Manner>,
-    /// Those of `long` wait for this to be true.
-    enough: watch::Sender<bool>,
+    /// What those of `long` wait for.
+    enough: watch::Sender<Enough>,
     book: Mutex<Book>,
+}
+
+/// Which long ones have taken long enough.
+#[derive(Default)]
+struct Enough {
+    all: bool,
+    these: BTreeSet<Id>,
 }
 
 #[derive(Default)]
@@ -66,17 +73,18 @@ impl Sink {
     pub async fn start(slowest: Duration) -> Self {
         let shared = Arc::new(Shared {
             manner: watch::Sender::new(Manner::Answer),
-            enough: watch::Sender::new(false),
+            enough: watch::Sender::new(Enough::default()),
             book: Mutex::new(Book { slowest, ..Book::default() }),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/{worker}", post(receive)).with_state(shared.clone());
+        let router =
+            Router::new().route("/{worker}/{number}", post(receive)).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { shared, proxy: Proxy::to(address).await.unwrap() }
     }
 
-    /// Where the playbooks of workers post to: at the worker's number below it.
+    /// Where the playbooks of workers post to: below it at the worker's place, and below that at its life's number.
     pub fn address(&self) -> SocketAddr {
         self.proxy.address()
     }
@@ -99,7 +107,14 @@ impl Sink {
     pub fn recover(&self) {
         self.meet(Manner::Answer);
         self.proxy.heal();
-        self.shared.enough.send_replace(true);
+        self.shared.enough.send_modify(|enough| enough.all = true);
+    }
+
+    /// This one has taken long enough.
+    pub fn finish(&self, id: Id) {
+        self.shared.enough.send_modify(|enough| {
+            enough.these.insert(id);
+        });
     }
 
     /// These are refused for good.
@@ -121,10 +136,21 @@ impl Sink {
         self.book().effects.iter().filter(|effect| effect.done.is_some()).count()
     }
 
+    /// When the effect of `id` was on record.
+    pub fn done_at(&self, id: Id) -> Option<Instant> {
+        self.book().effects.iter().rev().find(|effect| effect.id == id)?.done
+    }
+
     /// Effects of one worker that are on record.
     pub fn done_by(&self, worker: WorkerId) -> usize {
-        let theirs = |effect: &&Effect| effect.worker == worker && effect.done.is_some();
+        let theirs = |effect: &&Effect| effect.by.worker == worker && effect.done.is_some();
         self.book().effects.iter().filter(theirs).count()
+    }
+
+    /// Whether an effect of `life` is on record that `first` or a later one had.
+    pub fn has_done_since(&self, first: Id, life: Life) -> bool {
+        let book = self.book();
+        book.effects.iter().any(|e| e.by == life && e.id >= first && e.done.is_some())
     }
 
     /// From now on an effect takes no time.
@@ -141,7 +167,7 @@ impl Sink {
     pub fn held(&self, worker: WorkerId) -> usize {
         let book = self.book();
         let running = |place: &usize| !book.broken_off.contains(place);
-        let theirs = |effect: &Effect| effect.worker == worker && effect.done.is_none();
+        let theirs = |effect: &Effect| effect.by.worker == worker && effect.done.is_none();
         (0..).zip(&book.effects).filter(|(n, effect)| theirs(effect) && running(n)).count()
     }
 
@@ -158,7 +184,7 @@ impl Shared {
 
 async fn receive(
     State(shared): State<Arc<Shared>>,
-    Path(worker): Path<WorkerId>,
+    Path((worker, number)): Path<(WorkerId, u32)>,
     body: Bytes,
 ) -> StatusCode {
     let id = Id::of(&body).expect("a notification of the campaign's events");
@@ -171,7 +197,8 @@ async fn receive(
         if book.doomed.contains(&id) {
             return StatusCode::BAD_REQUEST;
         }
-        book.effects.push(Effect { id, worker, began: Instant::now(), done: None });
+        let by = Life { worker, number };
+        book.effects.push(Effect { id, by, began: Instant::now(), done: None });
         // The same at every call, so that a round repeats.
         let takes = book.slowest.mul_f64(f64::from(id.number() % 16) / 16.0);
         (book.effects.len() - 1, book.long.contains(&id), takes)
@@ -181,7 +208,8 @@ async fn receive(
     let mut manner = shared.manner.subscribe();
     let _ = manner.wait_for(|manner| *manner != Manner::HoldBefore).await;
     if long {
-        let _ = shared.enough.subscribe().wait_for(|enough| *enough).await;
+        let over = |enough: &Enough| enough.all || enough.these.contains(&id);
+        let _ = shared.enough.subscribe().wait_for(over).await;
     }
     shared.book().effects[place].done = Some(Instant::now());
     drop(under_way);

@@ -1,19 +1,22 @@
 //! A worker of the campaign: the program itself, as a process that can be killed, stopped and told to leave.
 
 use std::{
+    cell::{Cell, RefCell},
     fs::File,
     path::PathBuf,
     process::{ExitStatus, Stdio},
-    sync::Mutex,
     time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use testbed::Port;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
-use crate::{id::RULE, logs::WorkerId};
+use crate::{
+    id::RULE,
+    logs::{Life, WorkerId},
+};
 
 /// How long a worker may take to do what it is told.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -24,15 +27,26 @@ pub struct Worker {
     folder: TempDir,
     health: Port,
     control: Port,
-    child: Mutex<Option<Child>>,
-    peak_bytes: Mutex<u64>,
+    settings: RefCell<Settings>,
+    lives: Cell<u32>,
+    process: RefCell<Option<Process>>,
+    peak_bytes: Cell<u64>,
+    /// What was wrong with processes that nobody had told to end.
+    ended: RefCell<Vec<String>>,
+}
+
+/// It ends with this process, however this one ends.
+struct Process {
+    child: Child,
+    told_to_leave: bool,
+    _leash: Option<ChildStdin>,
 }
 
 /// What a worker is configured with.
 pub struct Settings {
     /// The `subscriptions`.
     pub subscriptions: String,
-    /// Where its playbook has its effect.
+    /// Where its playbook has its effect, but for the number of its life.
     pub sink: String,
     /// Events at once.
     pub slots: usize,
@@ -41,28 +55,39 @@ pub struct Settings {
 }
 
 impl Worker {
-    pub fn new(id: WorkerId, settings: &Settings) -> Self {
+    pub fn new(id: WorkerId, settings: Settings) -> Self {
         let (health, control) = (Port::reserve().unwrap(), Port::reserve().unwrap());
-        let worker = Self {
+        Self {
             id,
             folder: tempfile::tempdir().unwrap(),
             health,
             control,
-            child: Mutex::new(None),
-            peak_bytes: Mutex::new(0),
-        };
-        worker.configure(settings);
-        worker
+            settings: RefCell::new(settings),
+            lives: Cell::new(0),
+            process: RefCell::new(None),
+            peak_bytes: Cell::new(0),
+            ended: RefCell::default(),
+        }
     }
 
     /// Its next process works by these.
-    pub fn configure(&self, settings: &Settings) {
-        let Settings { subscriptions, sink, slots, drain } = settings;
+    pub fn configure(&self, settings: Settings) {
+        self.settings.replace(settings);
+    }
+
+    /// What it does now is this one's.
+    pub fn life(&self) -> Life {
+        Life { worker: self.id, number: self.lives.get() }
+    }
+
+    fn write(&self) {
+        let Settings { subscriptions, sink, slots, drain } = &*self.settings.borrow();
+        let life = self.lives.get();
         let config = format!(
             "playbooks: [./playbook.yaml]\n\
              health: {{listen: \"{}\"}}\n\
              control: {{listen: \"{}\"}}\n\
-             notifiers: {{sink: {{webhook: {{url: \"{sink}\"}}}}}}\n\
+             notifiers: {{sink: {{webhook: {{url: \"{sink}/{life}\"}}}}}}\n\
              limits: {{concurrency: {slots}, memory: 64MiB, drain: {}ms, actionTimeout: 15m}}\n\
              {subscriptions}",
             self.health.address(),
@@ -80,41 +105,67 @@ impl Worker {
 
     /// Starts its process, and doesn't wait for it to be ready.
     pub fn start(&self) {
+        self.runs();
+        self.lives.set(self.lives.get() + 1);
+        self.write();
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_stoop"))
+        let mut child = Command::from(testbed::leashed(env!("CARGO_BIN_EXE_stoop")))
             .arg("run")
             .current_dir(self.folder.path())
             .env_remove("STOOP_SUBSCRIPTIONS__FALCO__KAFKA__BROKERS")
             .env("KUBECONFIG", "no-cluster-is-needed")
             .env("STOOP_LOG_FORMAT", "pretty")
             .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        *self.child.lock().unwrap() = Some(child);
+        let leash = child.stdin.take();
+        self.process.replace(Some(Process { child, told_to_leave: false, _leash: leash }));
     }
 
     pub fn runs(&self) -> bool {
-        let mut child = self.child.lock().unwrap();
-        child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        let mut process = self.process.borrow_mut();
+        let Some(Process { child, told_to_leave, .. }) = &mut *process else { return false };
+        let Ok(Some(status)) = child.try_wait() else { return true };
+        if !*told_to_leave {
+            let ended = format!("worker {} ended by itself with {status}", self.id);
+            self.ended.borrow_mut().push(ended);
+            *process = None;
+        }
+        false
+    }
+
+    /// What was wrong with processes that nobody had told to end.
+    pub fn ended(&self) -> Vec<String> {
+        self.runs();
+        self.ended.borrow().clone()
     }
 
     /// SIGKILL, and waits for its end.
     pub async fn kill(&self) {
         self.measure();
-        let child = self.child.lock().unwrap().take();
-        if let Some(mut child) = child {
-            child.kill().await.unwrap();
+        if !self.runs() {
+            return;
+        }
+        let process = self.process.take();
+        if let Some(mut process) = process {
+            process.child.kill().await.unwrap();
         }
     }
 
-    /// SIGTERM.
-    pub fn terminate(&self) {
+    /// SIGTERM, as soon as it can hear it: before, it would just die.
+    pub async fn terminate(&self) -> Result<(), String> {
+        let listens = async || self.get("/healthz").await.map(drop);
+        let heard = testbed::until("a worker listens", PATIENCE, listens).await;
+        heard.map_err(|error| error.to_string())?;
         self.measure();
+        if let Some(process) = &mut *self.process.borrow_mut() {
+            process.told_to_leave = true;
+        }
         self.signal(Signal::TERM);
+        Ok(())
     }
 
     /// SIGSTOP.
@@ -130,13 +181,18 @@ impl Worker {
     /// Waits for the end of one that was told to leave. It may say that a broker hasn't taken its last word; nothing else may
     /// be wrong.
     pub async fn left(&self) -> Result<(), String> {
-        let child = self.child.lock().unwrap().take();
-        let Some(mut child) = child else { return Err("it doesn't run".to_owned()) };
+        let process = self.process.take();
+        let Some(Process { mut child, .. }) = process else {
+            return Err(format!("worker {} doesn't run", self.id));
+        };
         match tokio::time::timeout(PATIENCE, child.wait()).await {
             Ok(status) if status.as_ref().is_ok_and(ExitStatus::success) => Ok(()),
             Ok(_) if self.log().contains("its messages come again") => Ok(()),
             Ok(status) => Err(format!("worker {} left with {status:?}", self.id)),
-            Err(_) => Err(format!("worker {} was told to leave and didn't", self.id)),
+            Err(_) => {
+                let killed = child.kill().await;
+                Err(format!("worker {} was told to leave and didn't: {killed:?}", self.id))
+            }
         }
     }
 
@@ -147,14 +203,14 @@ impl Worker {
     }
 
     fn pid(&self) -> Option<Pid> {
-        let id = self.child.lock().unwrap().as_ref()?.id()?;
+        let id = self.process.borrow().as_ref()?.child.id()?;
         Pid::from_raw(i32::try_from(id).ok()?)
     }
 
     /// The most that any process of this place was seen to hold resident.
     pub fn peak_bytes(&self) -> u64 {
         self.measure();
-        *self.peak_bytes.lock().unwrap()
+        self.peak_bytes.get()
     }
 
     /// Looks what it holds now.
@@ -166,8 +222,7 @@ impl Worker {
             let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.to_owned();
             line.split_whitespace().next()?.parse::<u64>().ok()
         });
-        let mut most = self.peak_bytes.lock().unwrap();
-        *most = (*most).max(peak.unwrap_or_default() << 10);
+        self.peak_bytes.set(self.peak_bytes.get().max(peak.unwrap_or_default() << 10));
     }
 
     /// Status and body of a path of the health port.

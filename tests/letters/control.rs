@@ -3,7 +3,10 @@
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
-use crate::desk::{Desk, client};
+use crate::{
+    certificates::Authority,
+    desk::{Desk, client},
+};
 
 /// A request as the tool sends it.
 fn ours(desk: &Desk, method: Method, path: &str) -> RequestBuilder {
@@ -91,10 +94,72 @@ async fn with_a_token_nobody_is_let_in_without_it() {
 }
 
 #[tokio::test]
-async fn beyond_loopback_it_is_refused_without_a_token() {
-    let desk = Desk::new("");
-    let variable = [("STOOP_CONTROL__LISTEN", "0.0.0.0:0")];
-    let refused = desk.call_with(&["run"], &variable).await;
-    assert_eq!(refused.code, 2);
-    assert!(refused.err.contains("control.token"), "{refused:?}");
+async fn beyond_loopback_it_is_refused_without_a_token_or_the_clients_authority() {
+    for control in ["", ", tls: {certificate: server.pem, key: server.key}"] {
+        let desk = Desk::new(control);
+        let variable = [("STOOP_CONTROL__LISTEN", "0.0.0.0:0")];
+        let refused = desk.call_with(&["run"], &variable).await;
+        assert_eq!(refused.code, 2);
+        assert!(refused.err.contains("control.token or control.tls.clientCa"), "{refused:?}");
+    }
+}
+
+const LIST: [&str; 4] = ["dlq", "list", "--output", "json"];
+
+/// A worker that serves HTTPS to clients of an authority of theirs, beyond loopback too, and what `stoop dlq` is let in with.
+fn mutual() -> (Desk, Authority) {
+    let tls = ", tls: {certificate: server.pem, key: server.key, clientCa: clients.pem}";
+    let client =
+        ", client: {ca: servers.pem, name: worker.example, certificate: tool.pem, key: tool.key}";
+    let desk = Desk::new(&format!("{tls}{client}"));
+    let (servers, clients) = (Authority::new(), Authority::new());
+    desk.write("servers.pem", &servers.pem());
+    desk.write("clients.pem", &clients.pem());
+    servers.issue(&desk, "server", "worker.example");
+    clients.issue(&desk, "tool", "tool");
+    (desk, servers)
+}
+
+#[tokio::test]
+async fn with_the_clients_authority_the_tool_is_let_in_by_its_certificate() {
+    let (desk, _) = mutual();
+    let everywhere = format!("0.0.0.0:{}", desk.control);
+    let variables = [("STOOP_CONTROL__LISTEN", everywhere.as_str())];
+    let worker = desk.work_with(&variables).await;
+    desk.post("One").await;
+    desk.has_letters(1).await;
+    assert_eq!(desk.call_with(&LIST, &variables).await.code, 0, "under its name there too");
+    desk.must(&["dlq", "drop", "--all", "--yes"]).await;
+    assert!(desk.letters().await.is_empty());
+    worker.leave().await;
+}
+
+#[tokio::test]
+async fn nobody_else_is_let_in_and_each_is_told_what_to_set() {
+    let (desk, servers) = mutual();
+    let worker = desk.work().await;
+    let plain = ours(&desk, Method::GET, "").send().await;
+    assert!(plain.is_err(), "HTTP is not understood: {plain:?}");
+
+    servers.issue(&desk, "stranger", "tool");
+    let client = |more: &str| format!("{{ca: servers.pem, name: worker.example{more}}}");
+    for (client, setting) in [
+        (client(""), "`control.client.certificate`"),
+        (client(", certificate: stranger.pem, key: stranger.key"), "`control.tls.clientCa`"),
+        (client(", certificate: nowhere.pem, key: tool.key"), "nowhere.pem"),
+        (
+            "{name: worker.example, certificate: tool.pem, key: tool.key}".to_owned(),
+            "`control.client.ca`",
+        ),
+        (
+            "{ca: servers.pem, certificate: tool.pem, key: tool.key}".to_owned(),
+            "`control.client.name`",
+        ),
+    ] {
+        let refused = desk.call_with(&LIST, &[("STOOP_CONTROL__CLIENT", &client)]).await;
+        assert_eq!(refused.code, 2, "{client}: {refused:?}");
+        assert!(refused.err.contains(setting), "{client}: {refused:?}");
+    }
+    desk.letters().await;
+    worker.leave().await;
 }

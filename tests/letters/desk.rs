@@ -56,6 +56,11 @@ impl Desk {
         desk
     }
 
+    /// Writes a file that the configuration names.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stoop"));
         command.args(arguments).current_dir(self.folder.path());
@@ -86,7 +91,13 @@ impl Desk {
 
     /// Starts a worker, and waits until it is ready.
     pub(crate) async fn work(&self) -> Worker {
+        self.work_with(&[]).await
+    }
+
+    /// With variables in its environment.
+    pub(crate) async fn work_with(&self, variables: &[(&str, &str)]) -> Worker {
         let mut command = self.command(&["run"]);
+        command.envs(variables.iter().copied());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let worker = Worker { child: command.spawn().unwrap() };
         let ready = format!("http://127.0.0.1:{}/readyz", self.health);

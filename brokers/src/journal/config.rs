@@ -30,7 +30,7 @@ pub struct Config {
     pub body_limit: ByteSize,
 }
 
-/// The intake's certificate, and whose clients it trusts. All of it PEM files.
+/// A listener's certificate, and whose clients it trusts. All of it PEM files.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {

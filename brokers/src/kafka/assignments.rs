@@ -43,10 +43,23 @@ pub struct Key {
     pub(super) span: Span,
 }
 
+/// How much may have been begun before it is entered: most of it is done by then, and needn't be.
+const BEGUN: usize = 512;
+
+/// Work on a message that was begun.
+struct Begun {
+    key: Key,
+    /// How often it was begun before.
+    before: u32,
+    print: Fingerprint,
+}
+
 #[derive(Default)]
 pub(super) struct Assignments {
     version: AtomicU64,
     table: Mutex<Table>,
+    /// What was begun and not entered in the table yet. Whoever holds both locks took the table's first.
+    begun: Mutex<Vec<Begun>>,
     /// Something under a closing lease was settled or handed back.
     pub(super) left: Notify,
 }
@@ -106,6 +119,23 @@ impl Table {
 impl Assignments {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table with all in it that was begun.
+    fn full_table(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.table();
+        let mut begun = self.begun();
+        for Begun { key, before, print } in begun.drain(..) {
+            if let Some(live) = table.live(key.place, key.epoch) {
+                live.tracker.begin(key.span, before, print);
+            }
+        }
+        drop(begun);
+        table
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Vec<Begun>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes with every change of what the receiver keeps a copy of.
@@ -207,7 +237,7 @@ impl Assignments {
     /// again, if something below `offset` was in flight.
     pub(super) fn begin_anew(&self, place: Place, offset: i64) -> Option<i64> {
         let ended = {
-            let mut table = self.table();
+            let mut table = self.full_table();
             let ended = table.end(place)?;
             table.begin(place, Memory::None);
             if let (Some(new), Some(_)) = (table.at(place), &ended.past) {
@@ -236,7 +266,7 @@ impl Assignments {
     /// Partitions are gone: what still runs is fenced from now on. Says what is to be committed last.
     pub(super) fn end(&self, places: &[Place]) -> Vec<Committable> {
         let ended: Vec<_> = {
-            let mut table = self.table();
+            let mut table = self.full_table();
             places.iter().filter_map(|&place| Some((place, table.end(place)?))).collect()
         };
         self.changed();
@@ -257,19 +287,23 @@ impl Assignments {
 
     /// Work on a message is about to begin that was begun so many times before.
     pub(super) fn begin_work(&self, key: Key, before: u32, print: Fingerprint) {
-        if let Some(live) = self.table().live(key.place, key.epoch) {
-            live.tracker.begin(key.span, before, print);
+        let mut begun = self.begun();
+        begun.push(Begun { key, before, print });
+        let full = begun.len() >= BEGUN;
+        drop(begun);
+        if full {
+            drop(self.full_table());
         }
     }
 
     /// A message is done. False if its assignment is over.
     pub(super) fn complete(&self, key: Key) -> bool {
-        self.leave(key, |tracker| tracker.complete(key.span))
+        self.leave(self.table(), key, |tracker| tracker.complete(key.span))
     }
 
     /// A message is handed back.
     pub(super) fn release(&self, key: Key) {
-        self.leave(key, |tracker| tracker.release(key.span));
+        self.leave(self.full_table(), key, |tracker| tracker.release(key.span));
     }
 
     /// Whether a message could be settled now.
@@ -277,14 +311,16 @@ impl Assignments {
         self.table().live(key.place, key.epoch).is_some()
     }
 
-    fn leave(&self, key: Key, how: impl FnOnce(&mut Tracker)) -> bool {
-        let closing = match self.table().live(key.place, key.epoch) {
-            Some(live) => {
-                how(&mut live.tracker);
-                live.closing
-            }
-            None => return false,
-        };
+    fn leave(
+        &self,
+        mut table: MutexGuard<'_, Table>,
+        key: Key,
+        how: impl FnOnce(&mut Tracker),
+    ) -> bool {
+        let Some(live) = table.live(key.place, key.epoch) else { return false };
+        how(&mut live.tracker);
+        let closing = live.closing;
+        drop(table);
         if closing {
             self.left.notify_waiters();
         }
@@ -294,12 +330,12 @@ impl Assignments {
     /// What is to be committed now. It counts as committed from here on, until it is said not to be: the broker's refusal
     /// of a partition can be served before the commit that it answers has returned.
     pub(super) fn take_committable(&self) -> Vec<Committable> {
-        self.table().each().filter_map(|(place, live)| live.take(place)).collect()
+        self.full_table().each().filter_map(|(place, live)| live.take(place)).collect()
     }
 
     /// What is to be committed last, as we leave in good order.
     pub(super) fn last_committable(&self) -> Vec<Committable> {
-        self.table().each().filter_map(|(place, live)| live.last(place)).collect()
+        self.full_table().each().filter_map(|(place, live)| live.last(place)).collect()
     }
 
     /// The last commit of a partition failed.

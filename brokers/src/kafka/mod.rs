@@ -41,6 +41,8 @@ use tokio::sync::mpsc;
 
 use crate::contract::{Demand, Error};
 
+#[cfg(fuzzing)]
+pub use self::note::read_note;
 pub use self::{
     assignments::Key,
     config::{Config, Mechanism, Sasl, Timing, Tls},

@@ -8,6 +8,8 @@ mod codec;
 
 use rdkafka::message::{BorrowedMessage, Message as _};
 
+#[cfg(fuzzing)]
+pub use codec::fuzzing::read_note;
 pub(super) use codec::{Commit, decode, encode};
 
 /// What one message can be told from another by that has its offset.

@@ -82,8 +82,11 @@ impl Tracker {
         }
     }
 
-    /// Work on a message is about to begin that was begun so many times before.
+    /// Work on a message was begun that was begun so many times before. It may be done by now.
     pub(super) fn begin(&mut self, span: Span, before: u32, print: Fingerprint) {
+        if self.is_done(span.offset()) {
+            return;
+        }
         // What a note told of and the log has lost since lies in the gap before the message.
         self.forget(span);
         let begun = before.saturating_add(1);
@@ -98,6 +101,11 @@ impl Tracker {
         self.forget(span);
         self.fill(span.from, span.to);
         self.changed = true;
+    }
+
+    fn is_done(&self, offset: i64) -> bool {
+        let run = self.above.range(..=offset).next_back();
+        offset < self.low || run.is_some_and(|(_, &end)| offset < end)
     }
 
     fn forget(&mut self, span: Span) {

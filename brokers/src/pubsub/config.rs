@@ -1,10 +1,10 @@
 //! What the user says of a Pub/Sub subscription.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use settings::Secret;
+use settings::{Secret, Span};
 
 use crate::contract::Error;
 
@@ -35,7 +35,18 @@ pub struct Config {
     /// `PUBSUB_EMULATOR_HOST` is read where this is not set.
     #[serde(default)]
     pub endpoint: Option<String>,
+    /// How long Pub/Sub waits to hear of a worker before what it holds goes to others: from 10s to 10m. What was on its way
+    /// to a worker that leaves comes again after as long.
+    #[serde(default = "ack_deadline")]
+    pub ack_deadline: Span,
 }
+
+fn ack_deadline() -> Span {
+    Span::from_secs(60)
+}
+
+/// What Pub/Sub allows: <https://cloud.google.com/pubsub/docs/lease-management>
+const ACK_DEADLINES: RangeInclusive<Span> = Span::from_secs(10)..=Span::from_secs(600);
 
 /// How much a worker may hold, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +55,6 @@ pub struct Limits {
     pub lease: Duration,
     /// How long before that it is asked back: what runs may finish, nothing new starts.
     pub notice: Duration,
-    /// How long Pub/Sub waits to hear of a worker before its messages go to others: from 10 seconds to 10 minutes.
-    pub extension: Duration,
     /// How many messages Pub/Sub hands to this worker before the first of them is settled. Less than the worker can hold
     /// would make what runs long hold up what comes.
     pub messages: u32,
@@ -58,7 +67,6 @@ impl Default for Limits {
         Self {
             lease: Duration::from_secs(60 * 60),
             notice: Duration::from_secs(60),
-            extension: Duration::from_secs(60),
             messages: 10_000,
             bytes: 256 << 20,
         }
@@ -84,6 +92,9 @@ impl Config {
             );
         }
         self.dead_letters_subscription()?;
+        if !ACK_DEADLINES.contains(&self.ack_deadline) {
+            return wrong("ackDeadline is out of what Pub/Sub allows: set it between 10s and 10m");
+        }
         let endpoint = self.endpoint.as_deref().unwrap_or("https://");
         if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
             return wrong(
@@ -157,6 +168,8 @@ mod tests {
                 json!({"topic": "falco", "deadLetters": "projects/acme/topics/falco"}),
                 "another topic",
             ),
+            (json!({"ackDeadline": "5s"}), "between 10s and 10m"),
+            (json!({"ackDeadline": "11m"}), "between 10s and 10m"),
             (json!({"endpoint": "localhost:8085"}), "http://host:port"),
             (json!({"endpoint": "http://x", "credentials": "{}"}), "in the clear"),
         ] {

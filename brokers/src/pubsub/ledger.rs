@@ -117,7 +117,6 @@ impl Contract<Key> for Ledger {
     /// Sends the last acks. What is still held after that is lost to its handlers, and goes back as they drop it.
     async fn close(&self, by: Instant) -> Result<(), Error> {
         self.left.cancel();
-        self.store.clear();
         match timeout_at(by, self.streams.end()).await {
             Ok(()) => Ok(()),
             // The streams wait for whoever outlives the drain, and have sent the rest meanwhile.

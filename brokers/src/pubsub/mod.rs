@@ -85,15 +85,18 @@ pub async fn connect(config: &Config, limits: Limits) -> Result<(Receiver, Arc<L
 
     let left = CancellationToken::new();
     tokio::spawn(survey.run(monitor.clone(), left.clone()));
-    let (streams, store) = (Arc::<Streams>::default(), Arc::new(Store::new(left.clone())));
+    // Whoever leaves wants nothing more.
+    let enough = left.child_token();
+    let (streams, store) = (Arc::<Streams>::default(), Arc::<Store>::default());
     let puller = Puller {
         subscriber: access.subscriber().await?,
         subscription: subscription.clone(),
         limits,
+        ack_deadline: config.ack_deadline.0,
         monitor: monitor.clone(),
         streams: streams.clone(),
         store: store.clone(),
-        left: left.clone(),
+        enough: enough.clone(),
     };
     tokio::spawn(puller.run());
 
@@ -105,6 +108,7 @@ pub async fn connect(config: &Config, limits: Limits) -> Result<(Receiver, Arc<L
         counts: traits.counts,
         held: Arc::clone(&held),
         demand: Demand::Flow,
+        enough,
         left: left.clone(),
     };
     let ledger = Ledger { traits, limits, dead_letters, monitor, streams, store, held, left };

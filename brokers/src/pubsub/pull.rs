@@ -8,12 +8,16 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use google_cloud_gax::error::Error as Source;
 use google_cloud_pubsub::{
     client::Subscriber,
     subscriber::{MessageStream, ShutdownBehavior, ShutdownToken},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -49,17 +53,19 @@ pub(super) struct Puller {
     pub(super) subscriber: Subscriber,
     pub(super) subscription: Subscription,
     pub(super) limits: Limits,
+    pub(super) ack_deadline: Duration,
     pub(super) monitor: Arc<Monitor>,
     pub(super) streams: Arc<Streams>,
     pub(super) store: Arc<Store>,
-    pub(super) left: CancellationToken,
+    /// Fires when nobody wants more.
+    pub(super) enough: CancellationToken,
 }
 
 impl Puller {
-    /// Pulls until the worker leaves. What was pulled and not taken is handed back then.
+    /// Pulls until nobody wants more. What was pulled and not taken is handed back then.
     pub(super) async fn run(self) {
-        let left = self.left.clone();
-        left.run_until_cancelled(self.pull()).await;
+        self.pull().await;
+        self.store.clear();
     }
 
     async fn pull(&self) {
@@ -74,15 +80,42 @@ impl Puller {
                 wait = BACKOFF.0;
             }
             // Half of it by chance, so that a fleet doesn't come back as one.
-            sleep(wait / 2 + wait.mul_f64(fastrand::f64() / 2.0)).await;
+            let rest = sleep(wait / 2 + wait.mul_f64(fastrand::f64() / 2.0));
+            if self.enough.run_until_cancelled(rest).await.is_none() {
+                return;
+            }
             wait = (wait * 2).min(BACKOFF.1);
         }
     }
 
-    /// Pulls until a stream fails for good, or nobody wants its messages any more.
+    /// Pulls until a stream fails for good, or nobody wants more.
     async fn stream(&self) -> Option<Source> {
         let mut stream = self.open();
         self.streams.add(stream.shutdown_token());
+        match self.enough.run_until_cancelled(self.fill_from(&mut stream)).await {
+            Some(error) => error,
+            None => {
+                self.give_up(stream);
+                None
+            }
+        }
+    }
+
+    /// Closes a stream, and hands back what has come by it. The client would keep the leases of what it has not yielded for
+    /// as long as anything is held that it has.
+    fn give_up(&self, mut stream: MessageStream) {
+        let mut late = Vec::new();
+        while late.len() < self.limits.messages as usize
+            && let Some(Some(Ok((_, handler)))) = unconstrained(stream.next()).now_or_never()
+        {
+            late.push(handler);
+        }
+        // Before they go back, so that they don't come again by the same stream, where nobody would see them.
+        drop(stream);
+        drop(late);
+    }
+
+    async fn fill_from(&self, stream: &mut MessageStream) -> Option<Source> {
         let mut open = false;
         loop {
             let next = async {
@@ -108,11 +141,11 @@ impl Puller {
     }
 
     fn open(&self) -> MessageStream {
-        let Limits { lease, extension, messages, bytes, .. } = self.limits;
+        let Limits { lease, messages, bytes, .. } = self.limits;
         self.subscriber
             .subscribe(self.subscription.as_str())
             .set_max_lease(lease + SLACK)
-            .set_max_lease_extension(extension)
+            .set_max_lease_extension(self.ack_deadline)
             .set_max_outstanding_messages(i64::from(messages))
             .set_max_outstanding_bytes(bytes.cast_signed())
             .set_shutdown_behavior(ShutdownBehavior::WaitForProcessing)

@@ -31,6 +31,7 @@ pub struct Receiver {
     pub(super) counts: bool,
     pub(super) held: Arc<AtomicUsize>,
     pub(super) demand: Demand,
+    pub(super) enough: CancellationToken,
     pub(super) left: CancellationToken,
 }
 
@@ -141,11 +142,15 @@ impl Contract for Receiver {
     fn demand(&mut self, demand: Demand) {
         self.demand = demand;
     }
+
+    fn drain(&mut self) {
+        self.demand = Demand::Pause;
+        self.enough.cancel();
+    }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.left.cancel();
-        self.store.clear();
     }
 }

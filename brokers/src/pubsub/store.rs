@@ -5,11 +5,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use crate::pool::{Permit, Pool};
 use google_cloud_pubsub::{model::Message, subscriber::handler::Handler};
 use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::CancellationToken;
-
-use crate::pool::{Permit, Pool};
 
 /// How many messages wait here, and bytes of them. Their leases are kept.
 const SIZE: (usize, usize) = (1000, 16 << 20);
@@ -23,21 +21,22 @@ pub(super) struct Arrival {
     _place: Permit,
 }
 
-/// One puller fills it, one receiver empties it, and nothing stays once the worker has left.
+/// One puller fills it, and clears it when nobody wants more; one receiver empties it.
 pub(super) struct Store {
     room: Pool,
     waiting: Mutex<VecDeque<Arrival>>,
     ready: Notify,
-    left: CancellationToken,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        let room = Pool::new(SIZE.0, SIZE.1);
+        Self { room, waiting: Mutex::default(), ready: Notify::new() }
+    }
 }
 
 impl Store {
-    pub(super) fn new(left: CancellationToken) -> Self {
-        let room = Pool::new(SIZE.0, SIZE.1);
-        Self { room, waiting: Mutex::default(), ready: Notify::new(), left }
-    }
-
-    /// Takes a message in as soon as there is room.
+    /// Takes a message in as soon as there is room. Where it is cancelled before that, the message goes back.
     pub(super) async fn put(&self, message: Message, handler: Handler) {
         let (at, size) = (Instant::now(), message.data.len());
         let place = match self.room.try_acquire(size) {
@@ -45,9 +44,6 @@ impl Store {
             None => self.room.acquire(size).await,
         };
         self.waiting().push_back(Arrival { at, message, handler, _place: place });
-        if self.left.is_cancelled() {
-            self.clear();
-        }
         self.ready.notify_one();
     }
 

@@ -18,9 +18,12 @@ use super::{
 };
 
 /// How long the loop goes without a permit before it pauses its receiver: pausing Kafka throws away what was
-/// prefetched, so a short wait is cheaper. And how long a paused one sees a permit free before it resumes, though less
-/// than half of its pool is: the rest may be out for hours.
+/// prefetched, so a short wait is cheaper.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a paused loop sees a permit free before it resumes, though less than half of its pool is: the rest may be out
+/// for hours, and a short message shall not wait for long beside them.
+const ROOM: Duration = Duration::from_millis(250);
 
 /// How often the loop lets others run before it waits for a permit.
 const STEPS_ASIDE: usize = 16;
@@ -116,9 +119,7 @@ where
         self.room_since = room.then(|| self.room_since.unwrap_or(now));
         let demand = match (self.demand, self.room_since) {
             (Demand::Flow, _) if !open || starved => Demand::Pause,
-            (Demand::Pause, Some(since))
-                if self.intake.pool.half_free() || now - since >= PATIENCE =>
-            {
+            (Demand::Pause, Some(since)) if self.intake.pool.half_free() || now - since >= ROOM => {
                 Demand::Flow
             }
             (unchanged, _) => unchanged,
@@ -165,7 +166,7 @@ where
     /// Waits for what is out with the handlers. The receiver is kept alive meanwhile, so that leases are; a message that
     /// it yields all the same is handed back.
     pub(super) async fn drain(&mut self, in_flight: &InFlight, deadline: Instant) {
-        self.feed.receiver.demand(Demand::Pause);
+        self.feed.receiver.drain();
         loop {
             tokio::select! {
                 biased;

@@ -80,16 +80,16 @@ where
     H: FnMut(Delivery) + Send,
 {
     let (again, retries) = mpsc::unbounded_channel();
-    let in_flight = Arc::new(InFlight::default());
-    let desk = Arc::new(Desk { ledger: ledger.clone(), again, in_flight: in_flight.clone() });
+    let desk = Arc::new(Desk { ledger: ledger.clone(), again, in_flight: InFlight::default() });
     let drain = intake.drain;
     let (pool, passed) = (intake.pool.clone(), intake.passed.clone());
-    let mut pump = Pump::new(Feed { receiver, desk, handle, pool, passed }, intake, retries);
+    let mut pump =
+        Pump::new(Feed { receiver, desk: desk.clone(), handle, pool, passed }, intake, retries);
     let ended = pump.flow(&wants).await;
     let deadline = Instant::now() + drain;
     pump.hand_back().await;
     if ended.is_ok() {
-        pump.drain(&in_flight, deadline).await;
+        pump.drain(&desk.in_flight, deadline).await;
     }
     let closed = ledger.close(deadline.max(Instant::now() + Duration::from_secs(1))).await;
     ended.and(closed)

@@ -68,6 +68,15 @@ async fn tls_wants_the_right_authority() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_wants_a_name_that_the_certificate_has() {
+    let guarded = Guarded::start(Guard::Tls).await;
+    // Resolves to 127.0.0.1 everywhere, and is not what the certificate calls it.
+    let servers = guarded.config.servers.iter().map(|url| url.replace("localhost", "0x7f000001"));
+    let misnamed = Config { servers: servers.collect(), ..guarded.config.clone() };
+    guarded.refuses(&misnamed, "not for the name that `servers` calls it by").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mutual_tls_wants_a_certificate() {
     let guarded = Guarded::start(Guard::MutualTls).await;
     let Keys { ca, certificate, key, .. } = guarded.keys.clone();

@@ -9,6 +9,7 @@ use brokers::{
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
+use settings::Span;
 use testbed::pubsub::PubSub;
 
 use crate::rest::{PROJECT, Rest};
@@ -24,7 +25,6 @@ pub(crate) struct Bench {
 pub(crate) const LIMITS: Limits = Limits {
     lease: Duration::from_secs(12),
     notice: Duration::from_secs(6),
-    extension: Duration::from_secs(10),
     messages: 1000,
     bytes: 64 << 20,
 };
@@ -55,6 +55,7 @@ impl Bench {
             dead_letters_subscription: None,
             credentials: None,
             endpoint: Some(format!("http://{address}")),
+            ack_deadline: Span::from_secs(10),
         };
         let publisher = Publisher::new(&config).await.unwrap();
         Self { rest: Rest::of(address), config, limits: LIMITS, publisher }

@@ -15,56 +15,6 @@ use crate::{
     faults::config,
 };
 
-/// What Pub/Sub is held to now.
-macro_rules! holds {
-    ($harness:ty) => {
-        brokers::conformance!(settling, $harness:
-            a_message_arrives_as_it_was_published,
-            a_dropped_delivery_comes_again,
-            a_retried_delivery_comes_again_after_its_delay,
-            an_acked_message_never_comes_again,
-            messages_complete_in_any_order,
-            skipping_settles,
-        );
-        brokers::conformance!(dead_letters, $harness:
-            a_dead_letter_carries_the_message_and_the_reason,
-            a_broker_without_dead_letters_refuses_them,
-        );
-        brokers::conformance!(draining, $harness:
-            a_stop_waits_for_what_runs,
-            what_outlives_the_drain_comes_again,
-        );
-        brokers::conformance!(leases, $harness:
-            what_is_asked_back_can_still_be_settled,
-            a_handler_that_outlives_its_lease_is_fenced,
-        );
-        left_open!($harness:
-            settling::what_was_held_at_a_crash_comes_again,
-            settling::a_failed_message_is_never_passed_over,
-            settling::attempts_are_counted_as_declared,
-            dead_letters::no_dead_letter_means_no_ack,
-            draining::nothing_new_starts_while_draining,
-        );
-    };
-}
-
-/// What is not settled yet: in these a worker is dropped without being closed, in a process that lives on, and its messages
-/// can take longer to come again than the suite waits. Why is not known.
-macro_rules! left_open {
-    ($harness:ty: $($part:ident::$behaviour:ident,)*) => {
-        mod left_open {
-            use super::*;
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                #[ignore = "what a dropped worker held comes again too late at times"]
-                async fn $behaviour() {
-                    brokers::conformance::$part::$behaviour::<$harness>().await;
-                }
-            )*
-        }
-    };
-}
-
 macro_rules! conforms {
     ($name:ident, $like:expr) => {
         pub(crate) struct $name(pub(crate) Bench);
@@ -123,23 +73,13 @@ conforms!(ExactlyOnce, json!({"enableExactlyOnceDelivery": true}));
 mod at_least_once {
     use super::AtLeastOnce;
 
-    holds!(AtLeastOnce);
+    brokers::conformance!(AtLeastOnce);
 }
 
-/// Fewer still: the emulator goes on delivering for a while to a stream that was cut off.
 mod exactly_once {
     use super::ExactlyOnce;
 
-    brokers::conformance!(settling, ExactlyOnce:
-        a_message_arrives_as_it_was_published,
-        a_dropped_delivery_comes_again,
-        a_retried_delivery_comes_again_after_its_delay,
-        an_acked_message_never_comes_again,
-        messages_complete_in_any_order,
-        skipping_settles,
-    );
-    brokers::conformance!(dead_letters, ExactlyOnce: a_dead_letter_carries_the_message_and_the_reason,);
-    brokers::conformance!(draining, ExactlyOnce: a_stop_waits_for_what_runs,);
+    brokers::conformance!(ExactlyOnce);
 }
 
 struct Faked {
@@ -198,5 +138,5 @@ impl Harness for Faked {
 mod faked {
     use super::Faked;
 
-    holds!(Faked);
+    brokers::conformance!(Faked);
 }

@@ -18,7 +18,7 @@ use super::{
     select::{Conditions, one_of},
 };
 use crate::{
-    cli::{Ended, Refused, ask::agreed, output::say},
+    cli::{Ended, Refused, ask::agreed, output::say, signals},
     config::Config,
     error::with_sources,
     letters::{Filter, queue},
@@ -152,13 +152,10 @@ impl Chosen {
         }
         // A journal's file can be open once.
         drop(letters);
-        let stop = CancellationToken::new();
-        let interrupted = stop.clone();
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                interrupted.cancel();
-            }
-        });
+        let stop = signals::watch(signals::Words {
+            asked: "ending after the current one",
+            insisted: "left at once; the current one may be done, or not: repeat it",
+        })?;
         // From the start again: the first pass only chose.
         let mut letters = queue(&name, &subscription, &config.control).await?;
         let tally = settle(&mut *letters, chosen.places, deed, &stop).await?;
@@ -265,15 +262,15 @@ async fn settle(
     }
     let (mut tally, mut in_a_row) = (Tally::default(), 0);
     while !places.is_empty() {
-        if stop.is_cancelled() {
-            tally.why_ended = Some("interrupted");
-            break;
-        }
         if in_a_row == OUTAGE {
             tally.why_ended = Some("too many failed in a row");
             break;
         }
-        let Some(buried) = queue.next().await? else { break };
+        let Some(found) = signals::unless_asked(stop, queue.next()).await else {
+            tally.why_ended = Some("interrupted");
+            break;
+        };
+        let Some(buried) = found? else { break };
         if !places.remove(&buried.place) {
             continue;
         }

@@ -75,6 +75,14 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "health.listen",
     ),
     ("control: {listen: '0.0.0.0:2807'}", "control.listen", "control.token"),
+    // TLS alone says who the worker is, and lets everybody in.
+    (
+        "control: {listen: '0.0.0.0:2807', tls: {certificate: c, key: k}}",
+        "control.listen",
+        "control.tls.clientCa",
+    ),
+    ("control: {client: {certificate: c}}", "control.client.key", "PEM file"),
+    ("control: {client: {key: k}}", "control.client.certificate", "PEM file"),
     ("control: {listen: '127.0.0.1:2806'}", "control.listen", "another port"),
     ("cluster: {require: true}", "cluster.require", "cluster.name"),
     ("cluster: {name: ''}", "cluster.name", "leave it out"),

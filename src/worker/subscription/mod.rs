@@ -59,8 +59,18 @@ impl Runner {
                 Broker::Journal(config) => self.journal(name, share, config).await,
             };
             let error = match ended {
-                Err(error) if !self.stop.is_cancelled() => error,
-                ended => return ended,
+                Ok(()) => return Ok(()),
+                Err(error) if self.stop.is_cancelled() => {
+                    // It was to end, and has ended: nothing is lost, some of it is only not known to be done.
+                    let why = with_sources(&error);
+                    tracing::warn!(
+                        subscription = name,
+                        why,
+                        "left without a last word to the broker"
+                    );
+                    return Ok(());
+                }
+                Err(error) => error,
             };
             let rest = after(&self.readiness, name, error)?;
             tokio::select! {

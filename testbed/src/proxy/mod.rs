@@ -6,7 +6,7 @@
 
 mod wire;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -14,7 +14,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{error::Error, port::Port};
+use crate::{error::Error, port::Port, wait::until};
+
+/// How long a dropped proxy may take to close its port.
+const CLOSES: Duration = Duration::from_secs(5);
 
 /// From whom to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,13 +79,21 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// A proxy that listens on `address`, for a server that tells its clients where to find it.
+    /// A proxy that listens on `address`, for a server that tells its clients where to find it. One that was dropped there
+    /// may not have closed it yet: that is waited for.
     ///
     /// # Errors
     /// The address can't be bound.
     pub async fn between(address: SocketAddr, server: SocketAddr) -> Result<Self, Error> {
         let failed = || Error::io(format!("can't listen on {address}"));
-        let listener = TcpListener::bind(address).await.map_err(failed())?;
+        let listener =
+            until(format!("{address} is free"), CLOSES, async || {
+                match TcpListener::bind(address).await {
+                    Err(error) if error.kind() == ErrorKind::AddrInUse => Err(error.to_string()),
+                    bound => Ok(bound.map_err(failed())),
+                }
+            });
+        let listener = listener.await??;
         let address = listener.local_addr().map_err(failed())?;
         let weather = watch::Sender::new(Weather::default());
         let accepting = tokio::spawn(accept(listener, server, weather.subscribe()));

@@ -1,15 +1,18 @@
 //! A fake of Pub/Sub's data plane for what no emulator does: calls that fail, streams that are reset, credentials that
-//! expire; and so cheap that a client's own cost can be measured. One topic, one subscription, nothing on disk. It does
-//! not take leases away by itself.
+//! expire; and so cheap that a client's own cost can be measured. One topic, one subscription, nothing on disk. Leases end,
+//! and what is handed back rests, as at Google's.
 
 mod grpc;
+mod state;
 mod wire;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     convert::Infallible,
+    future::pending,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,19 +25,15 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::{Instant, sleep_until},
 };
 
 use crate::error::Error;
 use grpc::Body;
-use wire::{
-    Acknowledge, ModifyAckDeadline, Publish, PublishResponse, PubsubMessage, Received,
-    StreamingPullResponse,
-};
+use state::{Next, State};
+use wire::{Acknowledge, ModifyAckDeadline, Publish, PublishResponse, StreamingPullRequest};
 
 pub use grpc::Code;
-
-/// How many messages go into one frame.
-const FRAME: usize = 100;
 
 /// A fake server; it ends when this is dropped.
 #[derive(Debug)]
@@ -50,26 +49,6 @@ struct Shared {
     state: Mutex<State>,
     /// Counts what streams have to look at.
     changed: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    ready: VecDeque<PubsubMessage>,
-    leased: HashMap<String, PubsubMessage>,
-    published: Vec<PubsubMessage>,
-    last: u64,
-    faults: Faults,
-    /// Streams opened before this one end.
-    streams: u64,
-    /// For measuring: so many messages all alike, by whoever pulls them.
-    flood: Option<(Bytes, u64)>,
-}
-
-/// What a stream does next.
-enum Next {
-    Frame(Bytes),
-    End(Code),
-    Nothing,
 }
 
 /// What is answered instead of an answer.
@@ -111,9 +90,7 @@ impl Fake {
 
     /// Makes a message ready.
     pub fn publish(&self, payload: impl Into<Bytes>) {
-        self.shared
-            .state()
-            .publish(PubsubMessage { data: payload.into(), ..PubsubMessage::default() });
+        self.shared.state().publish(payload.into());
         self.shared.tell();
     }
 
@@ -145,14 +122,13 @@ impl Fake {
     /// How many messages were not acknowledged.
     #[must_use]
     pub fn unsettled(&self) -> usize {
-        let state = self.shared.state();
-        state.ready.len() + state.leased.len()
+        self.shared.state().unsettled()
     }
 
     /// How many of them are with a client.
     #[must_use]
     pub fn leased(&self) -> usize {
-        self.shared.state().leased.len()
+        self.shared.state().leased(Instant::now())
     }
 }
 
@@ -170,66 +146,6 @@ impl Shared {
 
     fn tell(&self) {
         self.changed.send_modify(|count| *count += 1);
-    }
-}
-
-impl State {
-    fn publish(&mut self, mut message: PubsubMessage) -> String {
-        self.last += 1;
-        let id = self.last.to_string();
-        message.message_id.clone_from(&id);
-        self.ready.push_back(message);
-        id
-    }
-
-    /// What a stream does next that was opened as the `opened`th.
-    fn next(&mut self, opened: u64, exactly_once: bool) -> Next {
-        if let Some(code) = self.faults.pull {
-            return Next::End(code);
-        }
-        if self.streams > opened {
-            return Next::End(Code::Unavailable);
-        }
-        self.take(exactly_once).map_or(Next::Nothing, Next::Frame)
-    }
-
-    /// What is ready.
-    fn take(&mut self, exactly_once: bool) -> Option<Bytes> {
-        let mut received = Vec::new();
-        if let Some((payload, left)) = &mut self.flood {
-            let size = (*left).min(FRAME as u64);
-            for _ in 0..size {
-                self.last += 1;
-                let message_id = self.last.to_string();
-                let message =
-                    PubsubMessage { data: payload.clone(), message_id, ..PubsubMessage::default() };
-                received.push(Received {
-                    ack_id: format!("f{}", self.last),
-                    message: Some(message),
-                    delivery_attempt: 0,
-                });
-            }
-            *left -= size;
-            if *left == 0 {
-                self.flood = None;
-            }
-        }
-        while received.len() < FRAME
-            && let Some(message) = self.ready.pop_front()
-        {
-            self.last += 1;
-            let ack_id = format!("a{}", self.last);
-            self.leased.insert(ack_id.clone(), message.clone());
-            received.push(Received { ack_id, message: Some(message), delivery_attempt: 0 });
-        }
-        (!received.is_empty()).then(|| {
-            let properties = wire::Properties { exactly_once_delivery_enabled: exactly_once };
-            let response = StreamingPullResponse {
-                received_messages: received,
-                subscription_properties: Some(properties),
-            };
-            grpc::frame(&response)
-        })
     }
 }
 
@@ -264,8 +180,7 @@ async fn answer(
         },
         "Acknowledge" => match (faults.acknowledge, grpc::read::<Acknowledge>(request).await) {
             (None, Some(asked)) => {
-                let mut state = shared.state();
-                asked.ack_ids.iter().for_each(|id| drop(state.leased.remove(id)));
+                shared.state().acknowledge(&asked.ack_ids);
                 grpc::done(&())
             }
             (code, _) => grpc::refusal(code.unwrap_or(Code::Internal)),
@@ -274,14 +189,9 @@ async fn answer(
             let Some(asked) = grpc::read::<ModifyAckDeadline>(request).await else {
                 return Ok(grpc::refusal(Code::Internal));
             };
-            if asked.ack_deadline_seconds == 0 {
-                let mut state = shared.state();
-                let back: Vec<_> =
-                    asked.ack_ids.iter().filter_map(|id| state.leased.remove(id)).collect();
-                state.ready.extend(back);
-                drop(state);
-                shared.tell();
-            }
+            let lease = seconds(asked.ack_deadline_seconds);
+            shared.state().modify(&asked.ack_ids, lease, Instant::now());
+            shared.tell();
             grpc::done(&())
         }
         "Publish" => match (faults.publish, grpc::read::<Publish>(request).await) {
@@ -298,16 +208,20 @@ async fn answer(
 }
 
 /// A stream that sends what is ready, until it is reset or fails, or its client goes away.
-fn pull(shared: Arc<Shared>, from_client: Incoming) -> Response<Body> {
+fn pull(shared: Arc<Shared>, mut from_client: Incoming) -> Response<Body> {
     let (frames, body) = mpsc::channel(8);
     tokio::spawn(async move {
-        // Keeps the client's half open.
-        let _from_client = from_client;
+        // Kept until the end, as is the client's half.
+        let Some(asked) = grpc::first::<StreamingPullRequest>(&mut from_client).await else {
+            let _ = frames.send(grpc::end(Code::Internal)).await;
+            return;
+        };
+        let lease = seconds(asked.stream_ack_deadline_seconds);
         let opened = shared.state().streams;
         let mut changed = shared.changed.subscribe();
         loop {
             changed.mark_unchanged();
-            let next = shared.state().next(opened, shared.exactly_once);
+            let next = shared.state().next(opened, lease, shared.exactly_once, Instant::now());
             let sent = match next {
                 Next::Frame(frame) => frames.send(grpc::data(frame)).await.is_ok(),
                 Next::End(code) => {
@@ -315,9 +229,11 @@ fn pull(shared: Arc<Shared>, from_client: Incoming) -> Response<Body> {
                     let _ = frames.send(grpc::end(code)).await;
                     false
                 }
-                Next::Nothing => tokio::select! {
-                    _ = changed.changed() => true,
+                Next::Wait(due) => tokio::select! {
+                    biased;
                     () = frames.closed() => false,
+                    _ = changed.changed() => true,
+                    () = until(due) => true,
                 },
             };
             if !sent {
@@ -326,4 +242,15 @@ fn pull(shared: Arc<Shared>, from_client: Incoming) -> Response<Body> {
         }
     });
     grpc::stream(body)
+}
+
+fn seconds(seconds: i32) -> Duration {
+    Duration::from_secs(seconds.try_into().unwrap_or_default())
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
 }

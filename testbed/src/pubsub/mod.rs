@@ -6,18 +6,26 @@
 //! themselves.
 
 pub mod fake;
+mod front;
 mod google;
 mod probe;
 mod provision;
 mod server;
 
-use std::{env, ops::Deref, path::Path, time::Duration};
+use std::{
+    env,
+    net::{Ipv4Addr, SocketAddr},
+    ops::Deref,
+    path::Path,
+    time::Duration,
+};
 
 use tokio::sync::OnceCell;
 
 pub use provision::provision;
 
 use crate::{error::Error, scratch::Scratch, wait::until};
+use front::Front;
 use server::Server;
 
 /// As every client library of Google's reads it.
@@ -51,15 +59,12 @@ impl PubSub {
     /// # Errors
     /// If it can't be had; the same error for everyone who asks.
     pub async fn shared() -> Result<&'static Endpoint, Error> {
-        static SHARED: OnceCell<Result<(Endpoint, Option<PubSub>), Error>> = OnceCell::const_new();
-        let shared = SHARED.get_or_init(async || {
-            if let Ok(address) = env::var(ADDRESS) {
-                return Ok((named(address).await?, None));
-            }
-            let server = Self::start().await?;
-            Ok((server.endpoint.clone(), Some(server)))
+        static SHARED: OnceCell<Result<Shared, Error>> = OnceCell::const_new();
+        let shared = SHARED.get_or_init(async || match env::var(ADDRESS) {
+            Ok(address) => named(address).await,
+            Err(_) => Self::start().await.map(Shared::Own),
         });
-        shared.await.as_ref().map(|(endpoint, _)| endpoint).map_err(Error::Shared)
+        shared.await.as_ref().map(Shared::endpoint).map_err(Error::Shared)
     }
 
     /// Starts a server on a free port. It always is a new one, since what `PUBSUB_EMULATOR_HOST` names is not ours to
@@ -124,8 +129,26 @@ impl Deref for PubSub {
     }
 }
 
-async fn named(address: String) -> Result<Endpoint, Error> {
+/// What everything in this process shares.
+#[derive(Debug)]
+enum Shared {
+    Own(PubSub),
+    /// Somebody else's, and what we put in front of it.
+    Named(Endpoint, #[expect(dead_code, reason = "it serves until it is dropped")] Front),
+}
+
+impl Shared {
+    fn endpoint(&self) -> &Endpoint {
+        match self {
+            Self::Own(server) => server,
+            Self::Named(endpoint, _) => endpoint,
+        }
+    }
+}
+
+async fn named(address: String) -> Result<Shared, Error> {
     let what = format!("Pub/Sub serves on {address} as {ADDRESS} says");
     until(what, Duration::from_secs(10), async || probe::serves(&address).await).await?;
-    Ok(Endpoint { address })
+    let front = Front::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), address)?;
+    Ok(Shared::Named(Endpoint { address: front.address().to_string() }, front))
 }

@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::Path, time::Duration};
 use tokio::task::spawn_blocking;
 
 use super::{
+    front::Front,
     probe,
     provision::{Program, program},
 };
@@ -22,8 +23,12 @@ const START: Duration = Duration::from_secs(120);
 /// Field order is drop order: the process ends before its folder goes.
 #[derive(Debug)]
 pub(crate) struct Server {
+    front: Option<Front>,
     process: Option<Process>,
+    /// Where clients find it.
     port: Port,
+    /// Where the process itself listens, if that is somewhere else.
+    behind: Option<Port>,
     program: Program,
     scratch: Scratch,
 }
@@ -32,11 +37,13 @@ impl Server {
     /// Finds or builds what is to be started; starts nothing.
     pub(crate) async fn prepare(scratch: Scratch) -> Result<Self, Error> {
         let prepared = spawn_blocking(move || {
-            let program = program()?;
+            let (program, port) = (program()?, Port::reserve()?);
+            let mut behind = None;
             if let Program::Emulator(_) = program {
                 JAVA.run("asking Java for its version", JAVA.command().arg("-version"))?;
+                behind = Some(Port::reserve()?);
             }
-            Ok(Self { process: None, port: Port::reserve()?, program, scratch })
+            Ok(Self { front: None, process: None, port, behind, program, scratch })
         });
         prepared.await.map_err(|error| Error::io("can't prepare Pub/Sub")(error.into()))?
     }
@@ -47,6 +54,8 @@ impl Server {
 
     /// Starts the process and waits until it serves.
     pub(crate) async fn start(&mut self) -> Result<(), Error> {
+        let port = self.behind.as_ref().unwrap_or(&self.port);
+        let address = port.address().to_string();
         let (command, arguments): (&Path, Vec<OsString>) = match &self.program {
             Program::Emulator(jar) => (
                 Path::new(JAVA.command),
@@ -55,25 +64,28 @@ impl Server {
                     "-jar".into(),
                     jar.into(),
                     "--host=127.0.0.1".into(),
-                    format!("--port={}", self.port.number()).into(),
+                    format!("--port={}", port.number()).into(),
                 ],
             ),
-            Program::PsTest(path) => (path, vec![self.address().into()]),
+            Program::PsTest(path) => (path, vec![address.clone().into()]),
         };
         let log = self.scratch.join("pubsub.log");
         let process = self.process.insert(Process::spawn("Pub/Sub", command, arguments, &log)?);
-        let address = self.port.address().to_string();
         let serves = until(format!("Pub/Sub serves on {address}"), START, async || {
             if let Err(error) = process.check() {
                 return Ok(Err(error));
             }
             probe::serves(&address).await.map(Ok)
         });
-        serves.await?
+        serves.await??;
+        if self.behind.is_some() {
+            self.front = Some(Front::open(self.port.address().into(), address)?);
+        }
+        Ok(())
     }
 
     pub(crate) fn kill(&mut self) {
-        self.process = None;
+        (self.front, self.process) = (None, None);
     }
 
     pub(crate) fn running(&self) -> Result<&Process, Error> {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What a publisher waits for the answer: after that it doesn't know.
-const ANSWER: Duration = Duration::from_secs(3);
+pub const ANSWER: Duration = Duration::from_secs(5);
 const PUBLISHERS: usize = 16;
 /// Dead letters that it takes until it is mended.
 const FEW: usize = 32;
@@ -115,17 +115,19 @@ impl Broker for Journal {
         })
     }
 
-    async fn letters(&self) -> Vec<Id> {
+    async fn letters(&self) -> Result<Vec<Id>, String> {
         use brokers::journal::{Config, Journal, Sequence};
         let config = Config {
             path: self.path().to_owned(),
             listen: "127.0.0.1:0".parse().unwrap(),
             ..Config::default()
         };
-        let journal = Journal::open(&config, |_: &[u8]| Ok(())).await.unwrap();
-        let buried = journal.monitor.dead_letters(Sequence::default(), MANY).await.unwrap();
+        let journal = Journal::open(&config, |_: &[u8]| Ok(())).await;
+        let journal = journal.map_err(|error| error.to_string())?;
+        let buried = journal.monitor.dead_letters(Sequence::default(), MANY).await;
+        let buried = buried.map_err(|error| error.to_string())?;
         let id = |payload: &[u8]| Id::of(payload).expect("a dead letter of this round");
-        buried.iter().map(|buried| id(&buried.message.payload)).collect()
+        Ok(buried.iter().map(|buried| id(&buried.message.payload)).collect())
     }
 
     async fn mend_dead_letters(&self) {

@@ -1,7 +1,11 @@
 //! A topic of one's own on a real Kafka.
 
+mod detours;
+mod letters;
+mod others;
+mod tokens;
+
 use std::{
-    cell::RefCell,
     collections::BTreeMap,
     ops::Range,
     rc::Rc,
@@ -12,12 +16,11 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
+    ClientConfig, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
-    error::{KafkaError, KafkaResult},
-    message::{BorrowedMessage, Headers as _},
+    error::KafkaResult,
     producer::{FutureProducer, FutureRecord},
     topic_partition_list::TopicPartitionListElem,
 };
@@ -30,6 +33,10 @@ use crate::{
     logs::{Letters, Observation, Partition, Settled},
     worker::Worker,
 };
+pub use detours::{Detour, Detours};
+use letters::LetterBox;
+pub use others::Commit;
+use tokens::Keeper;
 
 /// What the broker may take to answer a question of the campaign.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -44,41 +51,23 @@ pub type Shared = Rc<AsyncMutex<kafka::Kafka>>;
 /// Starts one with so many detours.
 pub async fn start(detours: usize) -> (Shared, Detours) {
     let kafka = kafka::Kafka::start_with_detours(detours).await.unwrap();
-    let free = Detours(Rc::new(RefCell::new((0..detours).collect())));
-    (Rc::new(AsyncMutex::new(kafka)), free)
+    (Rc::new(AsyncMutex::new(kafka)), Detours::of(detours))
 }
 
-/// The detours of a broker that nobody uses.
-#[derive(Clone)]
-pub struct Detours(Rc<RefCell<Vec<usize>>>);
-
-/// A detour of one's own; it is free again when this is dropped.
-pub struct Detour {
-    number: usize,
-    free: Detours,
-}
-
-impl Detours {
-    /// # Panics
-    /// All are taken.
-    pub fn take(&self) -> Detour {
-        let number = self.0.borrow_mut().pop().expect("there is a detour for each round");
-        Detour { number, free: self.clone() }
-    }
-}
-
-impl Drop for Detour {
-    fn drop(&mut self) {
-        self.free.0.borrow_mut().push(self.number);
-    }
+/// Starts one that ends the connections of whoever has no good token any more. No detours lead to it.
+pub async fn start_with_tokens() -> Shared {
+    let lifetime = "listener.name.secure.oauthbearer.connections.max.reauth.ms=3600000\n";
+    Rc::new(AsyncMutex::new(kafka::Kafka::start_with(lifetime).await.unwrap()))
 }
 
 pub struct Kafka {
     server: Shared,
     /// Before its detour is free for another.
     proxy: Proxy,
-    _detour: Detour,
+    _detour: Option<Detour>,
     bootstrap: String,
+    /// What its workers connect to instead, if they show tokens.
+    secure: Option<(kafka::Secure, Keeper)>,
     topic: String,
     wanted: Wanted,
     producer: FutureProducer,
@@ -91,22 +80,30 @@ struct Asking {
     partitions: i32,
     group: BaseConsumer,
     letters: Mutex<LetterBox>,
-    published: Mutex<BTreeMap<(i32, i64), Id>>,
+    published: Mutex<BTreeMap<(i32, i64), Published>>,
+    /// What the campaign itself wrote beside the group's offsets, by partition: it says nothing.
+    forged: Mutex<BTreeMap<i32, String>>,
 }
 
-struct LetterBox {
-    reader: BaseConsumer,
-    opened: bool,
-    read: Vec<Id>,
-    next: i64,
+#[derive(Clone, Copy)]
+struct Published {
+    id: Id,
+    /// As the broker has it, in milliseconds.
+    time: i64,
 }
 
 impl Kafka {
     /// A topic named after the round.
-    pub async fn new(server: Shared, detour: Detour, round: &str, wanted: Wanted) -> Self {
-        let (bootstrap, proxy) = {
+    pub async fn new(server: Shared, detour: Option<Detour>, round: &str, wanted: Wanted) -> Self {
+        let (bootstrap, proxy, secure) = {
             let server = server.lock().await;
-            (server.bootstrap().to_owned(), server.proxy(detour.number).await.unwrap())
+            let bootstrap = server.bootstrap().to_owned();
+            let proxy = match &detour {
+                Some(detour) => server.proxy(detour.number).await,
+                None => Proxy::to(bootstrap.parse().unwrap()).await,
+            };
+            let secure = wanted.tokens.then(|| (server.secure(), Keeper::start()));
+            (bootstrap, proxy.unwrap(), secure)
         };
         let client = |more: &[(&str, &str)]| {
             let mut client = ClientConfig::new();
@@ -130,13 +127,9 @@ impl Kafka {
             topic: round.to_owned(),
             partitions: wanted.partitions,
             group: client(&[]).create().unwrap(),
-            letters: Mutex::new(LetterBox {
-                reader: client(&[]).create().unwrap(),
-                opened: false,
-                read: Vec::new(),
-                next: 0,
-            }),
+            letters: Mutex::new(LetterBox::of(client(&[]).create().unwrap())),
             published: Mutex::default(),
+            forged: Mutex::default(),
         };
         let broker = Self {
             server,
@@ -147,6 +140,7 @@ impl Kafka {
             producer: producer.create().unwrap(),
             asking: Arc::new(asking),
             bootstrap,
+            secure,
         };
         broker.create(round.to_owned(), wanted.partitions).await;
         if wanted.dead_letters {
@@ -155,7 +149,16 @@ impl Kafka {
         broker
     }
 
+    /// Who renews the tokens that workers show.
+    pub fn keeper(&self) -> Option<&Keeper> {
+        self.secure.as_ref().map(|(_, keeper)| keeper)
+    }
+
     async fn create(&self, topic: String, partitions: i32) {
+        self.try_create(topic, partitions).await.unwrap();
+    }
+
+    async fn try_create(&self, topic: String, partitions: i32) -> Result<(), String> {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &self.bootstrap);
         let make = move || {
@@ -167,7 +170,7 @@ impl Kafka {
             tokio::runtime::Handle::current().block_on(made).unwrap()
         };
         let made = spawn_blocking(make).await.unwrap();
-        assert!(made.iter().all(Result::is_ok), "{made:?}");
+        if made.iter().all(Result::is_ok) { Ok(()) } else { Err(format!("{made:?}")) }
     }
 }
 
@@ -180,8 +183,17 @@ impl Broker for Kafka {
     fn subscriptions(&self, detour: bool, slots: usize) -> String {
         let (topic, proxy) = (&self.topic, self.proxy.address().to_string());
         let bootstrap = if detour { &proxy } else { &self.bootstrap };
+        let (bootstrap, shown) = match &self.secure {
+            None => (bootstrap, String::new()),
+            Some((secure, keeper)) => {
+                let (ca, token) = (secure.ca.display(), keeper.file());
+                let token = token.display();
+                let sasl = format!("{{mechanism: OAUTHBEARER, token: {{file: \"{token}\"}}}}");
+                (&secure.bootstrap, format!(", tls: {{ca: \"{ca}\"}}, sasl: {sasl}"))
+            }
+        };
         format!(
-            "subscriptions: {{falco: {{concurrency: {slots}, kafka: {{brokers: [\"{bootstrap}\"], topic: {topic}, group: {topic}, deadLetters: {topic}.dead}}}}}}\n"
+            "subscriptions: {{falco: {{concurrency: {slots}, kafka: {{brokers: [\"{bootstrap}\"], topic: {topic}, group: {topic}, deadLetters: {topic}.dead{shown}}}}}}}\n"
         )
     }
 
@@ -202,11 +214,13 @@ impl Broker for Kafka {
             let partition = i32::try_from(message.id.number()).unwrap() % self.wanted.partitions;
             let record = FutureRecord::<(), [u8]>::to(&self.topic).partition(partition);
             let report = self.producer.send(record.payload(&message.body), CONFIRMATION).await;
-            report.ok().map(|at| ((at.partition, at.offset), message.id))
+            let at = report.ok()?;
+            let time = at.timestamp.to_millis().unwrap_or_default();
+            Some(((at.partition, at.offset), Published { id: message.id, time }))
         }));
         let confirmed: Vec<_> = sent.await.into_iter().flatten().collect();
         self.asking.published.lock().unwrap().extend(confirmed.iter().copied());
-        confirmed.into_iter().map(|(_, id)| id).collect()
+        confirmed.into_iter().map(|(_, published)| published.id).collect()
     }
 
     async fn observe(&self, _: &[Worker]) -> Option<Observation> {
@@ -214,10 +228,10 @@ impl Broker for Kafka {
         spawn_blocking(move || asking.observe()).await.unwrap().ok()
     }
 
-    async fn letters(&self) -> Vec<Id> {
+    async fn letters(&self) -> Result<Vec<Id>, String> {
         let asking = self.asking.clone();
         let read = spawn_blocking(move || asking.letters.lock().unwrap().read(&asking.topic));
-        read.await.unwrap().expect("the dead letters can be read")
+        read.await.unwrap().map_err(|error| error.to_string())
     }
 
     async fn mend_dead_letters(&self) {
@@ -225,6 +239,10 @@ impl Broker for Kafka {
     }
 
     fn server(&self) -> Option<&dyn Server> {
+        Some(self)
+    }
+
+    fn kafka(&self) -> Option<&Kafka> {
         Some(self)
     }
 }
@@ -259,7 +277,7 @@ impl Asking {
         let committed: BTreeMap<i32, Committed> = committed
             .elements()
             .iter()
-            .map(|element| (element.partition(), Committed::of(element)))
+            .map(|element| (element.partition(), self.committed(element)))
             .collect();
         let mut partitions = Vec::new();
         for (&partition, &Committed { offset: settled, .. }) in &committed {
@@ -271,9 +289,20 @@ impl Asking {
         let settled = published
             .iter()
             .filter(|((partition, offset), _)| committed[partition].has(*offset))
-            .map(|(_, id)| *id);
+            .map(|(_, published)| published.id);
         let settled = Settled::Ids(settled.collect());
         Ok(Observation { at, settled, letters: Letters::Ids(letters), partitions })
+    }
+
+    fn committed(&self, element: &TopicPartitionListElem<'_>) -> Committed {
+        let partition = element.partition();
+        let offset = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
+        let (note, published) = (element.metadata(), self.published.lock().unwrap());
+        let above = match self.forged.lock().unwrap().get(&partition) {
+            Some(forged) if forged == note => Vec::new(),
+            _ => note::done(note, offset, |at| published.get(&(partition, at)).map(|of| of.time)),
+        };
+        Committed { offset, above }
     }
 }
 
@@ -284,45 +313,7 @@ struct Committed {
 }
 
 impl Committed {
-    fn of(element: &TopicPartitionListElem<'_>) -> Self {
-        let offset = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
-        Self { offset, above: note::done(element.metadata(), offset) }
-    }
-
     fn has(&self, offset: i64) -> bool {
         offset < self.offset || self.above.iter().any(|done| done.contains(&offset))
     }
-}
-
-impl LetterBox {
-    /// All that are there by now. A topic that isn't there has none.
-    fn read(&mut self, of: &str) -> KafkaResult<Vec<Id>> {
-        let topic = format!("{of}.dead");
-        if !self.opened {
-            let metadata = self.reader.fetch_metadata(Some(&topic), ANSWER)?;
-            if metadata.topics().iter().all(|found| found.partitions().is_empty()) {
-                return Ok(Vec::new());
-            }
-            let mut list = TopicPartitionList::new();
-            list.add_partition_offset(&topic, 0, Offset::Beginning)?;
-            self.reader.assign(&list)?;
-            self.opened = true;
-        }
-        let (_, end) = self.reader.fetch_watermarks(&topic, 0, ANSWER)?;
-        while self.next < end {
-            let message = self.reader.poll(ANSWER).ok_or(KafkaError::NoMessageReceived)??;
-            self.next = message.offset() + 1;
-            if !is_later_chunk(&message) {
-                let body = message.payload().unwrap_or_default();
-                self.read.push(Id::of(body).expect("a dead letter of this round"));
-            }
-        }
-        Ok(self.read.clone())
-    }
-}
-
-/// Whether it only goes on with a dead letter that was too large for one record.
-fn is_later_chunk(message: &BorrowedMessage<'_>) -> bool {
-    let mut headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    headers.any(|header| header.key == "stoop-chunk-index" && header.value != Some(b"0"))
 }

@@ -5,6 +5,7 @@ pub mod journal;
 pub mod kafka;
 pub mod nats;
 mod note;
+pub mod pubsub;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use testbed::proxy::Proxy;
 
 pub use disk::Disk;
+pub use kafka::{Commit, Kafka};
 pub use nats::Nats;
 
 use crate::{id::Id, logs::Observation, worker::Worker};
@@ -33,16 +35,18 @@ impl Message {
 pub enum Kind {
     Kafka,
     Nats,
+    PubSub,
     Journal,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Kafka, Self::Nats, Self::Journal];
+    pub const ALL: [Self; 4] = [Self::Kafka, Self::Nats, Self::PubSub, Self::Journal];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::Nats => "nats",
+            Self::PubSub => "pubsub",
             Self::Journal => "journal",
         }
     }
@@ -58,11 +62,13 @@ pub struct Wanted {
     pub own: bool,
     /// The broker's disk is small.
     pub small_disk: bool,
+    /// Workers show a broker of their own tokens that expire unless somebody renews them.
+    pub tokens: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { partitions: 4, dead_letters: true, own: false, small_disk: false }
+        Self { partitions: 4, dead_letters: true, own: false, small_disk: false, tokens: false }
     }
 }
 
@@ -95,7 +101,7 @@ pub trait Broker {
     async fn observe(&self, workers: &[Worker]) -> Option<Observation>;
 
     /// Every dead letter, each as often as it is there, once the workers have left.
-    async fn letters(&self) -> Vec<Id>;
+    async fn letters(&self) -> Result<Vec<Id>, String>;
 
     /// Makes the place for dead letters that was missing or full. Workers that are configured after this know of it.
     async fn mend_dead_letters(&self);
@@ -107,6 +113,11 @@ pub trait Broker {
 
     /// A stream that can be deleted.
     fn nats(&self) -> Option<&Nats> {
+        None
+    }
+
+    /// A topic that can be deleted, and a group that others can commit to.
+    fn kafka(&self) -> Option<&Kafka> {
         None
     }
 

@@ -9,9 +9,9 @@ use std::{
 };
 
 use async_nats::jetstream::{
-    self,
+    self, ErrorCode,
     consumer::{AckPolicy, pull},
-    context::Context,
+    context::{Context, GetStreamErrorKind},
     message::PublishMessage,
     stream::{self, RetentionPolicy},
 };
@@ -28,8 +28,11 @@ use crate::{
 };
 
 /// How long the server waits for word of a message that it has delivered.
-const ACK_WAIT: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(2);
+const ACK_WAIT: Duration = Duration::from_secs(10);
+/// What it may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// What it may take to say how it stands: then it is asked again.
+const LOOK: Duration = Duration::from_secs(4);
 /// What a publisher waits for a confirmation: a server may be restarted meanwhile.
 const CONFIRMATION: Duration = Duration::from_secs(100);
 const PUBLISHERS: usize = 64;
@@ -41,6 +44,12 @@ pub type Shared = Rc<AsyncMutex<nats::Nats>>;
 /// Starts one.
 pub async fn start() -> Shared {
     Rc::new(AsyncMutex::new(nats::Nats::start().await.unwrap()))
+}
+
+/// What is asked of a busy server may be asked again.
+async fn patiently<T, E: std::fmt::Display>(what: &str, ask: impl AsyncFn() -> Result<T, E>) -> T {
+    let asked = async || ask().await.map_err(|error| error.to_string());
+    testbed::until(what, CONFIRMATION, asked).await.unwrap()
 }
 
 pub struct Nats {
@@ -59,13 +68,16 @@ impl Nats {
     pub async fn new(server: Shared, round: &str, wanted: Wanted) -> Self {
         let url = server.lock().await.url().to_owned();
         let address: SocketAddr = url.trim_start_matches("nats://").parse().unwrap();
-        let client = async_nats::ConnectOptions::new().request_timeout(Some(ANSWER));
+        let client = patiently("the server takes a client", async || {
+            let options = async_nats::ConnectOptions::new().request_timeout(Some(ANSWER));
+            options.connect(url.as_str()).await
+        });
         let broker = Self {
             server,
             proxy: Proxy::to(address).await.unwrap(),
             stream: round.to_owned(),
             most_workers: usize::try_from(wanted.partitions).unwrap(),
-            context: jetstream::new(client.connect(url.as_str()).await.unwrap()),
+            context: jetstream::new(client.await),
             url,
             published: RefCell::default(),
             letters: AsyncMutex::default(),
@@ -85,8 +97,13 @@ impl Nats {
             retention: RetentionPolicy::WorkQueue,
             ..stream::Config::default()
         };
-        self.context.create_stream(config).await.unwrap();
+        self.create(config).await;
         self.create_consumer().await;
+    }
+
+    async fn create(&self, config: stream::Config) {
+        let create = async || self.context.create_stream(config.clone()).await;
+        patiently("the server makes a stream", create).await;
     }
 
     /// The stream with all that is in it.
@@ -104,7 +121,9 @@ impl Nats {
             max_ack_pending: 10_000,
             ..pull::Config::default()
         };
-        self.context.create_consumer_on_stream(config, &self.stream).await.unwrap();
+        let create =
+            async || self.context.create_consumer_on_stream(config.clone(), &self.stream).await;
+        patiently("the server makes a consumer", create).await;
     }
 
     pub async fn delete_consumer(&self) {
@@ -163,11 +182,16 @@ impl Nats {
     async fn read_letters(&self) -> Option<Vec<Id>> {
         // One reader at a time, or both would read the same.
         let mut read = self.letters.lock().await;
-        if let Ok(stream) = self.context.get_stream(self.dead_stream()).await {
-            for next in read.len() as u64 + 1..=stream.cached_info().state.last_sequence {
-                let letter = stream.get_raw_message(next).await.ok()?;
-                read.push(Id::of(&letter.payload).expect("a dead letter of this round"));
+        match self.context.get_stream(self.dead_stream()).await.map_err(|error| error.kind()) {
+            Ok(stream) => {
+                for next in read.len() as u64 + 1..=stream.cached_info().state.last_sequence {
+                    let letter = stream.get_raw_message(next).await.ok()?;
+                    read.push(Id::of(&letter.payload).expect("a dead letter of this round"));
+                }
             }
+            Err(GetStreamErrorKind::JetStream(error))
+                if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+            Err(_) => return None,
         }
         Some(read.clone())
     }
@@ -212,11 +236,11 @@ impl Broker for Nats {
     }
 
     async fn observe(&self, _: &[Worker]) -> Option<Observation> {
-        tokio::time::timeout(2 * ANSWER, self.look()).await.ok()?
+        tokio::time::timeout(LOOK, self.look()).await.ok()?
     }
 
-    async fn letters(&self) -> Vec<Id> {
-        self.read_letters().await.expect("the dead letters can be read")
+    async fn letters(&self) -> Result<Vec<Id>, String> {
+        self.read_letters().await.ok_or_else(|| "no answer".to_owned())
     }
 
     async fn mend_dead_letters(&self) {
@@ -225,7 +249,7 @@ impl Broker for Nats {
             subjects: vec![format!("{}.dead", self.stream)],
             ..stream::Config::default()
         };
-        self.context.create_stream(config).await.unwrap();
+        self.create(config).await;
     }
 
     fn server(&self) -> Option<&dyn Server> {

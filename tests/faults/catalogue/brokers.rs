@@ -1,15 +1,16 @@
-//! Brokers that die, stand still, or have no room left on their disk.
+//! Brokers that die, stand still, turn workers away, or have no room left on their disk.
 
 use std::time::Duration;
 
 use super::{Fault, ONE_WORKER, SERVERS, USUAL};
 use crate::{
-    brokers::{Kind, Server, Wanted},
+    brokers::{Kafka, Kind, Server, Wanted},
     scene::Scene,
     sink::Manner,
 };
 
-const OWN: Wanted = Wanted { partitions: 4, dead_letters: true, own: true, small_disk: false };
+const OWN: Wanted =
+    Wanted { partitions: 4, dead_letters: true, own: true, small_disk: false, tokens: false };
 
 pub const FAULTS: &[Fault] = &[
     Fault {
@@ -24,6 +25,13 @@ pub const FAULTS: &[Fault] = &[
         kinds: SERVERS,
         wants: |_| OWN,
         strike: |scene| Box::pin(frozen(scene)),
+        ..USUAL
+    },
+    Fault {
+        name: "token-expired",
+        kinds: &[Kind::Kafka],
+        wants: |_| Wanted { tokens: true, ..OWN },
+        strike: |scene| Box::pin(token_expired(scene)),
         ..USUAL
     },
     Fault {
@@ -59,9 +67,8 @@ async fn killed(scene: &Scene) -> Result<(), String> {
     tokio::time::sleep(while_away(scene)).await;
     server.restart().await;
     scene.all_ready().await?;
-    scene.progress(10).await?;
-    scene.calm(begun);
-    Ok(())
+    scene.calm(begun).await?;
+    scene.progress(10).await
 }
 
 async fn frozen(scene: &Scene) -> Result<(), String> {
@@ -72,9 +79,23 @@ async fn frozen(scene: &Scene) -> Result<(), String> {
     tokio::time::sleep(while_away(scene)).await;
     server.thaw().await;
     scene.all_ready().await?;
+    scene.calm(begun).await?;
+    scene.progress(10).await
+}
+
+/// Nobody renews what workers show the broker, which ends their connections, for less or more than a lease.
+async fn token_expired(scene: &Scene) -> Result<(), String> {
+    let keeper =
+        scene.broker.kafka().and_then(Kafka::keeper).ok_or("the broker wants no tokens")?;
     scene.progress(10).await?;
-    scene.calm(begun);
-    Ok(())
+    let begun = scene.disturb(&scene.workers).await;
+    keeper.fall_asleep();
+    scene.told_unready().await?;
+    tokio::time::sleep(while_away(scene)).await;
+    keeper.wake_up();
+    scene.all_ready().await?;
+    scene.calm(begun).await?;
+    scene.progress(10).await
 }
 
 /// Nothing is confirmed that isn't on the disk; and once there is room it goes on, after a kill too.
@@ -105,6 +126,6 @@ async fn disk_full(scene: &Scene) -> Result<(), String> {
             _ => Ok(()),
         })
         .await?;
-    scene.calm(begun);
+    scene.calm(begun).await?;
     scene.progress(10).await
 }

@@ -64,7 +64,9 @@ async fn one_five_one(scene: &Scene) -> Result<(), String> {
                 })
                 .await?;
         }
-        others.iter().for_each(|worker| worker.terminate());
+        for worker in others {
+            worker.terminate().await?;
+        }
         for worker in others {
             worker.left().await?;
         }
@@ -82,7 +84,7 @@ async fn rolling_update(scene: &Scene) -> Result<(), String> {
             scene.workers.iter().find(|worker| !worker.runs()).ok_or("there is no room")?;
         coming.start();
         tokio::time::sleep(Duration::from_millis(scene.choose(0..1_000) as u64)).await;
-        leaving.terminate();
+        leaving.terminate().await?;
         leaving.left().await?;
     }
     scene.all_ready().await?;
@@ -98,11 +100,11 @@ async fn leave_unsettled_group(scene: &Scene) -> Result<(), String> {
     coming.start();
     let lease = scene.broker.lease().unwrap_or_default();
     tokio::time::sleep(lease.mul_f64(scene.choose(1..12) as f64 / 10.0)).await;
-    leaving.terminate();
+    leaving.terminate().await?;
     let left = leaving.left().await;
     still.thaw();
     scene.all_ready().await?;
-    scene.calm(begun);
+    scene.calm(begun).await?;
     left?;
     scene.progress(10).await
 }
@@ -119,7 +121,7 @@ async fn long_playbook(scene: &Scene) -> Result<(), String> {
     tokio::time::sleep(Duration::from_secs(scene.scale.pick(6, 300))).await;
     scene.sink.recover();
     scene.all_ready().await?;
-    scene.calm(begun);
+    scene.calm(begun).await?;
     scene.progress(10).await
 }
 

@@ -46,7 +46,7 @@ async fn kill(scene: &Scene, victims: Vec<&Worker>) {
     for victim in &victims {
         victim.kill().await;
     }
-    scene.calm(begun);
+    scene.ended(begun);
     if scene.flip() {
         victims.iter().for_each(|victim| victim.start());
     }
@@ -157,14 +157,14 @@ async fn during_drain(scene: &Scene) -> Result<(), String> {
     for victim in &victims {
         scene.holds(victim, 1).await?;
         let begun = scene.disturb([*victim]).await;
-        victim.terminate();
+        victim.terminate().await?;
         scene
             .until("the worker drains", async || match victim.log().contains("draining") {
                 true => Ok(()),
                 false => Err("it doesn't say so".to_owned()),
             })
             .await?;
-        scene.calm(begun);
+        scene.ended(begun);
     }
     kill(scene, victims).await;
     Ok(())
@@ -179,10 +179,12 @@ async fn less_grace(scene: &Scene) -> Result<(), String> {
         scene.holds(victim, 1).await?;
     }
     let begun = scene.disturb(victims.iter().copied()).await;
-    victims.iter().for_each(|victim| victim.terminate());
+    for victim in &victims {
+        victim.terminate().await?;
+    }
     for victim in victims {
         victim.left().await?;
     }
-    scene.calm(begun);
+    scene.ended(begun);
     Ok(())
 }

@@ -12,8 +12,8 @@ pub const FAULTS: &[Fault] = &[Fault {
 }];
 
 async fn down(scene: &Scene) -> Result<(), String> {
-    scene.publish_events(20).await;
-    scene.progress_to(20).await?;
+    let before = scene.publish_events(20).await;
+    scene.progress_to(before).await?;
     let doomed = scene.publish_doomed(40).await;
     scene
         .until("a worker says that they are away", async || {
@@ -33,10 +33,10 @@ async fn down(scene: &Scene) -> Result<(), String> {
     // Where the room for them is a setting, it takes a new start.
     for worker in scene.running() {
         let begun = scene.disturb([worker]).await;
-        worker.terminate();
+        worker.terminate().await?;
         worker.left().await?;
-        scene.calm(begun);
-        worker.configure(&scene.settings(worker.id));
+        scene.ended(begun);
+        worker.configure(scene.settings(worker.id));
         worker.start();
     }
     scene.all_ready().await

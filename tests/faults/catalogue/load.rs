@@ -1,8 +1,6 @@
 //! No fault at all, but work that would like to be in the way of other work.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Fault, ONE_WORKER, USUAL};
 use crate::scene::Scene;
@@ -17,21 +15,28 @@ pub const FAULTS: &[Fault] = &[Fault {
     ..USUAL
 }];
 
-/// All slots but one hold long playbooks; short ones go through the one that is left.
+/// A worker without a free slot stops taking in after a second.
+const STOPPED: Duration = Duration::from_secs(2);
+
+/// All slots hold long playbooks, and then all but one; short ones go through the one that is left.
 async fn slots_held(scene: &Scene) -> Result<(), String> {
     let worker = &scene.workers[0];
     scene.sink.hurry();
-    let long = scene.ids(scene.stage.slots - 1);
+    let long = scene.ids(scene.stage.slots);
     scene.sink.prolong(long.iter().copied());
-    scene.publish_ids(&long).await;
-    scene.holds(worker, long.len()).await?;
+    let held = scene.publish_ids(&long).await;
+    scene.holds(worker, held).await?;
+    let waiting = scene.publish_events(1).await;
+    tokio::time::sleep(STOPPED).await;
+    scene.sink.finish(long[0]);
+    scene.progress_to(waiting + 1).await?;
     let until = Instant::now() + Duration::from_secs(scene.scale.pick(5, 300));
     while Instant::now() < until {
-        let before = scene.sink.done();
-        let since = Instant::now();
-        scene.publish_events(1).await;
-        scene.progress_to(before + 1).await?;
-        scene.waits.borrow_mut().push(since.elapsed());
+        let (short, since) = (scene.ids(1), Instant::now());
+        scene.publish_ids(&short).await;
+        let done = async || scene.sink.done_at(short[0]).ok_or_else(|| "it isn't".to_owned());
+        let done = scene.until("a short event is done", done).await?;
+        scene.waits.borrow_mut().push(done.duration_since(since));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod load;
 mod network;
 mod pauses;
 mod streams;
+mod topics;
 
 use std::time::Duration;
 
@@ -60,13 +61,14 @@ const ONE_WORKER: Stage =
 
 /// Every fault, in the report's order.
 pub fn all() -> impl Iterator<Item = &'static Fault> {
-    let chapters: [&'static [Fault]; 9] = [
+    let chapters: [&'static [Fault]; 10] = [
         kills::FAULTS,
         pauses::FAULTS,
         brokers::FAULTS,
         network::FAULTS,
         groups::FAULTS,
         streams::FAULTS,
+        topics::FAULTS,
         letters::FAULTS,
         bodies::FAULTS,
         load::FAULTS,

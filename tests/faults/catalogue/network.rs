@@ -5,7 +5,7 @@ use std::time::Duration;
 use testbed::proxy::{Flow, Way};
 
 use super::{Fault, USUAL};
-use crate::{scene::Scene, sink::Manner};
+use crate::{brokers::journal, scene::Scene, sink::Manner};
 
 pub const FAULTS: &[Fault] = &[
     Fault {
@@ -35,7 +35,7 @@ async fn cut(scene: &Scene, ways: &[Way]) -> Result<(), String> {
         Some(lease) if scene.flip() => lease * scene.scale.pick(4, 8) / 3,
         Some(lease) => lease / scene.scale.pick(6, 2),
         // Longer than its publishers wait.
-        None => Duration::from_secs(4),
+        None => journal::ANSWER + Duration::from_secs(1),
     };
     scene.progress(10).await?;
     let begun = scene.disturb(scene.detoured()).await;
@@ -43,9 +43,8 @@ async fn cut(scene: &Scene, ways: &[Way]) -> Result<(), String> {
     tokio::time::sleep(time).await;
     scene.broker.proxy().heal();
     scene.all_ready().await?;
-    scene.progress(10).await?;
-    scene.calm(begun);
-    Ok(())
+    scene.calm(begun).await?;
+    scene.progress(10).await
 }
 
 /// They are connected anew before anybody is missed: there is no reason to do anything twice.

@@ -26,6 +26,6 @@ async fn freeze(scene: &Scene) -> Result<(), String> {
     tokio::time::sleep(lease * scene.scale.pick(1, 2) + lease / 10).await;
     victim.thaw();
     scene.all_ready().await?;
-    scene.calm(begun);
+    scene.calm(begun).await?;
     scene.progress(10).await
 }

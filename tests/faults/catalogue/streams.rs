@@ -40,12 +40,11 @@ async fn consumer_deleted(scene: &Scene) -> Result<(), String> {
     nats.delete_consumer().await;
     // What is acknowledged now is not taken.
     scene.sink.recover();
-    told(scene).await?;
+    scene.told_unready().await?;
     nats.create_consumer().await;
     scene.all_ready().await?;
-    scene.progress(10).await?;
-    scene.calm(begun);
-    Ok(())
+    scene.calm(begun).await?;
+    scene.progress(10).await
 }
 
 /// Whoever deletes the stream deletes the events; those that come after it was made anew are answered.
@@ -58,24 +57,11 @@ async fn stream_deleted(scene: &Scene) -> Result<(), String> {
     scene.anybody_holds().await?;
     nats.delete_stream().await;
     scene.sink.recover();
-    told(scene).await?;
+    scene.told_unready().await?;
     scene.forget_unanswered();
     nats.create_stream().await;
     scene.all_ready().await?;
     let goal = scene.sink.done() + 20;
     scene.publish_events(20).await;
     scene.progress_to(goal).await
-}
-
-/// Waits until every worker says that it waits for it.
-async fn told(scene: &Scene) -> Result<(), String> {
-    for worker in scene.running() {
-        scene
-            .until("a worker says what is missing", async || match worker.ready().await {
-                Ok(()) => Err("it says that it is ready".to_owned()),
-                Err(_) => Ok(()),
-            })
-            .await?;
-    }
-    Ok(())
 }

@@ -1,9 +1,10 @@
 //! Logs that keep each invariant, and logs that violate it.
 
 use super::*;
-use crate::logs::Partition;
+use crate::logs::{Life, Partition};
 
 const SECOND: Duration = Duration::from_secs(1);
+const FIRST: Life = Life { worker: 0, number: 1 };
 
 fn ids<const N: usize>(numbers: [usize; N]) -> [Id; N] {
     numbers.map(|n| std::iter::successors(Some(Id::EMPTY), |id| Some(id.next())).nth(n).unwrap())
@@ -25,7 +26,7 @@ impl Clock {
     fn effect(&self, number: usize, began: u32, done: Option<u32>) -> Effect {
         let [id] = ids([number]);
         let done = done.map(|second| self.at(second));
-        Effect { id, worker: 0, began: self.at(began), done }
+        Effect { id, by: FIRST, began: self.at(began), done }
     }
 
     fn seen(&self, second: u32, settled: Settled, letters: Letters) -> Observation {
@@ -73,7 +74,8 @@ fn what_is_settled_before_its_effect_is_early() {
 #[test]
 fn only_what_a_disturbance_met_may_be_done_twice() {
     let clock = Clock::start();
-    let kill = Disturbance { workers: [0].into(), settled: settled([1]), over: clock.at(3) };
+    let kill =
+        Disturbance { lives: [FIRST].into(), settled: settled([1]), over: Some(clock.at(3)) };
     let effects = |twice: usize| {
         let mut effects: Vec<_> = (1..=3).map(|n| clock.effect(n, n as u32, Some(2))).collect();
         effects.push(clock.effect(4, 4, Some(5)));
@@ -86,15 +88,22 @@ fn only_what_a_disturbance_met_may_be_done_twice() {
         let found = duplicates(&effects(twice), &[], std::slice::from_ref(&kill));
         assert!(found.violation().is_some(), "{why}");
     }
-    let another = Disturbance { workers: [1].into(), ..kill.clone() };
-    assert!(duplicates(&effects(2), &[], &[another]).violation().is_some(), "it was another's");
+    for (life, whose) in [
+        (Life { worker: 1, ..FIRST }, "another's"),
+        (Life { number: 2, ..FIRST }, "the next one's"),
+    ] {
+        let other = Disturbance { lives: [life].into(), ..kill.clone() };
+        assert!(duplicates(&effects(2), &[], &[other]).violation().is_some(), "it was {whose}");
+    }
+    let ended = Disturbance { over: None, ..kill };
+    assert!(duplicates(&effects(4), &[], &[ended]).violation().is_none(), "it was heard of late");
     assert!(duplicates(&effects(2), &[], &[]).violation().is_some(), "there was no kill");
 }
 
 #[test]
 fn an_id_may_be_done_again_once_for_each_disturbance() {
     let clock = Clock::start();
-    let kill = Disturbance { workers: [0].into(), settled: settled([]), over: clock.at(1) };
+    let kill = Disturbance { lives: [FIRST].into(), settled: settled([]), over: Some(clock.at(1)) };
     let thrice = [clock.effect(1, 0, Some(1)); 3];
     assert!(duplicates(&thrice, &[], std::slice::from_ref(&kill)).violation().is_some());
     assert!(duplicates(&thrice, &[], &[kill.clone(), kill]).violation().is_none());
@@ -104,9 +113,9 @@ fn an_id_may_be_done_again_once_for_each_disturbance() {
 fn where_only_the_number_of_settled_ones_is_known_it_bounds_the_duplicates() {
     let clock = Clock::start();
     let kill = |count| Disturbance {
-        workers: [0].into(),
+        lives: [FIRST].into(),
         settled: Settled::Count(count),
-        over: clock.at(3),
+        over: Some(clock.at(3)),
     };
     let effects = [1, 2, 2].map(|n| clock.effect(n, 1, Some(2)));
     assert!(duplicates(&effects, &[], &[kill(1)]).violation().is_none());
@@ -124,8 +133,13 @@ fn a_dead_letter_beside_an_effect_is_a_duplicate_too() {
 #[test]
 fn memory_and_waits_are_bounded() {
     assert!(over_memory(100, 100).is_none() && over_memory(101, 100).is_some());
-    assert!(late(&[SECOND], SECOND).is_none() && late(&[], SECOND).is_none());
-    assert!(late(&[SECOND / 2, SECOND * 2], SECOND).is_some());
+    let late = |waits: &[u32]| {
+        let waits: Vec<_> = waits.iter().map(|&seconds| SECOND * seconds).collect();
+        super::late(&waits, SECOND, SECOND * 10).is_some()
+    };
+    assert!(!late(&[]) && !late(&[1, 9, 1]));
+    assert!(late(&[2, 2, 1]), "most were late");
+    assert!(late(&[1, 1, 11]), "one stood still");
 }
 
 #[test]

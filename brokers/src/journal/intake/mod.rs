@@ -53,7 +53,7 @@ impl Door {
         let token = config.token.as_ref().map(Secret::read).transpose();
         let token =
             token.map_err(|e| Error::Configuration(format!("the journal's `token`: {e}")))?;
-        let tls = config.tls.as_ref().map(tls::load).transpose()?;
+        let tls = config.tls.as_ref().map(|tls| tls.acceptor("the journal's")).transpose()?;
         let refused = |e: std::io::Error| {
             let address = config.listen;
             Error::Configuration(format!(

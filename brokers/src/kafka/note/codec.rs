@@ -5,6 +5,8 @@
 //! another place is none. What doesn't fit is left out at the end: what it says of its beginning still holds, and the rest
 //! runs again.
 
+#[cfg(fuzzing)]
+pub(in crate::kafka) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

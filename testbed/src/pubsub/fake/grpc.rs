@@ -12,6 +12,8 @@ use hyper::{
 use prost::Message;
 use tokio::sync::mpsc;
 
+use super::state::BACKOFF;
+
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) type Part = Result<Frame<Bytes>, Infallible>;
 
@@ -62,6 +64,12 @@ pub(super) fn frame(message: &impl Message) -> Bytes {
 pub(super) async fn read<M: Message + Default>(request: Request<Incoming>) -> Option<M> {
     let body = request.into_body().collect().await.ok()?.to_bytes();
     M::decode(body.get(PREFIX..)?).ok()
+}
+
+/// The first message of a stream, which comes in a frame of its own.
+pub(super) async fn first<M: Message + Default>(body: &mut Incoming) -> Option<M> {
+    let frame = body.frame().await?.ok()?.into_data().ok()?;
+    M::decode(frame.get(PREFIX..)?).ok()
 }
 
 pub(super) fn data(frame: Bytes) -> Part {
@@ -116,7 +124,8 @@ pub(super) fn rest(
         None => {
             let name = path.trim_start_matches("/v1/");
             let topic = format!("projects/fake/topics/{id}");
-            let retry = serde_json::json!({"minimumBackoff": "1s", "maximumBackoff": "1s"});
+            let backoff = format!("{}s", BACKOFF.as_secs_f64());
+            let retry = serde_json::json!({"minimumBackoff": backoff, "maximumBackoff": backoff});
             let like = serde_json::json!({
                 "name": name, "topic": topic, "retryPolicy": retry, "enableExactlyOnceDelivery": exactly_once,
             });

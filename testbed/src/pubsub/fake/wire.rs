@@ -33,6 +33,12 @@ pub(super) struct Properties {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct StreamingPullRequest {
+    #[prost(int32, tag = "5")]
+    pub(super) stream_ack_deadline_seconds: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct StreamingPullResponse {
     #[prost(message, repeated, tag = "1")]
     pub(super) received_messages: Vec<Received>,
