@@ -71,7 +71,8 @@ pub fn resources(config: &Config) -> Result<Resources, Error> {
         config.limits.action_timeout.0,
     );
     let notifiers = notifiers.map_err(|error| Error::Setting { key: "notifiers", error })?;
-    Ok(Resources::new(Arc::new(notifiers)))
+    let enforces = config.cluster.enforces_network_policies;
+    Ok(Resources::new(Arc::new(notifiers)).enforcing_policies(enforces))
 }
 
 /// The playbooks that the configuration names, with their actions.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     action::Action,
-    actions::{Delete, Notify, OwnerLocks},
+    actions::{Delete, Isolate, Notify, OwnerLocks},
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
@@ -20,12 +20,20 @@ pub struct Resources {
     /// The configured notifiers.
     pub notifiers: Arc<Notifiers>,
     owner_locks: Arc<OwnerLocks>,
+    /// Whether the cluster's network is known to enforce NetworkPolicies.
+    enforces_policies: bool,
 }
 
 impl Resources {
     /// For one worker: keep them when playbooks are bound again, or two `minHealthy` count past each other.
     pub fn new(notifiers: Arc<Notifiers>) -> Resources {
-        Resources { notifiers, owner_locks: Arc::default() }
+        Resources { notifiers, owner_locks: Arc::default(), enforces_policies: false }
+    }
+
+    /// Whether the cluster's network is known to enforce NetworkPolicies; without it no isolation is proven.
+    #[must_use]
+    pub fn enforcing_policies(self, known: bool) -> Resources {
+        Resources { enforces_policies: known, ..self }
     }
 }
 
@@ -41,6 +49,9 @@ impl Registry {
         Registry(BTreeMap::new())
             .with("delete", |config, resources| {
                 Ok(Arc::new(Delete::configure(config, &resources.owner_locks)?))
+            })
+            .with("isolate", |config, resources| {
+                Ok(Arc::new(Isolate::configure(config, resources.enforces_policies)?))
             })
             .with("notify", |config, resources| {
                 Ok(Arc::new(Notify::configure(config, &resources.notifiers)?))

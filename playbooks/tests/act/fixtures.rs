@@ -91,6 +91,7 @@ pub(crate) struct Setup {
     pub(crate) notifiers: Notifiers,
     pub(crate) cap: Mode,
     pub(crate) registry: Registry,
+    pub(crate) enforces_policies: bool,
 }
 
 impl Setup {
@@ -102,6 +103,7 @@ impl Setup {
             notifiers: Notifiers::default(),
             cap: Mode::Enforce,
             registry: Registry::standard(),
+            enforces_policies: false,
         }
     }
 
@@ -116,7 +118,8 @@ impl Setup {
             // Shorter than what a call may take by itself.
             action_timeout: DEADLINE - Duration::from_secs(1),
         });
-        Bench { engine, registry: self.registry, resources: Resources::new(notifiers) }
+        let resources = Resources::new(notifiers).enforcing_policies(self.enforces_policies);
+        Bench { engine, registry: self.registry, resources }
     }
 }
 

@@ -8,6 +8,7 @@ mod delete;
 mod engine;
 mod fixtures;
 mod guards;
+mod isolate;
 mod notify;
 mod outside;
 mod promises;

@@ -4,16 +4,22 @@
 //! What may not live here: decisions about targets or guardrails, caches, and anything that reads a Secret.
 
 mod error;
+mod networks;
 mod permission;
 mod pods;
+mod relabel;
+mod rivals;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use error::{ApiError, Class, ConnectError};
+pub(super) use networks::FIELD_MANAGER;
 pub use permission::Permission;
 pub(super) use pods::{Grace, PodSelector, Write};
+pub(super) use relabel::Relabel;
+pub(super) use rivals::{Rival, rival_permissions};
 
 use super::outcome::{Dependency, Failure};
 

@@ -29,6 +29,8 @@ pub enum Guardrail {
     MinHealthy,
     /// The pod's owner is of a kind that the playbook doesn't allow.
     OwnerKind,
+    /// The pod is on its node's network, where it can't be told from it.
+    HostNetwork,
     /// A guardrail that an action from outside brings along.
     Custom(&'static str),
 }
@@ -49,6 +51,7 @@ impl Guardrail {
             Guardrail::KillSwitch => "kill-switch",
             Guardrail::MinHealthy => "min-healthy",
             Guardrail::OwnerKind => "owner-kind",
+            Guardrail::HostNetwork => "host-network",
             Guardrail::Custom(name) => name,
         }
     }

@@ -2,6 +2,7 @@
 
 mod eviction;
 mod fleet;
+mod isolate;
 mod races;
 mod rights;
 
