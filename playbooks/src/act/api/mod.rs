@@ -4,6 +4,9 @@
 //! What may not live here: decisions about targets or guardrails, caches, and anything that reads a Secret.
 
 mod error;
+mod live;
+mod nodes;
+mod operations;
 mod permission;
 mod pods;
 
@@ -12,6 +15,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use error::{ApiError, Class, ConnectError};
+pub(super) use live::{Edit, Part, Place, Verdict};
+pub(super) use operations::Operations;
 pub use permission::Permission;
 pub(super) use pods::{Grace, PodSelector, Write};
 
