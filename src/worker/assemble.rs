@@ -6,7 +6,7 @@ use brokers::Pool;
 use playbooks::{
     act::{
         Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
-        EngineParts, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnPod, Registry,
+        EngineParts, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnNode, OwnPod, Registry,
         Resources,
     },
     decide::{Mode, PlaybookErrors},
@@ -96,6 +96,7 @@ pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
         protected_namespaces: config.protect.namespaces.clone(),
         own_namespace: Some(config.namespace.clone()),
         own_pod: OwnPod::detect(),
+        own_node: OwnNode::detect(),
         kill_switch,
         breaker: BreakerLimits::default(),
     };

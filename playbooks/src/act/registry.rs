@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     action::Action,
-    actions::{Delete, Notify, OwnerLocks},
+    actions::{Cordon, Delete, Label, Notify, OwnerLocks, TaintNode, Turn, What},
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
@@ -20,12 +20,13 @@ pub struct Resources {
     /// The configured notifiers.
     pub notifiers: Arc<Notifiers>,
     owner_locks: Arc<OwnerLocks>,
+    node_turn: Turn,
 }
 
 impl Resources {
     /// For one worker: keep them when playbooks are bound again, or two `minHealthy` count past each other.
     pub fn new(notifiers: Arc<Notifiers>) -> Resources {
-        Resources { notifiers, owner_locks: Arc::default() }
+        Resources { notifiers, owner_locks: Arc::default(), node_turn: Turn::default() }
     }
 }
 
@@ -39,8 +40,16 @@ impl Registry {
     /// The actions that come with stoop.
     pub fn standard() -> Registry {
         Registry(BTreeMap::new())
+            .with("annotate", |config, _| Ok(Arc::new(Label::configure(config, What::Annotation)?)))
+            .with("cordon", |config, resources| {
+                Ok(Arc::new(Cordon::configure(config, &resources.node_turn)?))
+            })
+            .with("label", |config, _| Ok(Arc::new(Label::configure(config, What::Label)?)))
             .with("delete", |config, resources| {
                 Ok(Arc::new(Delete::configure(config, &resources.owner_locks)?))
+            })
+            .with("taint", |config, resources| {
+                Ok(Arc::new(TaintNode::configure(config, &resources.node_turn)?))
             })
             .with("notify", |config, resources| {
                 Ok(Arc::new(Notify::configure(config, &resources.notifiers)?))

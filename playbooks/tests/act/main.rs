@@ -8,6 +8,8 @@ mod delete;
 mod engine;
 mod fixtures;
 mod guards;
+mod label;
+mod nodes;
 mod notify;
 mod outside;
 mod promises;
@@ -15,5 +17,6 @@ mod receiver;
 mod reports;
 #[cfg(feature = "servers")]
 mod servers;
+mod store;
 mod verify;
 mod wire;

@@ -1,8 +1,21 @@
 //! The actions that come with stoop. Each implements `Action` and nothing else knows its insides; one from
 //! outside is registered the same way.
 
+mod cordon;
 mod delete;
+mod hold;
+mod label;
+mod names;
+mod node;
 mod notify;
+mod revert;
+mod taint;
 
+pub(super) use cordon::Cordon;
 pub(super) use delete::{Delete, OwnerLocks};
+pub use hold::Holder;
+pub(super) use label::{Label, What};
+pub(super) use node::Turn;
 pub(super) use notify::Notify;
+pub use revert::revert;
+pub(super) use taint::TaintNode;
