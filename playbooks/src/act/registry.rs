@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     action::Action,
-    actions::{Cordon, Delete, Label, Notify, OwnerLocks, TaintNode, Turn, What},
+    actions::{Cordon, Delete, Label, Notify, OwnerLocks, Scale, TaintNode, Turn, What},
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
@@ -48,6 +48,7 @@ impl Registry {
             .with("delete", |config, resources| {
                 Ok(Arc::new(Delete::configure(config, &resources.owner_locks)?))
             })
+            .with("scale", |config, _| Ok(Arc::new(Scale::configure(config)?)))
             .with("taint", |config, resources| {
                 Ok(Arc::new(TaintNode::configure(config, &resources.node_turn)?))
             })

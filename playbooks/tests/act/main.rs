@@ -15,6 +15,7 @@ mod outside;
 mod promises;
 mod receiver;
 mod reports;
+mod scale;
 #[cfg(feature = "servers")]
 mod servers;
 mod store;

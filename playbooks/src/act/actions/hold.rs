@@ -102,6 +102,14 @@ impl Holds {
         self.all.insert(name.to_owned(), Hold { set: set.to_owned(), was, by, more: false });
     }
 
+    /// Takes note of a change that goes further than the one that is ours: what was there before stays known.
+    pub(super) fn go_on(&mut self, name: &str, set: &str, holder: &Holder) {
+        if let Some(hold) = self.all.get_mut(name) {
+            set.clone_into(&mut hold.set);
+        }
+        self.join(name, holder);
+    }
+
     /// Adds a holder; `false` where it holds the change already.
     pub(super) fn join(&mut self, name: &str, holder: &Holder) -> bool {
         let Some(hold) = self.all.get_mut(name) else { return false };

@@ -9,6 +9,7 @@ mod names;
 mod node;
 mod notify;
 mod revert;
+mod scale;
 mod taint;
 
 pub(super) use cordon::Cordon;
@@ -18,4 +19,5 @@ pub(super) use label::{Label, What};
 pub(super) use node::Turn;
 pub(super) use notify::Notify;
 pub use revert::revert;
+pub(super) use scale::Scale;
 pub(super) use taint::TaintNode;

@@ -3,7 +3,7 @@
 use super::{
     hold::Holder,
     label::{self, What},
-    node,
+    node, scale,
 };
 use crate::act::{
     api::{Api, Place},
@@ -32,6 +32,7 @@ pub async fn revert(
             label::revert(api, place, What::Label, holder, dry_run).await?,
             label::revert(api, place, What::Annotation, holder, dry_run).await?,
         ]),
+        "Deployment" => Ok(vec![scale::revert(api, place, holder, dry_run).await?]),
         "Node" => node::revert(api, place, holder, dry_run).await,
         kind => Err(Failure::permanent(format!("nothing of a {kind} is ever held"))),
     }
