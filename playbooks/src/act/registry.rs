@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     action::Action,
-    actions::{Cordon, Delete, Label, Notify, OwnerLocks, Scale, TaintNode, Turn, What},
+    actions::{Cordon, Delete, Drain, Label, Notify, OwnerLocks, Scale, TaintNode, Turn, What},
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
@@ -43,6 +43,9 @@ impl Registry {
             .with("annotate", |config, _| Ok(Arc::new(Label::configure(config, What::Annotation)?)))
             .with("cordon", |config, resources| {
                 Ok(Arc::new(Cordon::configure(config, &resources.node_turn)?))
+            })
+            .with("drain", |config, resources| {
+                Ok(Arc::new(Drain::configure(config, &resources.node_turn)?))
             })
             .with("label", |config, _| Ok(Arc::new(Label::configure(config, What::Label)?)))
             .with("delete", |config, resources| {

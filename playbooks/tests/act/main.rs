@@ -5,6 +5,8 @@
 
 mod calls;
 mod delete;
+mod docs;
+mod drain;
 mod engine;
 mod fixtures;
 mod guards;

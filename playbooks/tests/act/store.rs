@@ -53,7 +53,7 @@ impl Objects {
         let path = request.path.as_str();
         let dry_run = request.query.contains("dryRun=All");
         match request.method {
-            Method::GET => self.read(path),
+            Method::GET => self.read(path, &request.query),
             Method::PATCH => {
                 if let Some(rival) = self.rivals.pop() {
                     rival(self);
@@ -75,7 +75,7 @@ impl Objects {
         }
     }
 
-    fn read(&self, path: &str) -> Answer {
+    fn read(&self, path: &str, query: &str) -> Answer {
         if let Some(object) = self.all.get(path) {
             return Answer::Json(200, object.clone());
         }
@@ -92,6 +92,10 @@ impl Objects {
             .iter()
             .filter(|(path, _)| path.starts_with(root) && path.contains(&part))
             .map(|(_, object)| object.clone())
+            .filter(|object| match query.split_once("spec.nodeName%3D") {
+                Some((_, node)) => object["spec"]["nodeName"] == *node,
+                None => true,
+            })
             .collect();
         crate::wire::list(&items)
     }

@@ -3,6 +3,7 @@
 
 mod cordon;
 mod delete;
+mod drain;
 mod hold;
 mod label;
 mod names;
@@ -14,6 +15,7 @@ mod taint;
 
 pub(super) use cordon::Cordon;
 pub(super) use delete::{Delete, OwnerLocks};
+pub(super) use drain::Drain;
 pub use hold::Holder;
 pub(super) use label::{Label, What};
 pub(super) use node::Turn;

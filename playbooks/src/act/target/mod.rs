@@ -13,6 +13,7 @@ mod verify;
 pub use facts::Needs;
 pub(super) use facts::permissions as facts_permissions;
 pub use verified::Verified;
+pub(super) use verified::is_mirror;
 pub use verify::foresee;
 pub(super) use verify::{Identify, verify};
 

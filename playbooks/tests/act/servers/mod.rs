@@ -2,6 +2,7 @@
 
 mod eviction;
 mod fleet;
+mod nodes;
 mod races;
 mod rights;
 

@@ -45,11 +45,16 @@ impl Census {
         }
     }
 
+    /// The refusal where no other node would take this one's pods.
+    pub(super) fn judge_last(&self, node: &str) -> Option<Refusal> {
+        let why = || format!("no other node than {node} would take pods");
+        (self.open == 0).then(|| Refusal::new(Guardrail::LastNode, why()))
+    }
+
     /// The refusal where the node can't be spared.
     pub(super) fn judge(&self, node: &str, share: Share) -> Option<Refusal> {
-        if self.open == 0 {
-            let why = format!("no other node than {node} would take pods");
-            return Some(Refusal::new(Guardrail::LastNode, why));
+        if let Some(last) = self.judge_last(node) {
+            return Some(last);
         }
         let allowed = share.of(self.nodes);
         (self.held >= allowed).then(|| {

@@ -11,6 +11,8 @@ mod share;
 
 use jiff::Timestamp;
 
+use self::census::Census;
+
 pub(in crate::act) use change::Turn;
 pub(super) use change::{NodeChange, revert};
 pub(super) use guard::NodeGuard;
@@ -18,14 +20,19 @@ pub(super) use mark::{Mark, Taint};
 pub(super) use share::{Share, WrittenShare};
 
 use crate::act::{
-    api::Permission,
-    outcome::{Guardrail, Outcome},
+    api::{Api, ApiError, Permission},
+    outcome::{Guardrail, Outcome, Refusal},
     target::Verified,
 };
 
 /// What every change of a node takes.
 pub(super) fn permissions() -> Vec<Permission> {
     ["get", "list", "patch"].map(|verb| Permission::new("", "nodes", verb)).into()
+}
+
+/// The refusal where no other node would take this one's pods.
+pub(super) async fn nowhere_to_go(api: &Api, node: &str) -> Result<Option<Refusal>, ApiError> {
+    Ok(Census::take(api, node).await?.judge_last(node))
 }
 
 /// The verified pod's node.
