@@ -93,7 +93,10 @@ impl Objects {
             .filter(|(path, _)| path.starts_with(root) && path.contains(&part))
             .map(|(_, object)| object.clone())
             .filter(|object| match query.split_once("spec.nodeName%3D") {
-                Some((_, node)) => object["spec"]["nodeName"] == *node,
+                Some((_, rest)) => {
+                    let node = rest.split('&').next().unwrap_or_default();
+                    object["spec"]["nodeName"] == *node
+                }
                 None => true,
             })
             .collect();

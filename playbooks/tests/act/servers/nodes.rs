@@ -8,7 +8,7 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use playbooks::act::{Advance, Api, Holder, ObjectRef, Outcome, Permission, Uid, revert};
+use playbooks::act::{Advance, Api, Holder, ObjectRef, Outcome, Permission, Report, Uid, revert};
 use serde_json::{Value, json};
 use testbed::cluster::Access;
 
@@ -17,7 +17,6 @@ use super::{
 };
 use crate::fixtures::{Bench, Setup, words};
 
-/// Long enough for what lies between an event's time and the node that was made for it.
 const ENFORCE: &str = "mode: enforce\nactions: ";
 
 /// A ready node that nothing runs, and another, so that the one can be spared.
@@ -91,6 +90,13 @@ async fn back(api: &Api, object: &ObjectRef, pod: &Pod) -> Vec<&'static str> {
     done.expect("reverted").iter().map(Outcome::as_str).collect()
 }
 
+fn finished(advance: Advance) -> Report {
+    match advance {
+        Advance::Finished(report) => *report,
+        other => panic!("not finished: {other:?}"),
+    }
+}
+
 async fn spec_of<K>(api: &kube::Api<K>, name: &str) -> Value
 where
     K: Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
@@ -135,9 +141,7 @@ async fn a_pod_is_marked_under_the_listed_rights_and_gets_back_what_it_had() {
     let mut response = bench.begin(&spec, &event).await;
     pods.delete("web", &DeleteParams::default().grace_period(0)).await.expect("deleted");
     let successor = super::pod(access, &namespace, "web", &container_id("next")).await;
-    let Advance::Finished(report) = bench.advance(&mut response).await else {
-        panic!("not finished")
-    };
+    let report = finished(bench.advance(&mut response).await);
     assert_eq!(words(&report), ["label skipped (gone)"]);
     assert_eq!(pods.get("web").await.expect("the pod").labels(), successor.labels());
 }
@@ -222,9 +226,7 @@ async fn a_node_is_drained_under_the_listed_rights() {
     assert!(pods.get("web").await.expect("the pod").metadata.deletion_timestamp.is_some());
     // As the kubelet would, once the processes are gone.
     pods.delete("web", &DeleteParams::default().grace_period(0)).await.expect("deleted");
-    let Advance::Finished(report) = bench.advance(&mut response).await else {
-        panic!("not finished")
-    };
+    let report = finished(bench.advance(&mut response).await);
     assert_eq!(words(&report), ["drain applied"]);
     back(&api, &ObjectRef::node(&name), &pod).await;
     assert_eq!(
