@@ -6,8 +6,8 @@ use brokers::Pool;
 use playbooks::{
     act::{
         Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
-        EngineParts, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnPod, Registry,
-        Resources,
+        EngineParts, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnNode, OwnPod,
+        Registry, Resources,
     },
     decide::{Mode, PlaybookErrors},
 };
@@ -97,6 +97,7 @@ pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
         protected_namespaces: config.protect.namespaces.clone(),
         own_namespace: Some(config.namespace.clone()),
         own_pod: OwnPod::detect(),
+        own_node: OwnNode::detect(),
         kill_switch,
         breaker: BreakerLimits::default(),
     };

@@ -32,12 +32,14 @@ mod text;
 mod trace;
 
 pub use action::{Action, Context, Marks, Subject};
+pub use actions::{Holder, revert};
 pub use actions::{Isolated, Reverted, revert_isolation};
 pub use api::{Api, ApiError, Class, ConnectError, Permission};
 pub use config::{ConfigError, read as read_config};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
 pub use guard::{
-    BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnPod,
+    BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnNode,
+    OwnPod,
 };
 pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};

@@ -182,9 +182,13 @@ impl Bench {
 }
 
 pub(crate) fn playbook(spec: &str) -> Arc<playbooks::decide::Playbook> {
+    playbook_named("test", spec)
+}
+
+pub(crate) fn playbook_named(name: &str, spec: &str) -> Arc<playbooks::decide::Playbook> {
     let lines: String = spec.trim().lines().map(|line| format!("  {line}\n")).collect();
     let text = format!(
-        "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata:\n  name: test\nspec:\n  match: {{rules: ['*']}}\n{lines}"
+        "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata:\n  name: {name}\nspec:\n  match: {{rules: ['*']}}\n{lines}"
     );
     read_text("test.yaml", &text).map_err(|error| error.to_string()).expect("a playbook").remove(0)
 }

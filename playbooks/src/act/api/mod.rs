@@ -4,7 +4,10 @@
 //! What may not live here: decisions about targets or guardrails, caches, and anything that reads a Secret.
 
 mod error;
+mod live;
 mod networks;
+mod nodes;
+mod operations;
 mod permission;
 mod pods;
 mod relabel;
@@ -15,7 +18,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use error::{ApiError, Class, ConnectError};
+pub(super) use live::{Edit, Part, Place, Verdict};
 pub(super) use networks::FIELD_MANAGER;
+pub(super) use operations::Operations;
 pub use permission::Permission;
 pub(super) use pods::{Grace, PodSelector, Write};
 pub(super) use relabel::Relabel;

@@ -105,7 +105,7 @@ pub(in crate::act) fn controller(pod: &Pod) -> Option<&OwnerReference> {
 /// Set by the kubelet, which is also the only one that can give a mirror pod to the API server.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-pub(super) fn is_mirror(pod: &Pod) -> bool {
+pub(in crate::act) fn is_mirror(pod: &Pod) -> bool {
     annotations(pod).is_some_and(|all| all.contains_key(MIRROR))
 }
 

@@ -3,6 +3,7 @@
 mod eviction;
 mod fleet;
 mod isolate;
+mod nodes;
 mod races;
 mod rights;
 
