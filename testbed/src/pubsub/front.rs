@@ -1,10 +1,10 @@
-//! What stands in front of Google's emulator: a client that gives up a stream and keeps its connection is told to it as
+//! What stands in front of Google's emulator: a client that gives up a stream, or is gone without a word, is told to it as
 //! one that has ended its half of it.
 //!
 //! The emulator (0.8.20) has a gRPC transport that doesn't fit the rest of it: a client's RST_STREAM ends in a
 //! `NoSuchMethodError` in its log, and the subscriber behind the stream goes on for as long as the emulator does. It is
-//! delivered to, and who lives waits for those leases to end, one after the other. The end of a client's half, and of its
-//! connection, it understands.
+//! delivered to, and who lives waits for those leases to end, one after the other. A connection that ends while it is
+//! written to comes to the same. The end of a client's half, and of its connection after that, it understands.
 
 use std::{
     collections::HashSet,
@@ -90,15 +90,24 @@ async fn accept(listener: net::TcpListener, behind: &str) -> io::Result<()> {
     }
 }
 
-/// Carries bytes both ways until either side has closed.
+/// Carries bytes both ways until the server has closed, which it does once it was told that the client is gone: a connection
+/// that is closed with bytes still to be read is reset.
 async fn join(client: TcpStream, server: TcpStream) {
     // Small answers shall not wait for each other.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((mut from_server, to_server), (from_client, mut to_client)) =
         (server.into_split(), client.into_split());
+    let asked = async {
+        let _ = ask(from_client, to_server).await;
+        std::future::pending::<()>().await;
+    };
+    let answered = async {
+        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+        let _ = tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await;
+    };
     tokio::select! {
-        _ = ask(from_client, to_server) => {}
-        _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
+        () = asked => {}
+        () = answered => {}
     }
 }
 
@@ -117,7 +126,12 @@ async fn ask(client: OwnedReadHalf, server: OwnedWriteHalf) -> io::Result<()> {
     let mut halves = Halves::default();
     loop {
         let mut head = [0; Head::LENGTH];
-        client.read_exact(&mut head).await?;
+        if client.read_exact(&mut head).await.is_err() {
+            for end in halves.ends() {
+                server.write_all(&end).await?;
+            }
+            return server.shutdown().await;
+        }
         let frame = Head::read(head);
         if let Some(end) = halves.see(frame) {
             server.write_all(&end).await?;
@@ -168,13 +182,21 @@ impl Halves {
                 self.0.insert(stream);
             }
             Head::RST_STREAM if self.0.remove(&stream) => {
-                let [a, b, c, d] = stream;
-                return Some([0, 0, 0, Head::DATA, Head::END_STREAM, a, b, c, d]);
+                return Some(end(stream));
             }
             _ => {}
         }
         None
     }
+
+    /// What the client would have sent had it taken its leave.
+    fn ends(&self) -> impl Iterator<Item = [u8; Head::LENGTH]> {
+        self.0.iter().map(|stream| end(*stream))
+    }
+}
+
+fn end([a, b, c, d]: [u8; 4]) -> [u8; Head::LENGTH] {
+    [0, 0, 0, Head::DATA, Head::END_STREAM, a, b, c, d]
 }
 
 #[cfg(test)]
