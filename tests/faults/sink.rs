@@ -3,7 +3,7 @@
 //! It answers late, never, or with a refusal when it is told to, so that a worker can be met at a chosen point of its way.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -65,7 +65,7 @@ struct Book {
     doomed: BTreeSet<Id>,
     long: BTreeSet<Id>,
     slowest: Duration,
-    turned_away: usize,
+    turned_away: BTreeMap<Id, usize>,
 }
 
 impl Sink {
@@ -158,9 +158,9 @@ impl Sink {
         self.book().slowest = Duration::ZERO;
     }
 
-    /// Callers that were refused for now.
+    /// How often it was refused for now that was refused most often.
     pub fn turned_away(&self) -> usize {
-        self.book().turned_away
+        self.book().turned_away.values().copied().max().unwrap_or_default()
     }
 
     /// Effects of `worker` that began and aren't on record, while it waits for them.
@@ -189,7 +189,7 @@ async fn receive(
 ) -> StatusCode {
     let id = Id::of(&body).expect("a notification of the campaign's events");
     if *shared.manner.borrow() == Manner::Away {
-        shared.book().turned_away += 1;
+        *shared.book().turned_away.entry(id).or_default() += 1;
         return StatusCode::SERVICE_UNAVAILABLE;
     }
     let (place, long, takes) = {

@@ -22,6 +22,9 @@ use crate::{
 /// How long a worker may take to do what it is told.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// How often its playbook is tried; what meets an outage doesn't count.
+pub const ATTEMPTS: usize = 3;
+
 /// Asks the health ports. To make one takes long, and one that keeps connections would ask processes that are gone.
 static CLIENT: LazyLock<reqwest::Client> =
     LazyLock::new(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap());
@@ -102,7 +105,7 @@ impl Worker {
         let playbook = format!(
             "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {{name: tell}}\n\
              spec:\n  mode: enforce\n  match: {{rules: [\"{RULE}\"]}}\n\
-             \x20 actions: [{{notify: {{to: [sink]}}}}]\n  limits: {{attempts: 3, timeout: 8h}}\n"
+             \x20 actions: [{{notify: {{to: [sink]}}}}]\n  limits: {{attempts: {ATTEMPTS}, timeout: 8h}}\n"
         );
         std::fs::write(self.folder.path().join("stoop.yaml"), config).unwrap();
         std::fs::write(self.folder.path().join("playbook.yaml"), playbook).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use testbed::proxy::{Flow, Way};
 
 use super::{Fault, USUAL};
-use crate::{brokers::journal, scene::Scene, sink::Manner};
+use crate::{brokers::journal, scene::Scene, sink::Manner, worker::ATTEMPTS};
 
 pub const FAULTS: &[Fault] = &[
     Fault {
@@ -73,7 +73,7 @@ async fn unavailable(scene: &Scene) -> Result<(), String> {
     scene.progress(10).await?;
     scene.sink.meet(Manner::Away);
     scene.publish_events(scene.stage.slots).await;
-    let often = scene.workers.len() * scene.stage.slots * 2;
+    let often = 2 * ATTEMPTS;
     scene
         .until("the sink is asked again and again", async || match scene.sink.turned_away() {
             asked if asked >= often => Ok(()),

@@ -77,8 +77,7 @@ fn forge(scene: &Scene, ours: &Commit, all: &[Commit]) -> String {
 }
 
 /// Whoever deletes the topic deletes the events; those that come after it was made anew are answered, though they have the
-/// offsets of others that are done. Workers that run have seen that it was gone. Those that start find what the group had
-/// committed: Kafka forgets that with the topic, but a tool has written it back.
+/// offsets of others that are done. Kafka forgets with a topic what groups have committed of it; a tool has written it back.
 async fn topic_recreated(scene: &Scene) -> Result<(), String> {
     let kafka = kafka(scene)?;
     // At the head of each partition, so that nothing is committed but what is done above it.
@@ -87,21 +86,13 @@ async fn topic_recreated(scene: &Scene) -> Result<(), String> {
     scene.publish_ids(&heads).await;
     let above = scene.publish_events(scene.choose(10..60)).await;
     scene.progress_to(above).await?;
-    let restored = scene.flip();
-    let mut fleet = Vec::new();
-    let mut stale = Vec::new();
-    if restored {
-        fleet = leave(scene).await?;
-        stale = kafka.commits().await?;
-    }
+    let fleet = leave(scene).await?;
+    let stale = kafka.commits().await?;
     kafka.delete_topic().await?;
     scene.sink.recover();
-    scene.told_unready().await?;
     scene.forget_unanswered();
     kafka.create_topic().await?;
-    if restored {
-        kafka.commit_as_another(&stale).await?;
-    }
+    kafka.commit_as_another(&stale).await?;
     scene.publish_events(scene.choose(10..120)).await;
     fleet.iter().for_each(|worker| worker.start());
     scene.all_ready().await
