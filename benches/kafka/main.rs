@@ -10,15 +10,18 @@
 #[path = "../../playbooks/benches/corpus/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "it is shared with a benchmark that uses more of it")]
 mod corpus;
-mod kubeconfig;
-mod memory;
 mod raw;
+#[path = "../memory/resident.rs"]
+mod resident;
 mod topic;
 mod worker;
 
 use std::time::Duration;
 
+use serde_json::json;
 use testbed::kafka::Kafka;
+
+use topic::fresh;
 
 const PAIRS: usize = 5;
 
@@ -72,7 +75,11 @@ async fn main() {
     }
     show("kept, then found unwanted", messages / 2, &pairs, 0.85);
 
-    let peak = memory::peak(&bootstrap, &unwanted, messages, &playbooks).await;
+    let group = fresh("memory");
+    let subscription = json!({"kafka": {
+        "brokers": [bootstrap], "topic": unwanted, "group": group, "deadLetters": format!("{unwanted}.dead"),
+    }});
+    let peak = resident::peak(subscription, messages, &playbooks, json!({})).await;
     println!("\nresident at most while skipping, `stoop run` by itself: {peak:.1} MiB (goal: 64)");
 }
 
@@ -95,11 +102,4 @@ fn cpu() -> Duration {
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
-}
-
-/// A name that no other run of this benchmark has used.
-fn fresh(what: &str) -> String {
-    static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    format!("bench-{what}-{}-{number}", std::process::id())
 }

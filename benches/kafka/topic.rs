@@ -6,7 +6,10 @@ use rdkafka::{
     client::DefaultClientContext,
     producer::{BaseRecord, Producer, ThreadedProducer},
 };
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 /// Creates a topic of 4 partitions and publishes `messages` events to it, spread as Falcosidekick does: without a key.
 pub async fn fill(
@@ -15,7 +18,7 @@ pub async fn fill(
     messages: usize,
     event: fn(usize) -> String,
 ) -> String {
-    let topic = super::fresh(name);
+    let topic = fresh(name);
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
@@ -24,7 +27,7 @@ pub async fn fill(
         admin.create_topics([&topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
     }
     config.set("acks", "all").set("linger.ms", "20").set("batch.size", "1000000");
-    config.set("queue.buffering.max.messages", "2000000");
+    config.set("queue.buffering.max.messages", "2000000").set("message.max.bytes", "2000000");
     let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> =
         config.create().unwrap();
     let published = topic.clone();
@@ -44,4 +47,11 @@ pub async fn fill(
     .await
     .unwrap();
     topic
+}
+
+/// A name that no other run has used.
+pub fn fresh(what: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("bench-{what}-{}-{number}", std::process::id())
 }

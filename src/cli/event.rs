@@ -48,7 +48,7 @@ pub struct Event {
     to: Option<String>,
 }
 
-fn pod(text: &str) -> Result<(String, String), String> {
+pub(super) fn pod(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
             Ok((namespace.to_owned(), name.to_owned()))

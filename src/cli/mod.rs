@@ -8,6 +8,7 @@ pub mod dlq;
 pub mod event;
 pub mod explain;
 mod output;
+pub mod release;
 pub mod replay;
 pub mod run;
 pub mod schema;
@@ -60,6 +61,8 @@ enum Command {
     Setup(setup::Setup),
     /// List, show, redrive and drop dead letters
     Dlq(dlq::Dlq),
+    /// Give an isolated pod its labels and its network back
+    Release(release::Release),
     /// Rehearse the playbooks on a history, or publish its events again
     Replay(replay::Replay),
     /// Print a JSON Schema, for editors
@@ -125,6 +128,7 @@ impl Cli {
             Command::Explain(command) => command.run().await,
             Command::Setup(command) => command.run().await,
             Command::Dlq(command) => command.run().await,
+            Command::Release(command) => command.run().await,
             Command::Replay(command) => command.run().await,
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {

@@ -93,11 +93,18 @@ pub struct Cluster {
     pub require: bool,
     /// The output field that names the cluster.
     pub field: String,
+    /// Whether its network is known to enforce NetworkPolicies: without it no isolation is called effective.
+    pub enforces_network_policies: bool,
 }
 
 impl Default for Cluster {
     fn default() -> Self {
-        Self { name: None, require: false, field: "static.cluster".to_owned() }
+        Self {
+            name: None,
+            require: false,
+            field: "static.cluster".to_owned(),
+            enforces_network_policies: false,
+        }
     }
 }
 

@@ -40,6 +40,11 @@ pub(super) fn live_checks(plan: &Plan, budget: Option<Budget>) -> Vec<String> {
                 checks.push(format!("delete: whether minHealthy {least} would still hold"));
             }
         }
+        if step.action == "isolate" {
+            checks.push(
+                "isolate: which policies select the pod, and so what it would be worth".to_owned(),
+            );
+        }
     }
     if plan.contains() {
         checks

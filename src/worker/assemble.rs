@@ -6,8 +6,8 @@ use brokers::Pool;
 use playbooks::{
     act::{
         Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
-        EngineParts, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnPod, Registry,
-        Resources,
+        EngineParts, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnNode, OwnPod,
+        Registry, Resources,
     },
     decide::{Mode, PlaybookErrors},
 };
@@ -71,7 +71,8 @@ pub fn resources(config: &Config) -> Result<Resources, Error> {
         config.limits.action_timeout.0,
     );
     let notifiers = notifiers.map_err(|error| Error::Setting { key: "notifiers", error })?;
-    Ok(Resources::new(Arc::new(notifiers)))
+    let enforces = config.cluster.enforces_network_policies;
+    Ok(Resources::new(Arc::new(notifiers)).enforcing_policies(enforces))
 }
 
 /// The playbooks that the configuration names, with their actions.
@@ -96,6 +97,7 @@ pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
         protected_namespaces: config.protect.namespaces.clone(),
         own_namespace: Some(config.namespace.clone()),
         own_pod: OwnPod::detect(),
+        own_node: OwnNode::detect(),
         kill_switch,
         breaker: BreakerLimits::default(),
     };

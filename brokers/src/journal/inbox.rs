@@ -6,6 +6,7 @@
 use std::{
     mem,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -258,6 +259,12 @@ impl Inbox {
                     let come = waiting.batch.appended.len();
                     waiting.gathering.begin(come);
                     return Some(mem::take(&mut waiting.batch));
+                }
+                // Publishers come back within microseconds: a core that goes to sleep meanwhile takes longer to wake.
+                Next::Sleep(Until::Publishers(_), _) => {
+                    drop(waiting);
+                    thread::yield_now();
+                    waiting = self.lock();
                 }
                 Next::Sleep(until, limit) => {
                     waiting.asleep = Some(until);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     api::{Api, Permission},
+    guard::Guardrails,
     notify::Notifiers,
     occurrence::Occurrence,
     outcome::{Failure, Outcome, SkipReason},
@@ -80,6 +81,7 @@ pub enum Subject<'a> {
 pub struct Context<'a> {
     pub(super) api: Option<&'a Api>,
     pub(super) notifiers: &'a Notifiers,
+    pub(super) guardrails: &'a Guardrails,
     pub(super) occurrence: &'a Occurrence,
     pub(super) standing: &'a Standing,
     pub(super) playbook: &'a str,

@@ -5,7 +5,7 @@
 //!
 //! * [`target`](Verification) — the verification ladder; alone makes a [`Verified`].
 //! * [`guard`](Guardrails) — what can hold an action back.
-//! * [`actions`](Action) — `delete`, `notify`; one from outside registers in the [`Registry`].
+//! * [`actions`](Action) — `delete`, `isolate`, `notify`; one from outside registers in the [`Registry`].
 //! * [`notify`](Notifiers) — how people and systems are told.
 //! * [`api`](Api) — calls with deadlines, errors classified, uids in every write.
 //!
@@ -32,11 +32,14 @@ mod text;
 mod trace;
 
 pub use action::{Action, Context, Marks, Subject};
+pub use actions::{Holder, revert};
+pub use actions::{Isolated, Reverted, revert_isolation};
 pub use api::{Api, ApiError, Class, ConnectError, Permission};
 pub use config::{ConfigError, read as read_config};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
 pub use guard::{
-    BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnPod,
+    BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnNode,
+    OwnPod,
 };
 pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};

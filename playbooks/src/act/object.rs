@@ -67,6 +67,16 @@ impl ObjectRef {
     pub fn pod(namespace: impl Into<String>, name: impl Into<String>) -> ObjectRef {
         ObjectRef { kind: "Pod", namespace: Some(namespace.into()), name: name.into() }
     }
+
+    /// A Deployment.
+    pub fn deployment(namespace: impl Into<String>, name: impl Into<String>) -> ObjectRef {
+        ObjectRef { kind: "Deployment", namespace: Some(namespace.into()), name: name.into() }
+    }
+
+    /// A node.
+    pub fn node(name: impl Into<String>) -> ObjectRef {
+        ObjectRef { kind: "Node", namespace: None, name: name.into() }
+    }
 }
 
 impl fmt::Display for ObjectRef {

@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use super::trace::TraceParent;
 use crate::decide::{Event, EventError, EventId, Priority};
 
+/// How much of Falco's text is kept beside the payload, which has all of it: more than any message shows.
+const OUTPUT: usize = 16 << 10;
+
 /// An event as actions see it. One is shared by all playbooks that answer it.
 ///
 /// Everything but `id` is the event's own word, chosen by whoever caused it: never part of a name, an
@@ -28,7 +31,7 @@ pub struct Occurrence {
     pub time: Timestamp,
     /// `syscall`, `k8s_audit`, a plugin's name.
     pub source: String,
-    /// The text that Falco or an operator's template made of it; may be empty.
+    /// The text that Falco or an operator's template made of it, or its first 16 KiB; may be empty.
     pub output: String,
     /// The node, or the Falco pod's own name.
     pub hostname: Option<String>,
@@ -67,11 +70,28 @@ impl Occurrence {
             priority: event.priority,
             time: event.time,
             source: event.source.clone().into_owned(),
-            output: event.output.clone().into_owned(),
+            output: beginning(&event.output).to_owned(),
             hostname: event.hostname.as_deref().map(str::to_owned),
             fields,
             trace,
             max_age: None,
         })
+    }
+}
+
+fn beginning(output: &str) -> &str {
+    output.split_at(output.floor_char_boundary(OUTPUT)).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_held_once_and_not_twice() {
+        let whole = "é".repeat(OUTPUT);
+        assert_eq!(beginning(&format!("x{whole}")).len(), OUTPUT - 1, "no character is cut");
+        assert_eq!(beginning(&whole).len(), OUTPUT);
+        assert_eq!(beginning("short"), "short");
     }
 }

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::{
     action::Action,
-    actions::{Delete, Notify, OwnerLocks},
+    actions::{
+        Cordon, Delete, Drain, Isolate, Label, Notify, OwnerLocks, Scale, TaintNode, Turn, What,
+    },
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
@@ -20,12 +22,26 @@ pub struct Resources {
     /// The configured notifiers.
     pub notifiers: Arc<Notifiers>,
     owner_locks: Arc<OwnerLocks>,
+    /// Whether the cluster's network is known to enforce NetworkPolicies.
+    enforces_policies: bool,
+    node_turn: Turn,
 }
 
 impl Resources {
     /// For one worker: keep them when playbooks are bound again, or two `minHealthy` count past each other.
     pub fn new(notifiers: Arc<Notifiers>) -> Resources {
-        Resources { notifiers, owner_locks: Arc::default() }
+        Resources {
+            notifiers,
+            owner_locks: Arc::default(),
+            enforces_policies: false,
+            node_turn: Turn::default(),
+        }
+    }
+
+    /// Whether the cluster's network is known to enforce NetworkPolicies; without it no isolation is proven.
+    #[must_use]
+    pub fn enforcing_policies(self, known: bool) -> Resources {
+        Resources { enforces_policies: known, ..self }
     }
 }
 
@@ -39,8 +55,23 @@ impl Registry {
     /// The actions that come with stoop.
     pub fn standard() -> Registry {
         Registry(BTreeMap::new())
+            .with("annotate", |config, _| Ok(Arc::new(Label::configure(config, What::Annotation)?)))
+            .with("cordon", |config, resources| {
+                Ok(Arc::new(Cordon::configure(config, &resources.node_turn)?))
+            })
+            .with("drain", |config, resources| {
+                Ok(Arc::new(Drain::configure(config, &resources.node_turn)?))
+            })
+            .with("label", |config, _| Ok(Arc::new(Label::configure(config, What::Label)?)))
             .with("delete", |config, resources| {
                 Ok(Arc::new(Delete::configure(config, &resources.owner_locks)?))
+            })
+            .with("isolate", |config, resources| {
+                Ok(Arc::new(Isolate::configure(config, resources.enforces_policies)?))
+            })
+            .with("scale", |config, _| Ok(Arc::new(Scale::configure(config)?)))
+            .with("taint", |config, resources| {
+                Ok(Arc::new(TaintNode::configure(config, &resources.node_turn)?))
             })
             .with("notify", |config, resources| {
                 Ok(Arc::new(Notify::configure(config, &resources.notifiers)?))

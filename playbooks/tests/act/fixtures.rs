@@ -91,6 +91,7 @@ pub(crate) struct Setup {
     pub(crate) notifiers: Notifiers,
     pub(crate) cap: Mode,
     pub(crate) registry: Registry,
+    pub(crate) enforces_policies: bool,
 }
 
 impl Setup {
@@ -102,6 +103,7 @@ impl Setup {
             notifiers: Notifiers::default(),
             cap: Mode::Enforce,
             registry: Registry::standard(),
+            enforces_policies: false,
         }
     }
 
@@ -116,7 +118,8 @@ impl Setup {
             // Shorter than what a call may take by itself.
             action_timeout: DEADLINE - Duration::from_secs(1),
         });
-        Bench { engine, registry: self.registry, resources: Resources::new(notifiers) }
+        let resources = Resources::new(notifiers).enforcing_policies(self.enforces_policies);
+        Bench { engine, registry: self.registry, resources }
     }
 }
 
@@ -179,9 +182,13 @@ impl Bench {
 }
 
 pub(crate) fn playbook(spec: &str) -> Arc<playbooks::decide::Playbook> {
+    playbook_named("test", spec)
+}
+
+pub(crate) fn playbook_named(name: &str, spec: &str) -> Arc<playbooks::decide::Playbook> {
     let lines: String = spec.trim().lines().map(|line| format!("  {line}\n")).collect();
     let text = format!(
-        "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata:\n  name: test\nspec:\n  match: {{rules: ['*']}}\n{lines}"
+        "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata:\n  name: {name}\nspec:\n  match: {{rules: ['*']}}\n{lines}"
     );
     read_text("test.yaml", &text).map_err(|error| error.to_string()).expect("a playbook").remove(0)
 }

@@ -5,15 +5,22 @@
 
 mod calls;
 mod delete;
+mod docs;
+mod drain;
 mod engine;
 mod fixtures;
 mod guards;
+mod isolate;
+mod label;
+mod nodes;
 mod notify;
 mod outside;
 mod promises;
 mod receiver;
 mod reports;
+mod scale;
 #[cfg(feature = "servers")]
 mod servers;
+mod store;
 mod verify;
 mod wire;

@@ -1,24 +1,30 @@
 //! Connections: accepted, served one request after the other, and sent home when the intake stops.
 
-use std::{convert::Infallible, future::Future, io, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::TokioIo,
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection may take for a TLS handshake, and for a request's headers.
+/// How long a connection may take for a TLS handshake, and, within as long again, for its next request to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long requests that are under way may take to end when the intake stops.
@@ -92,14 +98,82 @@ where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,
 {
+    let requests = Requests::default();
     let service = service_fn(|request| {
-        let answer = answer(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        requests.begin();
+        let (answer, requests) = (answer(request), &requests);
+        async move {
+            let answer = answer.await;
+            requests.end();
+            Ok::<_, Infallible>(answer)
+        }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // Whoever hangs up has either got the answer or publishes again.
-    let _ = watcher.watch(connection).await;
+    tokio::select! {
+        biased;
+        _ = watcher.watch(connection) => {}
+        () = requests.cease() => {}
+    }
+}
+
+/// How many requests of a connection have begun, and how many have ended, in one number: it is odd while one is under way.
+/// A clock for each of them would cost more than reading them does.
+#[derive(Debug, Default)]
+struct Requests(AtomicU64);
+
+impl Requests {
+    fn begin(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until none was under way for as long as the next may take to begin.
+    async fn cease(&self) {
+        let mut looks = interval(PATIENCE);
+        let mut before = None;
+        loop {
+            looks.tick().await;
+            let now = self.0.load(Ordering::Relaxed);
+            if before.replace(now) == Some(now) && now % 2 == 0 {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::Instant,
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_is_hung_up_on_and_who_waits_for_an_answer_is_not() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let farewell = GracefulShutdown::new();
+        let answer = async |_| {
+            sleep(PATIENCE * 3).await;
+            Response::new(Full::from("done"))
+        };
+        let talking = talk(server, answer, farewell.watcher());
+        let asking = async {
+            client.write_all(b"GET / HTTP/1.1\r\nhost: journal\r\n\r\n").await.unwrap();
+            let mut answer = [0; 17];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200 OK\r\n");
+            let answered = Instant::now();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: jour").await.unwrap();
+            client.read_to_end(&mut Vec::new()).await.unwrap();
+            answered.elapsed()
+        };
+        let ((), idle) = tokio::join!(talking, asking);
+        assert!((PATIENCE..=PATIENCE * 2).contains(&idle), "{idle:?}");
+    }
 }

@@ -1,8 +1,28 @@
 //! The actions that come with stoop. Each implements `Action` and nothing else knows its insides; one from
 //! outside is registered the same way.
 
+mod cordon;
 mod delete;
+mod drain;
+mod hold;
+mod isolate;
+mod label;
+mod names;
+mod node;
 mod notify;
+mod revert;
+mod scale;
+mod taint;
 
+pub(super) use cordon::Cordon;
 pub(super) use delete::{Delete, OwnerLocks};
+pub(super) use drain::Drain;
+pub use hold::Holder;
+pub(super) use isolate::Isolate;
+pub use isolate::{Isolated, Reverted, revert as revert_isolation};
+pub(super) use label::{Label, What};
+pub(super) use node::Turn;
 pub(super) use notify::Notify;
+pub use revert::revert;
+pub(super) use scale::Scale;
+pub(super) use taint::TaintNode;

@@ -4,16 +4,27 @@
 //! What may not live here: decisions about targets or guardrails, caches, and anything that reads a Secret.
 
 mod error;
+mod live;
+mod networks;
+mod nodes;
+mod operations;
 mod permission;
 mod pods;
+mod relabel;
+mod rivals;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use error::{ApiError, Class, ConnectError};
+pub(super) use live::{Edit, Part, Place, Verdict};
+pub(super) use networks::FIELD_MANAGER;
+pub(super) use operations::Operations;
 pub use permission::Permission;
 pub(super) use pods::{Grace, PodSelector, Write};
+pub(super) use relabel::Relabel;
+pub(super) use rivals::{Rival, rival_permissions};
 
 use super::outcome::{Dependency, Failure};
 

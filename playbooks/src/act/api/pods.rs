@@ -7,7 +7,7 @@ use k8s_openapi::{
 use kube::api::{DeleteParams, ListParams, ObjectList, PostParams};
 
 use super::{Api, ApiError, Class};
-use crate::act::target::Verified;
+use crate::act::{outcome::Failure, target::Verified};
 
 /// How many pods one page of a list holds.
 const PAGE: u32 = 500;
@@ -115,6 +115,30 @@ impl Api {
         write: Write,
     ) -> Result<(), ApiError> {
         let (namespace, name) = (target.namespace(), target.name());
+        self.evict(namespace, name, target.uid().as_str(), write).await
+    }
+
+    /// Evicts the very pod that was listed, and no other of its name.
+    pub(in crate::act) async fn evict_listed(
+        &self,
+        pod: &Pod,
+        write: Write,
+    ) -> Result<(), ApiError> {
+        let (Some(namespace), Some(name), Some(uid)) =
+            (&pod.metadata.namespace, &pod.metadata.name, &pod.metadata.uid)
+        else {
+            return Err(Failure::permanent("the API server listed a pod without a uid").into());
+        };
+        self.evict(namespace, name, uid, write).await
+    }
+
+    async fn evict(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        write: Write,
+    ) -> Result<(), ApiError> {
         let eviction = Eviction {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -125,7 +149,7 @@ impl Api {
                 dry_run: write.dry_run.then(|| vec!["All".to_owned()]),
                 grace_period_seconds: Some(i64::from(write.grace.seconds())),
                 preconditions: Some(Preconditions {
-                    uid: Some(target.uid().to_string()),
+                    uid: Some(uid.to_owned()),
                     resource_version: None,
                 }),
                 ..DeleteOptions::default()

@@ -205,6 +205,7 @@ impl Engine {
         let context = Context {
             api: self.0.api.as_ref(),
             notifiers: &self.0.notifiers,
+            guardrails: &self.0.guardrails,
             occurrence: response.occurrence(),
             standing: response.standing(),
             playbook: &response.plan().playbook.name,

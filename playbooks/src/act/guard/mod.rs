@@ -8,6 +8,7 @@ mod age;
 mod breaker;
 mod budget;
 mod kill_switch;
+mod own_node;
 mod protected;
 
 use std::{
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 pub use breaker::BreakerLimits;
 pub use kill_switch::{KillSwitchOptions, KillSwitchState};
+pub use own_node::OwnNode;
 pub use protected::OwnPod;
 
 pub(super) use age::{FUTURE, judge_age};
@@ -49,6 +51,8 @@ pub struct GuardrailOptions {
     pub own_namespace: Option<String>,
     /// The pod that this worker runs in.
     pub own_pod: Option<OwnPod>,
+    /// The node that this worker runs on.
+    pub own_node: OwnNode,
     /// Where the kill switch is read.
     pub kill_switch: KillSwitchOptions,
     /// When the breaker opens.
@@ -59,6 +63,7 @@ pub struct GuardrailOptions {
 #[derive(Debug)]
 pub struct Guardrails {
     protected: Protected,
+    own_node: OwnNode,
     kill_switch: KillSwitch,
     budgets: Mutex<Budgets>,
     breaker: Mutex<Breaker>,
@@ -74,6 +79,7 @@ impl Guardrails {
         let protected = Protected::new(&options)?;
         Ok(Guardrails {
             protected,
+            own_node: options.own_node,
             kill_switch: KillSwitch::new(options.kill_switch),
             budgets: Mutex::default(),
             breaker: Mutex::new(Breaker::new(options.breaker)),
@@ -88,6 +94,11 @@ impl Guardrails {
     /// Whether nothing in this namespace is ever changed.
     pub fn protects(&self, namespace: &str) -> bool {
         self.protected.covers(namespace)
+    }
+
+    /// The node that this worker runs on.
+    pub(super) fn own_node(&self) -> &OwnNode {
+        &self.own_node
     }
 
     /// What the kill switch's ConfigMap says now, for who wants to know before a worker runs; `None` where none is

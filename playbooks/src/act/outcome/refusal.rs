@@ -29,6 +29,26 @@ pub enum Guardrail {
     MinHealthy,
     /// The pod's owner is of a kind that the playbook doesn't allow.
     OwnerKind,
+    /// The pod is on its node's network, where it can't be told from it.
+    HostNetwork,
+    /// Somebody else has set what the action would set otherwise.
+    ForeignValue,
+    /// The pod's owner selects its pods by the label.
+    SelectedLabel,
+    /// The node runs the control plane.
+    ControlPlane,
+    /// Too few nodes would be left that take pods.
+    LastNode,
+    /// Too many of the nodes would be held at once.
+    NodeShare,
+    /// The node is the worker's own, or may be.
+    OwnNode,
+    /// More pods would be evicted than the playbook allows.
+    PodLimit,
+    /// A HorizontalPodAutoscaler decides how many pods there are.
+    Autoscaler,
+    /// The Deployment is larger than the playbook allows.
+    TooLarge,
     /// A guardrail that an action from outside brings along.
     Custom(&'static str),
 }
@@ -49,6 +69,16 @@ impl Guardrail {
             Guardrail::KillSwitch => "kill-switch",
             Guardrail::MinHealthy => "min-healthy",
             Guardrail::OwnerKind => "owner-kind",
+            Guardrail::HostNetwork => "host-network",
+            Guardrail::ForeignValue => "foreign-value",
+            Guardrail::SelectedLabel => "selected-label",
+            Guardrail::ControlPlane => "control-plane",
+            Guardrail::LastNode => "last-node",
+            Guardrail::NodeShare => "node-share",
+            Guardrail::OwnNode => "own-node",
+            Guardrail::PodLimit => "pod-limit",
+            Guardrail::Autoscaler => "autoscaler",
+            Guardrail::TooLarge => "too-large",
             Guardrail::Custom(name) => name,
         }
     }

@@ -9,7 +9,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 
-use super::verified::controller;
+use super::kept::{labels_before, owner_before};
 use crate::{
     act::api::{Api, ApiError, Class, Permission},
     decide::{Facts, Owner},
@@ -53,7 +53,7 @@ pub(super) async fn gather(api: &Api, pod: &Pod, needs: Needs) -> Result<Facts, 
     let namespace = pod.metadata.namespace.clone();
     let mut facts = Facts {
         namespace: namespace.clone(),
-        pod_labels: pod.metadata.labels.clone().unwrap_or_default(),
+        pod_labels: labels_before(pod),
         images: images(pod),
         ..Facts::default()
     };
@@ -66,10 +66,10 @@ pub(super) async fn gather(api: &Api, pod: &Pod, needs: Needs) -> Result<Facts, 
             .await?;
         facts.namespace_labels = object.metadata.labels.unwrap_or_default();
     }
-    if let Some(owner) = controller(pod) {
-        facts.owners.push(named(owner));
+    if let Some(owner) = owner_before(pod) {
+        facts.owners.push(named(&owner));
         if needs.owner_chain
-            && let Some(above) = owner_above(api, pod, owner).await?
+            && let Some(above) = owner_above(api, pod, &owner).await?
         {
             facts.owners.push(named(&above));
         }

@@ -6,13 +6,17 @@
 
 mod facts;
 mod judge;
+mod kept;
 mod lookup;
 mod verified;
 mod verify;
 
 pub use facts::Needs;
 pub(super) use facts::permissions as facts_permissions;
+pub(super) use kept::{Id, KEPT, Kept, QUARANTINE};
 pub use verified::Verified;
+pub(super) use verified::controller;
+pub(super) use verified::is_mirror;
 pub use verify::foresee;
 pub(super) use verify::{Identify, verify};
 

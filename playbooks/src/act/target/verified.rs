@@ -7,6 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 
+use super::kept::owner_before;
 use crate::{
     act::object::{ClusterId, ObjectRef, Uid},
     decide::Facts,
@@ -22,6 +23,7 @@ pub struct Verified {
     namespace: String,
     uid: Uid,
     facts: Facts,
+    owner: Option<OwnerReference>,
     pod: Pod,
 }
 
@@ -31,7 +33,8 @@ impl Verified {
         let namespace = pod.metadata.namespace.clone()?;
         let object = ObjectRef::pod(namespace.clone(), pod.metadata.name.clone()?);
         let uid = Uid::new(pod.metadata.uid.clone()?);
-        Some(Verified { cluster, object, namespace, uid, facts, pod })
+        let owner = owner_before(&pod);
+        Some(Verified { cluster, object, namespace, uid, facts, owner, pod })
     }
 
     /// The cluster's configured name.
@@ -74,9 +77,10 @@ impl Verified {
         self.spec().and_then(|spec| spec.node_name.as_deref())
     }
 
-    /// The owner that replaces the pod: the ownerReference with `controller: true`.
+    /// The owner that replaces the pod: the ownerReference with `controller: true`, or the one that an isolation
+    /// made it let go of.
     pub fn owner(&self) -> Option<&OwnerReference> {
-        controller(&self.pod)
+        self.owner.as_ref()
     }
 
     /// True for a static pod's mirror: deleting it in the API does nothing to the process.
@@ -94,14 +98,14 @@ impl Verified {
     }
 }
 
-pub(super) fn controller(pod: &Pod) -> Option<&OwnerReference> {
+pub(in crate::act) fn controller(pod: &Pod) -> Option<&OwnerReference> {
     pod.metadata.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
 }
 
 /// Set by the kubelet, which is also the only one that can give a mirror pod to the API server.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-pub(super) fn is_mirror(pod: &Pod) -> bool {
+pub(in crate::act) fn is_mirror(pod: &Pod) -> bool {
     annotations(pod).is_some_and(|all| all.contains_key(MIRROR))
 }
 

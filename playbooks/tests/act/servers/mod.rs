@@ -2,6 +2,8 @@
 
 mod eviction;
 mod fleet;
+mod isolate;
+mod nodes;
 mod races;
 mod rights;
 

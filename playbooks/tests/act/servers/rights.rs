@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A connection that has these rights and no others.
-async fn connect_with(access: &Access, user: &str, permissions: &[Permission]) -> Api {
+pub(super) async fn connect_with(access: &Access, user: &str, permissions: &[Permission]) -> Api {
     let rules: Vec<PolicyRule> = permissions
         .iter()
         .map(|permission| PolicyRule {

@@ -1,5 +1,7 @@
 //! What `fuzz/` throws at the reader of notes.
 
+use base64::Engine as _;
+
 use super::{BASE64, Commit, Item, Note, decode, encode};
 
 /// Holds the reader against any bytes beside a commit of `offset`: as text, and as a note whose checksum fits, which

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use self::{config::DeleteConfig, healthy::MinHealthy, owners::Owners};
+use self::{config::DeleteConfig, healthy::MinHealthy};
 use crate::act::{
     action::{Action, Context, Subject},
     api::{Api, ApiError, Class, Grace, Permission, Write},
@@ -23,6 +23,7 @@ use crate::act::{
 };
 
 pub(in crate::act) use locks::OwnerLocks;
+pub(super) use owners::Owners;
 
 /// The configured action.
 #[derive(Debug)]

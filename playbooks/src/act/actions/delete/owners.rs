@@ -36,11 +36,11 @@ const HELP: &str = "one of ReplicaSet, StatefulSet, DaemonSet, Job, ReplicationC
 
 /// The kinds whose pods may be deleted.
 #[derive(Debug)]
-pub(super) struct Owners(Vec<OwnerKind>);
+pub(in crate::act::actions) struct Owners(Vec<OwnerKind>);
 
 impl Owners {
     /// By default a ReplicaSet's pods alone: they have no identity and are replaced at once.
-    pub(super) fn read(written: Option<&[String]>) -> Result<Owners, ConfigError> {
+    pub(in crate::act::actions) fn read(written: Option<&[String]>) -> Result<Owners, ConfigError> {
         let Some(written) = written else {
             return Ok(Owners(vec![OwnerKind::Of {
                 kind: "ReplicaSet".into(),
@@ -53,7 +53,8 @@ impl Owners {
         written.iter().map(|text| OwnerKind::read(text)).collect::<Result<_, _>>().map(Owners)
     }
 
-    pub(super) fn judge(&self, owner: Option<&OwnerReference>) -> Option<Refusal> {
+    /// The refusal where the owner's kind isn't listed.
+    pub(in crate::act::actions) fn judge(&self, owner: Option<&OwnerReference>) -> Option<Refusal> {
         let kind = OwnerKind::of(owner);
         if self.0.contains(&kind) {
             return None;

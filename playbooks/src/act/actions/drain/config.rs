@@ -1,0 +1,81 @@
+//! The keys of `drain`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::act::{
+    actions::{
+        delete::Owners,
+        node::{Share, WrittenShare},
+    },
+    config::{self, ConfigError},
+};
+
+/// What was configured, understood.
+#[derive(Debug)]
+pub(super) struct DrainConfig {
+    pub(super) owners: Owners,
+    pub(super) max_pods: u16,
+    pub(super) share: Share,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    evicts_pods: bool,
+    owners: Option<Vec<String>>,
+    #[serde(default = "max_pods")]
+    max_pods: u16,
+    #[serde(default)]
+    max_share: WrittenShare,
+}
+
+fn max_pods() -> u16 {
+    50
+}
+
+impl DrainConfig {
+    pub(super) fn read(config: &Value) -> Result<DrainConfig, ConfigError> {
+        let Written { evicts_pods, owners, max_pods, max_share } = config::read(config)?;
+        if !evicts_pods {
+            let why =
+                "a drain takes every pod off the node that it may, the innocent ones first of all";
+            return Err(ConfigError::new(why)
+                .help("write `drain: {evictsPods: true}` if that is meant; `cordon` and `taint` keep new pods off")
+                .at("evictsPods"));
+        }
+        if max_pods == 0 {
+            let why = "no pod could ever be evicted";
+            return Err(ConfigError::new(why).help("let maxPods be 1 or more").at("maxPods"));
+        }
+        let owners = Owners::read(owners.as_deref()).map_err(|error| error.at("owners"))?;
+        Ok(DrainConfig { owners, max_pods, share: max_share.read()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_drain_has_to_be_meant() {
+        let table = [
+            (json!({}), "evictsPods", "evictsPods: true"),
+            (json!({"evictsPods": false}), "evictsPods", "evictsPods: true"),
+            (json!({"evictsPods": true, "maxPods": 0}), "maxPods", "1 or more"),
+            (json!({"evictsPods": true, "owners": []}), "owners", "no owner"),
+            (json!({"evictsPods": true, "maxShare": "half"}), "maxShare", "25%"),
+            (json!({"evictsPods": true, "force": true}), "force", "unknown key"),
+        ];
+        for (config, path, words) in table {
+            let error = DrainConfig::read(&config).unwrap_err();
+            assert_eq!(error.path.to_string(), path, "{config}");
+            let text = format!("{} {}", error.message, error.help);
+            assert!(text.contains(words), "{config}: {text}");
+        }
+        assert!(DrainConfig::read(&json!({"evictsPods": true})).is_ok());
+    }
+}

@@ -1,0 +1,117 @@
+//! The keys of `taint`.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::act::{
+    actions::{
+        names,
+        node::{Share, Taint, WrittenShare},
+    },
+    config::{self, ConfigError},
+};
+
+/// What was configured, understood.
+#[derive(Debug)]
+pub(super) struct TaintConfig {
+    pub(super) taint: Taint,
+    pub(super) evicts_pods: bool,
+    pub(super) share: Share,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Written {
+    #[serde(default = "suspect")]
+    key: String,
+    #[serde(default)]
+    value: String,
+    #[serde(default)]
+    effect: Effect,
+    #[serde(default)]
+    evicts_pods: bool,
+    #[serde(default)]
+    max_share: WrittenShare,
+}
+
+#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
+enum Effect {
+    #[default]
+    NoSchedule,
+    PreferNoSchedule,
+    NoExecute,
+}
+
+fn suspect() -> String {
+    "stoop.dev/suspect".to_owned()
+}
+
+impl TaintConfig {
+    pub(super) fn read(config: &Value) -> Result<TaintConfig, ConfigError> {
+        let Written { key, value, effect, evicts_pods, max_share } = config::read(config)?;
+        names::qualified(&key).map_err(|error| error.at("key"))?;
+        if names::is_kubernetes(&key) {
+            let why = format!("`{key}`: Kubernetes sets and takes off taints of its own there");
+            return Err(ConfigError::new(why).help("take a key of your own").at("key"));
+        }
+        names::label_value(&value).map_err(|error| error.at("value"))?;
+        match (effect, evicts_pods) {
+            (Effect::NoExecute, false) => {
+                let why = "NoExecute takes pods off the node at once, past every disruption budget, \
+                           and what could be learned from them is gone";
+                return Err(ConfigError::new(why)
+                    .help("take NoSchedule, or add `evictsPods: true` if that is meant")
+                    .at("effect"));
+            }
+            (Effect::NoSchedule | Effect::PreferNoSchedule, true) => {
+                return Err(ConfigError::new("only the effect NoExecute takes pods off the node")
+                    .help("leave evictsPods out")
+                    .at("evictsPods"));
+            }
+            _ => {}
+        }
+        let effect = match effect {
+            Effect::NoSchedule => "NoSchedule",
+            Effect::PreferNoSchedule => "PreferNoSchedule",
+            Effect::NoExecute => "NoExecute",
+        };
+        let share = max_share.read()?;
+        Ok(TaintConfig { taint: Taint { key, value, effect }, evicts_pods, share })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_its_place_and_the_fix() {
+        let table = [
+            (json!({"effect": "NoExecute"}), "effect", "evictsPods: true"),
+            (json!({"effect": "noschedule"}), "effect", "NoSchedule"),
+            (json!({"evictsPods": true}), "evictsPods", "NoExecute"),
+            (json!({"key": "node.kubernetes.io/unreachable"}), "key", "Kubernetes"),
+            (json!({"key": "a b"}), "key", "letters"),
+            (json!({"value": "a b"}), "value", "letters"),
+            (json!({"maxShare": "0%"}), "maxShare", "25%"),
+            (json!({"maxShare": 3}), "maxShare", "string"),
+            (json!({"share": "3%"}), "share", "unknown key"),
+        ];
+        for (config, path, words) in table {
+            let error = TaintConfig::read(&config).unwrap_err();
+            assert_eq!(error.path.to_string(), path, "{config}");
+            let text = format!("{} {}", error.message, error.help);
+            assert!(text.contains(words), "{config}: {text}");
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_default() {
+        let read = TaintConfig::read(&json!({})).unwrap();
+        assert_eq!(read.taint.effect, "NoSchedule");
+        assert_eq!(read.taint.key, "stoop.dev/suspect");
+        assert!(!read.evicts_pods);
+    }
+}

@@ -1,0 +1,35 @@
+//! The pages about actions: every playbook in them can be run as it stands.
+
+use playbooks::{
+    act::{Registry, Resources},
+    decide::read_text,
+};
+
+const PAGES: [(&str, &str); 5] = [
+    ("label", include_str!("../../../docs/actions/label.md")),
+    ("taint", include_str!("../../../docs/actions/taint.md")),
+    ("cordon", include_str!("../../../docs/actions/cordon.md")),
+    ("drain", include_str!("../../../docs/actions/drain.md")),
+    ("scale", include_str!("../../../docs/actions/scale.md")),
+];
+
+#[test]
+fn every_page_has_a_playbook_that_names_its_action_and_every_playbook_can_be_run() {
+    for (action, page) in PAGES {
+        let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let playbooks: Vec<_> = blocks.filter(|block| block.contains("kind: Playbook")).collect();
+        let is_named = |text: &&&str| text.contains(&format!("- {action}:"));
+        assert!(playbooks.iter().any(|text| is_named(&text)), "{action}");
+        for text in playbooks {
+            let read = read_text(action, text).map_err(|error| error.to_string());
+            for playbook in read.expect(action) {
+                let plan = Registry::standard().bind(&playbook, &Resources::default());
+                assert!(
+                    plan.is_ok(),
+                    "{action}: {}",
+                    plan.err().map(|error| error.to_string()).unwrap_or_default()
+                );
+            }
+        }
+    }
+}
