@@ -138,7 +138,7 @@ impl Requests {
         loop {
             looks.tick().await;
             let now = self.0.load(Ordering::Relaxed);
-            if before.replace(now) == Some(now) && now % 2 == 0 {
+            if before.replace(now) == Some(now) && now.is_multiple_of(2) {
                 return;
             }
         }
