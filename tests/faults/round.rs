@@ -1,6 +1,9 @@
 //! One round: the stage is set, a load runs, the fault strikes, all is mended, and the logs are judged.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::OnceCell;
 
@@ -164,8 +167,10 @@ async fn act(scene: &Scene, fault: &Fault) -> Result<(), String> {
 
 /// Waits until nothing is left to do.
 async fn rest(scene: &Scene) -> Result<(), String> {
-    // Asked anew: what was asked for while something was still published may not know of it.
-    let nothing_left = async || match scene.broker.observe(&scene.workers).await {
+    let since = Instant::now();
+    let nothing_left = async || match scene.seen.borrow().last() {
+        // What was asked while something was still published may not know of it.
+        Some(_) if scene.asked.get() < since => Err("nothing is known yet".to_owned()),
         Some(seen) if seen.lag() == 0 => Ok(()),
         Some(seen) => Err(format!("a lag of {}: {:?}", seen.lag(), seen.partitions)),
         None => Err("the broker says nothing".to_owned()),
@@ -176,11 +181,13 @@ async fn rest(scene: &Scene) -> Result<(), String> {
 /// Looks again and again, and keeps what was seen.
 async fn watch(scene: &Scene, early: &Cell<Option<String>>) -> ! {
     loop {
+        let asked = Instant::now();
         if let Some(seen) = scene.broker.observe(&scene.workers).await {
             if let Some(violation) = must::settled_early(&seen, &scene.sink.effects()) {
                 early.set(Some(violation));
             }
             scene.seen.borrow_mut().push(seen);
+            scene.asked.set(asked);
         }
         scene.workers.iter().for_each(Worker::measure);
         tokio::time::sleep(LOOK).await;

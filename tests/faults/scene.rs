@@ -67,6 +67,8 @@ pub struct Scene {
     disturbed: RefCell<Vec<Disturbance>>,
     /// What was seen last.
     pub seen: RefCell<Vec<Observation>>,
+    /// When the last of it was asked for.
+    pub asked: Cell<Instant>,
     /// How long short messages took beside long ones.
     pub waits: RefCell<Vec<Duration>>,
 }
@@ -100,6 +102,7 @@ impl Scene {
             confirmed: RefCell::default(),
             disturbed: RefCell::default(),
             seen: RefCell::default(),
+            asked: Cell::new(Instant::now()),
             waits: RefCell::default(),
         };
         let workers = (0..places).map(|id| Worker::new(id, scene.settings(id)));

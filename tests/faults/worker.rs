@@ -5,6 +5,7 @@ use std::{
     fs::File,
     path::PathBuf,
     process::{ExitStatus, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -20,6 +21,10 @@ use crate::{
 
 /// How long a worker may take to do what it is told.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Asks the health ports. To make one takes long, and one that keeps connections would ask processes that are gone.
+static CLIENT: LazyLock<reqwest::Client> =
+    LazyLock::new(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap());
 
 /// A worker's place in the fleet: its folder, its configuration, and its process while it runs.
 pub struct Worker {
@@ -88,7 +93,7 @@ impl Worker {
              health: {{listen: \"{}\"}}\n\
              control: {{listen: \"{}\"}}\n\
              notifiers: {{sink: {{webhook: {{url: \"{sink}/{life}\"}}}}}}\n\
-             limits: {{concurrency: {slots}, memory: 64MiB, drain: {}ms, actionTimeout: 15m}}\n\
+             limits: {{concurrency: {slots}, memory: 64MiB, drain: {}ms, actionTimeout: 4h}}\n\
              {subscriptions}",
             self.health.address(),
             self.control.address(),
@@ -97,7 +102,7 @@ impl Worker {
         let playbook = format!(
             "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {{name: tell}}\n\
              spec:\n  mode: enforce\n  match: {{rules: [\"{RULE}\"]}}\n\
-             \x20 actions: [{{notify: {{to: [sink]}}}}]\n  limits: {{attempts: 3, timeout: 1h}}\n"
+             \x20 actions: [{{notify: {{to: [sink]}}}}]\n  limits: {{attempts: 3, timeout: 8h}}\n"
         );
         std::fs::write(self.folder.path().join("stoop.yaml"), config).unwrap();
         std::fs::write(self.folder.path().join("playbook.yaml"), playbook).unwrap();
@@ -229,11 +234,11 @@ impl Worker {
     pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
         let url = format!("http://{}{path}", self.health.address());
         let asked = async {
-            let answer = reqwest::get(url).await?;
+            let answer = CLIENT.get(url).send().await?;
             let status = answer.status().as_u16();
             Ok::<_, reqwest::Error>((status, answer.text().await?))
         };
-        match tokio::time::timeout(Duration::from_secs(2), asked).await {
+        match tokio::time::timeout(Duration::from_secs(5), asked).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
             Err(_) => Err("no answer".to_owned()),
         }

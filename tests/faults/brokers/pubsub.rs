@@ -44,8 +44,6 @@ pub struct PubSub {
     name: String,
     most_workers: usize,
     published: RefCell<BTreeSet<Id>>,
-    /// By message id, since what isn't acknowledged is pulled again.
-    letters: RefCell<BTreeMap<String, Id>>,
     /// How many snapshots were taken; one at a time.
     snapshots: AsyncMutex<usize>,
 }
@@ -61,7 +59,6 @@ impl PubSub {
             name: round.to_owned(),
             most_workers: usize::try_from(wanted.partitions).unwrap(),
             published: RefCell::default(),
-            letters: RefCell::default(),
             snapshots: AsyncMutex::default(),
         };
         let subscription = json!({
@@ -114,35 +111,37 @@ impl PubSub {
     }
 
     /// What isn't acknowledged, whoever holds it: a snapshot has that, and another subscription that is set to it is
-    /// delivered that. Gives when it was taken, too.
-    async fn unsettled(&self) -> Result<(Instant, BTreeSet<Id>), String> {
+    /// delivered that. By message id, since it may be delivered more than once. Gives when it was taken, too.
+    async fn unsettled(&self, name: &str) -> Result<(Instant, BTreeMap<String, Id>), String> {
         let mut taken = self.snapshots.lock().await;
         *taken += 1;
-        let name = format!("{}-{taken}", self.name);
-        let (snapshot, copy) = (path("snapshots", &name), path("subscriptions", &name));
-        let like = json!({"topic": path("topics", &self.name), "ackDeadlineSeconds": 600});
+        let copied = format!("{name}-{taken}");
+        let (snapshot, copy) = (path("snapshots", &copied), path("subscriptions", &copied));
+        let like = json!({"topic": path("topics", name), "ackDeadlineSeconds": 600});
         self.ask(Method::PUT, &copy, like).await?;
-        let of = json!({"subscription": path("subscriptions", &self.name)});
+        let of = json!({"subscription": path("subscriptions", name)});
         self.ask(Method::PUT, &snapshot, of).await?;
         let at = Instant::now();
         self.ask(Method::POST, &format!("{copy}:seek"), json!({"snapshot": snapshot})).await?;
-        let pulled = self.pull(&name).await?;
+        let pulled = self.pull(&copied).await?;
         self.ask(Method::DELETE, &copy, Value::Null).await?;
         self.ask(Method::DELETE, &snapshot, Value::Null).await?;
-        Ok((at, pulled.into_iter().map(|(_, id)| id).collect()))
+        Ok((at, pulled.into_iter().collect()))
     }
 
+    /// Nobody acknowledges a dead letter, so all of them are there, whoever has looked at them before.
     async fn read_letters(&self) -> Result<Vec<Id>, String> {
-        // There are none where there is no place for them.
-        let pulled = self.pull(&self.dead()).await.unwrap_or_default();
-        let mut letters = self.letters.borrow_mut();
-        letters.extend(pulled);
-        Ok(letters.values().copied().collect())
+        match self.unsettled(&self.dead()).await {
+            // There are none where there is no place for them.
+            Err(why) if why.contains("404") => Ok(Vec::new()),
+            looked => Ok(looked?.1.into_values().collect()),
+        }
     }
 
     async fn look(&self) -> Result<Observation, String> {
         let published = self.published.borrow().clone();
-        let (at, unsettled) = self.unsettled().await?;
+        let (at, unsettled) = self.unsettled(&self.name).await?;
+        let unsettled: BTreeSet<Id> = unsettled.into_values().collect();
         let letters = Letters::Ids(self.read_letters().await?);
         let (end, left) = (published.union(&unsettled).count() as u64, unsettled.len() as u64);
         Ok(Observation {
@@ -216,9 +215,14 @@ impl Broker for PubSub {
     }
 
     async fn mend_dead_letters(&self) {
-        let dead = self.dead();
+        let (dead, since) = (self.dead(), jiff::Timestamp::now());
+        let subscription = path("subscriptions", &dead);
         let kept = json!({"topic": path("topics", &dead), "ackDeadlineSeconds": 600});
-        self.must(Method::PUT, &path("topics", &dead), json!({})).await;
-        self.must(Method::PUT, &path("subscriptions", &dead), kept).await;
+        let retained = json!({"messageRetentionDuration": "86400s"});
+        self.must(Method::PUT, &path("topics", &dead), retained).await;
+        self.must(Method::PUT, &subscription, kept).await;
+        // Workers that waited for the topic may have been faster than the subscription.
+        let begin = json!({"time": since.to_string()});
+        self.must(Method::POST, &format!("{subscription}:seek"), begin).await;
     }
 }
