@@ -56,6 +56,12 @@ func rest(fake *pstest.GServer) http.Handler {
 			return fake.GetTopic(ctx, &pb.GetTopicRequest{Topic: name(r)})
 		})
 	})
+	mux.HandleFunc("GET "+topics+"/subscriptions", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, r, nil, func(ctx context.Context) (proto.Message, error) {
+			topic := strings.TrimSuffix(name(r), "/subscriptions")
+			return fake.ListTopicSubscriptions(ctx, &pb.ListTopicSubscriptionsRequest{Topic: topic})
+		})
+	})
 	mux.HandleFunc("DELETE "+topics, func(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, nil, func(ctx context.Context) (proto.Message, error) {
 			return fake.DeleteTopic(ctx, &pb.DeleteTopicRequest{Topic: name(r)})

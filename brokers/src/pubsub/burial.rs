@@ -11,6 +11,7 @@ use crate::{
 
 use super::{
     attributes::{self, Misfit},
+    keepers::Keepers,
     names::{Subscription, Topic},
     outage::Outage,
 };
@@ -22,6 +23,7 @@ const LOST: &str = "stoop-attributes-lost";
 pub(super) struct Cemetery {
     pub(super) topic: Topic,
     pub(super) publisher: Publisher,
+    pub(super) keepers: Keepers,
     /// The subscription that gave up; others may have done better.
     pub(super) subscription: Subscription,
 }
@@ -35,7 +37,7 @@ pub(super) struct Failed {
 }
 
 impl Cemetery {
-    /// Writes a dead letter, and waits until it is durable.
+    /// Writes a dead letter, and waits until it is durable where somebody keeps it.
     pub(super) async fn bury(
         &self,
         message: &Message,
@@ -44,9 +46,15 @@ impl Cemetery {
         let attributes = self.attributes(message, letter)?;
         let copy =
             model::Message::new().set_data(message.payload.clone()).set_attributes(attributes);
-        publish(&self.publisher, &self.topic, copy).await.map_err(|(outage, failed)| match outage {
-            Outage::Unfit => DeadLetterError::Refused(Box::new(failed)),
-            _ => DeadLetterError::Unavailable(Box::new(failed)),
+        let kept = self.keepers.check().await;
+        kept.map_err(|unkept| DeadLetterError::Unavailable(Box::new(unkept)))?;
+        publish(&self.publisher, &self.topic, copy).await.map_err(|(outage, failed)| {
+            // A topic that is made anew has none of its subscriptions.
+            self.keepers.forget();
+            match outage {
+                Outage::Unfit => DeadLetterError::Refused(Box::new(failed)),
+                _ => DeadLetterError::Unavailable(Box::new(failed)),
+            }
         })
     }
 

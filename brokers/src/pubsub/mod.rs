@@ -20,6 +20,7 @@ mod client;
 mod config;
 mod health;
 mod history;
+mod keepers;
 mod lag;
 mod leases;
 mod ledger;
@@ -56,6 +57,7 @@ use self::{
     burial::Cemetery,
     client::Access,
     health::Monitor,
+    keepers::Keepers,
     leases::Leases,
     pull::{Puller, Streams},
     store::Store,
@@ -78,7 +80,8 @@ pub async fn connect(config: &Config, limits: Limits) -> Result<(Receiver, Arc<L
     let dead_letters = match config.dead_letters()? {
         Some(topic) => {
             let publisher = access.publisher(&topic).await?;
-            Some(Cemetery { topic, publisher, subscription: subscription.clone() })
+            let keepers = Keepers::of(topic.clone(), access.topics().await?);
+            Some(Cemetery { topic, publisher, keepers, subscription: subscription.clone() })
         }
         None => None,
     };

@@ -1,7 +1,7 @@
 //! What a person does: set up, look into the dead letters, read the history.
 
 use brokers::{
-    DeadLetter, Error, History as _,
+    DeadLetter, DeadLetterError, Error, History as _,
     conformance::{Record, Worker, until},
     dead_letter::Queue as _,
     pubsub::{self, Plan},
@@ -115,6 +115,23 @@ async fn dead_letters_are_listed_redriven_and_dropped() {
     assert_eq!(meant, Some(vec!["isolate", "delete"]));
     again.ack().await;
     worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_that_nobody_would_keep_is_not_published_and_its_message_not_acked() {
+    let bench = AtLeastOnce(Bench::on_shared(json!({})).await);
+    bench.0.rest.delete(&format!("subscriptions/{}", bench.0.dead())).await;
+    bench.0.publish(vec![Record::new("a")]).await;
+    let mut worker = Worker::start(&bench).await;
+    let buried = worker.next().await.dead_letter(&letter(&[])).await;
+    let (delivery, error) = buried.expect_err("there is no subscription for it");
+    let DeadLetterError::Unavailable(why) = error else { panic!("{error}") };
+    assert!(why.to_string().contains("stoop setup"), "{why}");
+    let topic = format!("projects/{PROJECT}/topics/{}", bench.0.dead());
+    bench.0.rest.put(&format!("subscriptions/{}", bench.0.dead()), json!({"topic": topic})).await;
+    delivery.dead_letter(&letter(&[])).await.map_err(|(_, error)| error).unwrap();
+    worker.stop().await.unwrap();
+    assert_eq!(bench.0.read_dead_letters().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,8 +112,12 @@ async fn what_is_protected_or_would_come_back_stays() {
         ("nobody's", |pod| pod["metadata"]["ownerReferences"] = json!([])),
     ];
     for (what, change) in table {
-        let store = store();
-        store.lock().change(&path("other"), change);
+        let (store, mut other) = (cluster(2), sibling("other"));
+        change(&mut other);
+        // Where the server would have it, so that an eviction would find it.
+        let namespace = other["metadata"]["namespace"].as_str().expect("a namespace");
+        let stays = format!("/api/v1/namespaces/{namespace}/pods/other");
+        store.lock().put(&stays, other);
         let mut setup = Setup::new(store.serve().0);
         setup.guardrails.own_namespace = Some("ours".into());
         let bench = setup.build();
@@ -121,7 +125,7 @@ async fn what_is_protected_or_would_come_back_stays() {
             bench.begin("mode: enforce\nactions: [drain: {evictsPods: true, owners: [ReplicaSet, DaemonSet]}]", &event()).await;
         let _ = bench.advance(&mut response).await;
         assert!(is_ending(&store, POD), "{what}");
-        assert!(!is_ending(&store, &path("other")), "{what}");
+        assert!(!is_ending(&store, &stays), "{what}");
         store.lock().remove(POD);
         let Advance::Finished(report) = bench.advance(&mut response).await else {
             panic!("not finished: {what}")

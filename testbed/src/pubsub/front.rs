@@ -1,16 +1,16 @@
-//! What stands in front of Google's emulator: a client that gives up a stream, or is gone without a word, is told to it as
-//! one that has ended its half of it.
+//! What stands in front of Google's emulator: a client that gives up a stream, or goes away with all it has, is told to it
+//! as one that has ended its half.
 //!
 //! The emulator (0.8.20) has a gRPC transport that doesn't fit the rest of it: a client's RST_STREAM ends in a
 //! `NoSuchMethodError` in its log, and the subscriber behind the stream goes on for as long as the emulator does. It is
-//! delivered to, and who lives waits for those leases to end, one after the other. A connection that ends while it is
-//! written to comes to the same. The end of a client's half, and of its connection after that, it understands.
+//! delivered to, and who lives waits for those leases to end, one after the other. The end of a client's half it understands.
 
 use std::{
     collections::HashSet,
     io,
     net::{self, SocketAddr},
     thread,
+    time::Duration,
 };
 
 use tokio::{
@@ -21,6 +21,7 @@ use tokio::{
     },
     runtime,
     sync::oneshot,
+    time::timeout,
 };
 
 use crate::error::Error;
@@ -30,6 +31,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// As much of it as tells.
 const TELLS: usize = 3;
+
+/// How long a server may take to see that its client has gone.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves in a thread of its own until it is dropped, for tests whose runtimes come and go. What is connected ends with it.
 #[derive(Debug)]
@@ -49,7 +53,7 @@ impl Front {
         let listener = net::TcpListener::bind(address).map_err(failed())?;
         listener.set_nonblocking(true).map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
-        let runtime = runtime::Builder::new_current_thread().enable_io().build();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(failed())?;
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -90,24 +94,19 @@ async fn accept(listener: net::TcpListener, behind: &str) -> io::Result<()> {
     }
 }
 
-/// Carries bytes both ways until the server has closed, which it does once it was told that the client is gone: a connection
-/// that is closed with bytes still to be read is reset.
+/// Carries bytes both ways until either side has closed.
 async fn join(client: TcpStream, server: TcpStream) {
     // Small answers shall not wait for each other.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((mut from_server, to_server), (from_client, mut to_client)) =
         (server.into_split(), client.into_split());
-    let asked = async {
-        let _ = ask(from_client, to_server).await;
-        std::future::pending::<()>().await;
+    let client_gone = tokio::select! {
+        _ = ask(from_client, to_server) => true,
+        _ = tokio::io::copy(&mut from_server, &mut to_client) => false,
     };
-    let answered = async {
-        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
-        let _ = tokio::io::copy(&mut from_server, &mut tokio::io::sink()).await;
-    };
-    tokio::select! {
-        () = asked => {}
-        () = answered => {}
+    if client_gone {
+        // To close on what the server still says would be a reset, which overtakes what it was told.
+        let _ = timeout(LINGER, tokio::io::copy(&mut from_server, &mut tokio::io::sink())).await;
     }
 }
 
@@ -124,20 +123,36 @@ async fn ask(client: OwnedReadHalf, server: OwnedWriteHalf) -> io::Result<()> {
     client.read_exact(&mut preface).await?;
     server.write_all(&preface).await?;
     let mut halves = Halves::default();
+    carry(&mut client, &mut server, &mut halves).await?;
+    for end in halves.0.into_iter().map(end_of) {
+        server.write_all(&end).await?;
+    }
+    server.shutdown().await
+}
+
+/// Carries frames until there are no more.
+///
+/// # Errors
+/// Either side failed, or a frame is not whole, and nothing can follow it.
+async fn carry(
+    client: &mut BufReader<OwnedReadHalf>,
+    server: &mut BufWriter<OwnedWriteHalf>,
+    halves: &mut Halves,
+) -> io::Result<()> {
     loop {
         let mut head = [0; Head::LENGTH];
         if client.read_exact(&mut head).await.is_err() {
-            for end in halves.ends() {
-                server.write_all(&end).await?;
-            }
-            return server.shutdown().await;
+            return Ok(());
         }
         let frame = Head::read(head);
         if let Some(end) = halves.see(frame) {
             server.write_all(&end).await?;
         }
         server.write_all(&head).await?;
-        tokio::io::copy(&mut (&mut client).take(frame.length), &mut server).await?;
+        let whole = tokio::io::copy(&mut (&mut *client).take(frame.length), server).await?;
+        if whole < frame.length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         if client.buffer().is_empty() {
             server.flush().await?;
         }
@@ -181,21 +196,15 @@ impl Halves {
             Head::HEADERS => {
                 self.0.insert(stream);
             }
-            Head::RST_STREAM if self.0.remove(&stream) => {
-                return Some(end(stream));
-            }
+            Head::RST_STREAM if self.0.remove(&stream) => return Some(end_of(stream)),
             _ => {}
         }
         None
     }
-
-    /// What the client would have sent had it taken its leave.
-    fn ends(&self) -> impl Iterator<Item = [u8; Head::LENGTH]> {
-        self.0.iter().map(|stream| end(*stream))
-    }
 }
 
-fn end([a, b, c, d]: [u8; 4]) -> [u8; Head::LENGTH] {
+/// An empty frame that ends a half.
+fn end_of([a, b, c, d]: [u8; 4]) -> [u8; Head::LENGTH] {
     [0, 0, 0, Head::DATA, Head::END_STREAM, a, b, c, d]
 }
 

@@ -126,8 +126,9 @@ pub(super) fn rest(
             let topic = format!("projects/fake/topics/{id}");
             let backoff = format!("{}s", BACKOFF.as_secs_f64());
             let retry = serde_json::json!({"minimumBackoff": backoff, "maximumBackoff": backoff});
+            // Of a topic it is asked which it has.
             let like = serde_json::json!({
-                "name": name, "topic": topic, "retryPolicy": retry, "enableExactlyOnceDelivery": exactly_once,
+                "subscriptions": [name], "name": name, "topic": topic, "retryPolicy": retry, "enableExactlyOnceDelivery": exactly_once,
             });
             (StatusCode::OK, like)
         }

@@ -105,6 +105,23 @@ fn only_what_selects_the_pod_costs_it_labels() {
 }
 
 #[test]
+fn a_selector_that_a_taken_label_brings_in_is_left_as_well() {
+    let gone = json!([{"key": "app", "operator": "DoesNotExist"}]);
+    let wants_it_gone = LabelSelector {
+        match_labels: Some(of(&[("tier", "front")])),
+        match_expressions: serde_json::from_value(gone).unwrap(),
+    };
+    let scene = Scene {
+        pod: pod(&of(&[("app", "web"), ("tier", "front")])),
+        policies: vec![policy("p", &wants_it_gone, json!({"ingress": [{}]}))],
+        holders: vec![holder(on(&[("app", "web")]))],
+        ..Scene::default()
+    };
+    let after = plan(&scene, &order(Restriction::both(BTreeSet::new()))).unwrap().labels;
+    assert_eq!(after, of(&[(QUARANTINE, id().as_str())]));
+}
+
+#[test]
 fn where_ingress_stays_no_policy_that_limits_it_is_left() {
     let limits = |name: &str, spec: Value| policy(name, &on(&[("app", "web")]), spec);
     let of_egress = json!({"policyTypes": ["Egress"], "egress": [{}]});
