@@ -14,7 +14,17 @@ pub const FAULTS: &[Fault] = &[Fault {
 async fn down(scene: &Scene) -> Result<(), String> {
     let before = scene.publish_events(20).await;
     scene.progress_to(before).await?;
-    let doomed = scene.publish_doomed(40).await;
+    // Not all at once: a journal takes no more than it has room for, and there is as little for events as for dead letters.
+    let (mut doomed, enough) = (Vec::new(), scene.confirmed().len() + 40);
+    scene
+        .until("enough events are taken that fail", async || {
+            doomed.extend(scene.publish_doomed(8).await);
+            match enough.saturating_sub(scene.confirmed().len()) {
+                0 => Ok(()),
+                missing => Err(format!("{missing} are missing")),
+            }
+        })
+        .await?;
     scene
         .until("a worker says that they are away", async || {
             for worker in scene.running() {
