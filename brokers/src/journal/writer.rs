@@ -123,13 +123,14 @@ impl Writer<'_> {
         let mark = self.shared.shelf().mark_with(&block, &appended);
         let totals = tx.commit(mark)?;
 
-        self.shared.shelf().arrived(again, block, appended, mark);
-        self.shared.ready.notify_one();
         self.shared.inbox.stored(totals, arrived, begun.elapsed());
-        // An answer that nobody waits for any more is no loss: what it says is true all the same.
+        // Publishers first: the next transaction waits for them. An answer that nobody waits for any more is no loss, for
+        // what it says is true all the same.
         for reply in batch.appended.drain(..) {
             let _ = reply.send(Ok(()));
         }
+        self.shared.shelf().arrived(again, block, appended, mark);
+        self.shared.ready.notify_one();
         for (ack, found) in batch.acks.drain(..).zip(acked) {
             let _ = ack.reply.send(Ok(found));
         }

@@ -1,8 +1,9 @@
 //! Reads a request's body, no further than the limit and no longer than it may take.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, task::Poll, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use futures::poll;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap,
@@ -33,7 +34,13 @@ pub(super) async fn read(
     if announced > COURTESY || (announced > limit && waits_for_our_word) {
         return Err(too_large());
     }
-    match tokio::time::timeout(PATIENCE, gather(body, limit)).await {
+    let mut gathering = pin!(gather(body, limit));
+    // Most bodies are there with their head, and need no clock.
+    let gathered = match poll!(&mut gathering) {
+        Poll::Ready(gathered) => Ok(gathered),
+        Poll::Pending => tokio::time::timeout(PATIENCE, gathering).await,
+    };
+    match gathered {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(e)) => Err(Rejection::Malformed.because(format!("the body broke off: {e}"))),
