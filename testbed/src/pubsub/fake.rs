@@ -128,8 +128,10 @@ impl Fake {
         self.shared.tell();
     }
 
-    /// Makes `count` messages ready that are all alike, so cheap that they cost next to nothing. They are never ready again.
+    /// Makes `count` messages ready that are all alike, so cheap that they cost next to nothing. They are never ready again,
+    /// so streams that are open end first: one whose client is about to leave would take some with it.
     pub fn flood(&self, payload: impl Into<Bytes>, count: u64) {
+        self.reset_streams();
         self.shared.state().flood = Some((payload.into(), count));
         self.shared.tell();
     }
