@@ -26,6 +26,7 @@ mod progress;
 mod registry;
 mod report;
 mod response;
+mod roles;
 mod target;
 mod testimony;
 mod text;
@@ -48,6 +49,7 @@ pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal,
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
+pub use roles::{Bound, Right, Roles};
 pub use target::{Gone, Needs, Verification, Verified, foresee};
 pub use testimony::Scene;
 pub use trace::{NotATrace, TraceParent};

@@ -31,10 +31,11 @@ use kill_switch::KillSwitch;
 use protected::Protected;
 
 use super::{
-    api::{Api, Permission},
+    api::Api,
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome, Refusal},
     response::Standing,
+    roles::Right,
     target::Verified,
 };
 use crate::{
@@ -86,9 +87,10 @@ impl Guardrails {
         })
     }
 
-    /// The rights that the guardrails themselves take.
-    pub fn permissions(&self) -> Vec<Permission> {
-        self.kill_switch.permissions()
+    /// The rights that the guardrails themselves take, and what each is for.
+    pub fn rights(&self) -> Vec<Right> {
+        let kill_switch = self.kill_switch.permissions().into_iter();
+        kill_switch.map(|right| Right::new(right, "the kill switch")).collect()
     }
 
     /// Whether nothing in this namespace is ever changed.

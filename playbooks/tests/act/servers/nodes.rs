@@ -12,9 +12,7 @@ use playbooks::act::{Advance, Api, Holder, ObjectRef, Outcome, Permission, Repor
 use serde_json::{Value, json};
 use testbed::cluster::Access;
 
-use super::{
-    api_server, connect, container_id, event_about, namespace, pods, rights::connect_with,
-};
+use super::{api_server, connect, container_id, event_about, namespace, pods, roles::connect_with};
 use crate::fixtures::{Bench, Setup, words};
 
 const ENFORCE: &str = "mode: enforce\nactions: ";
