@@ -69,7 +69,8 @@ impl Rules {
 
     /// The rights that the playbooks take on the API server as far as they go, and the guardrails with them.
     pub fn rights(&self, guardrails: &Guardrails) -> Vec<Right> {
-        self.plans.iter().flat_map(|plan| plan.rights()).chain(guardrails.rights()).collect()
+        let plans = || self.plans.iter().map(|plan| &**plan);
+        plans().flat_map(Plan::rights).chain(guardrails.rights(plans())).collect()
     }
 }
 

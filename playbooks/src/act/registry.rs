@@ -215,8 +215,10 @@ impl Plan {
         let by_owner =
             self.playbook.limits.budget.is_some_and(|budget| budget.scope == BudgetScope::Owner);
         Needs {
-            namespace_labels: self.playbook.needs_namespace_labels(),
+            // Whoever changes something has to know whether the namespace is exempted.
+            namespace: self.contains() || self.playbook.needs_namespace_labels(),
             owner_chain: by_owner || self.playbook.needs_owners(),
+            node: self.actions().any(Action::takes_node),
         }
     }
 
