@@ -60,7 +60,7 @@ use self::{
     keepers::Keepers,
     leases::Leases,
     pull::{Puller, Streams},
-    store::Store,
+    store::{Handful, Store},
     subscription::Traits,
     survey::{Answer, Survey},
 };
@@ -106,6 +106,7 @@ pub async fn connect(config: &Config, limits: Limits) -> Result<(Receiver, Arc<L
     let held = Arc::default();
     let receiver = Receiver {
         store: store.clone(),
+        taken: Handful::default(),
         leases: Leases::new(limits, left.clone()),
         stream: subscription.id().into(),
         counts: traits.counts,

@@ -12,7 +12,8 @@ use futures::FutureExt as _;
 use google_cloud_gax::error::Error as Source;
 use google_cloud_pubsub::{
     client::Subscriber,
-    subscriber::{MessageStream, ShutdownBehavior, ShutdownToken},
+    model::Message,
+    subscriber::{MessageStream, ShutdownBehavior, ShutdownToken, handler::Handler},
 };
 use tokio::{
     task::coop::unconstrained,
@@ -21,9 +22,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    config::Limits, health::Monitor, leases::SLACK, names::Subscription, outage::Outage,
-    store::Store,
+    config::Limits,
+    health::Monitor,
+    leases::SLACK,
+    names::Subscription,
+    outage::Outage,
+    store::{Arrival, Handful, Store},
 };
+
+/// What a stream brings.
+type Arrived = Result<(Message, Handler), Source>;
 
 /// A stream that has not been refused for this long is taken for open: the client doesn't say.
 const OPEN: Duration = Duration::from_secs(2);
@@ -116,28 +124,43 @@ impl Puller {
     }
 
     async fn fill_from(&self, stream: &mut MessageStream) -> Option<Source> {
-        let mut open = false;
+        let mut next = self.first(stream).await?;
         loop {
-            let next = async {
-                let next = stream.next();
-                tokio::pin!(next);
-                if !open {
-                    tokio::select! {
-                        biased;
-                        arrived = &mut next => return arrived,
-                        () = sleep(OPEN) => self.monitor.accepted(),
-                    }
+            let mut come = Handful::default();
+            let at = Instant::now();
+            let ended = loop {
+                match next {
+                    Ok((message, handler)) => come.add(Arrival { at, message, handler }),
+                    Err(error) => break Some(error),
                 }
-                next.await
+                if come.is_full() {
+                    break None;
+                }
+                // What is there already; who waits for none is not to be told to step aside.
+                match unconstrained(stream.next()).now_or_never() {
+                    Some(Some(there)) => next = there,
+                    Some(None) | None => break None,
+                }
             };
-            let (message, handler) = match next.await? {
-                Ok(arrived) => arrived,
-                Err(error) => return Some(error),
-            };
-            open = true;
             self.monitor.received();
-            self.store.put(message, handler).await;
+            self.store.put(come).await;
+            if ended.is_some() {
+                return ended;
+            }
+            next = stream.next().await?;
         }
+    }
+
+    /// The first message. A stream that brings none for a while is well, too.
+    async fn first(&self, stream: &mut MessageStream) -> Option<Arrived> {
+        let first = stream.next();
+        tokio::pin!(first);
+        tokio::select! {
+            biased;
+            arrived = &mut first => return arrived,
+            () = sleep(OPEN) => self.monitor.accepted(),
+        }
+        first.await
     }
 
     fn open(&self) -> MessageStream {

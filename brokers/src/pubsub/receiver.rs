@@ -19,12 +19,14 @@ use crate::{
 use super::{
     attributes,
     leases::Leases,
-    store::{Arrival, Store},
+    store::{Arrival, Handful, Store},
 };
 
 /// Receives from a subscription. Dropping it hands back what nobody has taken.
 pub struct Receiver {
     pub(super) store: Arc<Store>,
+    /// What is out of the store already.
+    pub(super) taken: Handful,
     pub(super) leases: Leases,
     pub(super) stream: Arc<str>,
     /// Whether Pub/Sub counts deliveries of this subscription.
@@ -124,7 +126,10 @@ impl Contract for Receiver {
             if self.demand == Demand::Pause {
                 return std::future::pending().await;
             }
-            let Arrival { at, message, handler, .. } = self.store.next().await;
+            let Some(Arrival { at, message, handler }) = self.taken.next() else {
+                self.store.take(&mut self.taken).await;
+                continue;
+            };
             let lease = self.leases.of(at);
             // It has waited here for too long; dropping the handler hands it back.
             if lease.is_closing() {
@@ -141,10 +146,13 @@ impl Contract for Receiver {
 
     fn demand(&mut self, demand: Demand) {
         self.demand = demand;
+        // What waits for long is counted where others can see it.
+        self.store.put_back(&mut self.taken);
     }
 
     fn drain(&mut self) {
         self.demand = Demand::Pause;
+        self.store.put_back(&mut self.taken);
         self.enough.cancel();
     }
 }

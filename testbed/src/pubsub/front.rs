@@ -33,7 +33,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const TELLS: usize = 3;
 
 /// How long a server may take to see that its client has gone.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(60);
 
 /// Serves in a thread of its own until it is dropped, for tests whose runtimes come and go. What is connected ends with it.
 #[derive(Debug)]
