@@ -5,6 +5,7 @@ mod fleet;
 mod isolate;
 mod nodes;
 mod races;
+mod responses;
 mod rights;
 
 use k8s_openapi::api::core::v1::Pod;

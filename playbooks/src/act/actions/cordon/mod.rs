@@ -15,6 +15,7 @@ use crate::act::{
     api::Permission,
     config::{self, ConfigError},
     outcome::{Failure, Guardrail, Outcome},
+    responses::Undo,
     target::Verified,
 };
 
@@ -79,6 +80,10 @@ impl Action for Cordon {
 
     fn supports_dry_run(&self) -> bool {
         true
+    }
+
+    fn undo(&self) -> Option<Undo> {
+        Some(Undo::Node)
     }
 
     fn permissions(&self) -> Vec<Permission> {

@@ -18,6 +18,7 @@ use crate::act::{
     api::Permission,
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome},
+    responses::Undo,
     target::Verified,
 };
 
@@ -85,6 +86,10 @@ impl Action for TaintNode {
 
     fn supports_dry_run(&self) -> bool {
         true
+    }
+
+    fn undo(&self) -> Option<Undo> {
+        Some(Undo::Node)
     }
 
     fn permissions(&self) -> Vec<Permission> {
