@@ -4,12 +4,14 @@
 
 mod ask;
 pub mod check;
+pub mod crds;
 pub mod dlq;
 pub mod event;
 pub mod explain;
 mod output;
 pub mod release;
 pub mod replay;
+pub mod responses;
 pub mod run;
 pub mod schema;
 pub mod setup;
@@ -63,8 +65,12 @@ enum Command {
     Dlq(dlq::Dlq),
     /// Give an isolated pod its labels and its network back
     Release(release::Release),
+    /// List, show, revert, approve and deny what was done and what waits
+    Responses(responses::Responses),
     /// Rehearse the playbooks on a history, or publish its events again
     Replay(replay::Replay),
+    /// Print the definitions of stoop's own objects, for kubectl
+    Crds(crds::Crds),
     /// Print a JSON Schema, for editors
     Schema(schema::Schema),
     /// Print completions for a shell
@@ -129,7 +135,9 @@ impl Cli {
             Command::Setup(command) => command.run().await,
             Command::Dlq(command) => command.run().await,
             Command::Release(command) => command.run().await,
+            Command::Responses(command) => command.run().await,
             Command::Replay(command) => command.run().await,
+            Command::Crds(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

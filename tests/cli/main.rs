@@ -5,5 +5,6 @@ mod explain;
 mod help;
 mod output;
 mod replay;
+mod responses;
 mod signals;
 mod stage;
