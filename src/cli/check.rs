@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::Args;
-use playbooks::act::{Api, Guardrails, KillSwitchState, Permission, Registry};
+use playbooks::act::{Api, Guardrails, KillSwitchState, Permission, Records, Registry};
 
 use super::{ConfigArgs, Ended, output::say};
 use crate::{
@@ -38,12 +38,12 @@ impl Check {
         if !self.cluster {
             return Ok(ExitCode::SUCCESS);
         }
-        let mut needed = rules.permissions();
-        needed.extend(guardrails.permissions());
+        let rights = rules.rights(&guardrails).into_iter();
+        let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
         let api = Api::connect(None, config.limits.action_timeout.0).await?;
         let records = assemble::records(&config, api.clone(), "check")?;
         if records.shelf().is_there().await? {
-            needed.extend(records.permissions());
+            needed.extend(Records::permissions(&config.namespace));
         } else {
             responses::refuse(&rules)?;
             say(format_args!("responses\n  {}", responses::WITHOUT))?;
@@ -54,7 +54,7 @@ impl Check {
         let readable = look_at_the_kill_switch(&config, &guardrails, &api).await?;
         if missing > 0 {
             say(format_args!(
-                "\n{missing} of {} permissions are missing: add them to the worker's ClusterRole",
+                "\n{missing} of {} permissions are missing: `stoop rbac` prints the roles that grant them",
                 needed.len()
             ))?;
         }

@@ -9,6 +9,7 @@ pub mod dlq;
 pub mod event;
 pub mod explain;
 mod output;
+pub mod rbac;
 pub mod release;
 pub mod replay;
 pub mod responses;
@@ -71,6 +72,8 @@ enum Command {
     Replay(replay::Replay),
     /// Print the definitions of stoop's own objects, for kubectl
     Crds(crds::Crds),
+    /// Print the least roles for the configured playbooks
+    Rbac(rbac::Rbac),
     /// Print a JSON Schema, for editors
     Schema(schema::Schema),
     /// Print completions for a shell
@@ -138,6 +141,7 @@ impl Cli {
             Command::Responses(command) => command.run().await,
             Command::Replay(command) => command.run().await,
             Command::Crds(command) => command.run(),
+            Command::Rbac(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -13,3 +13,4 @@ mod paper;
 mod responses;
 mod rig;
 mod stage;
+mod targets;

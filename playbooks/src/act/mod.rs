@@ -28,6 +28,7 @@ mod registry;
 mod report;
 mod response;
 mod responses;
+mod roles;
 mod target;
 mod testimony;
 mod text;
@@ -40,8 +41,8 @@ pub use api::{Api, ApiError, Class, ConnectError, Permission};
 pub use config::{ConfigError, read as read_config};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
 pub use guard::{
-    BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnNode,
-    OwnPod,
+    BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,
+    OwnNode, OwnPod,
 };
 pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
@@ -55,6 +56,7 @@ pub use responses::{
     Question, Records, ResponseSpec, ResponseStatus, Retention, Reverter, Shelf, StoredResponse,
     Swept, TakenBack, TargetRef, Undecidable, Undo, Undone, WeakKey, Which,
 };
-pub use target::{Gone, Needs, Verification, Verified, foresee};
+pub use roles::{Bound, Right, Roles};
+pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;
 pub use trace::{NotATrace, TraceParent};

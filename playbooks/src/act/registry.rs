@@ -7,12 +7,14 @@ use serde_json::Value;
 use super::{
     action::Action,
     actions::{
-        Cordon, Delete, Drain, Isolate, Label, Notify, OwnerLocks, Scale, TaintNode, Turn, What,
+        Cordon, Delete, Drain, Isolate, Isolated, Label, Notify, OwnerLocks, Scale, TaintNode,
+        Turn, What,
     },
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
     responses::{Undo, take_expiry},
+    roles::Right,
     target::{Needs, facts_permissions},
 };
 use crate::decide::{
@@ -91,6 +93,11 @@ impl Registry {
         self
     }
 
+    /// What the actions are called, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Configures a playbook's actions.
     ///
     /// # Errors
@@ -140,7 +147,7 @@ impl Registry {
         resources: &Resources,
     ) -> Result<(Arc<dyn Action>, Option<Duration>), PlaybookError> {
         let Some(factory) = self.0.get(&step.action) else {
-            let known: Vec<_> = self.0.keys().map(String::as_str).collect();
+            let known: Vec<_> = self.names().collect();
             let message = format!("there is no action `{}`", step.action);
             return Err(playbook.error_at(
                 &step.path,
@@ -214,6 +221,11 @@ impl Plan {
             .filter_map(|step| Some((step.action.name(), step.action.undo()?, step.expire_after)))
     }
 
+    /// True where it writes down what it does: it changes the cluster for real.
+    pub fn is_recorded(&self) -> bool {
+        self.playbook.mode == Mode::Enforce && self.contains()
+    }
+
     /// True where it must not run in a cluster that keeps no responses: an expiry would be forgotten, nobody could
     /// approve.
     pub fn needs_records(&self) -> bool {
@@ -237,10 +249,12 @@ impl Plan {
         let by_owner =
             self.playbook.limits.budget.is_some_and(|budget| budget.scope == BudgetScope::Owner);
         Needs {
-            namespace_labels: self.playbook.needs_namespace_labels(),
+            // Whoever changes something has to know whether the namespace is exempted.
+            namespace: self.contains() || self.playbook.needs_namespace_labels(),
             owner_chain: by_owner
                 || self.playbook.needs_owners()
                 || self.undoings().any(|(_, undo, _)| undo == Undo::Deployment),
+            node: self.actions().any(Action::takes_node),
         }
     }
 
@@ -249,14 +263,45 @@ impl Plan {
         self.actions().map(Action::describe).collect()
     }
 
-    /// The rights that it takes on the API server.
+    /// The rights that its mode takes on the API server, and what each is for.
+    pub fn rights(&self) -> Vec<Right> {
+        let name = &self.playbook.name;
+        // Who only observes stops before the first action.
+        let acts = self.playbook.mode != Mode::Observe;
+        let actions = self.actions().filter(|_| acts).flat_map(|action| {
+            let by = format!("{name}: {}", action.name());
+            action.permissions().into_iter().map(move |right| Right::new(right, by.clone()))
+        });
+        let verification = self.verification_permissions().into_iter();
+        let undoing = self.undoing_permissions().into_iter().filter(|_| acts);
+        actions
+            .chain(verification.map(|right| Right::new(right, format!("{name}: its target"))))
+            .chain(undoing.map(|right| Right::new(right, format!("{name}: expireAfter"))))
+            .collect()
+    }
+
+    /// What taking back by itself needs beyond what doing it did.
+    fn undoing_permissions(&self) -> Vec<Permission> {
+        let mut expiring = self.undoings().filter(|(_, _, expires)| expires.is_some());
+        match expiring.any(|(_, undo, _)| undo == Undo::Isolation) {
+            true => Isolated::permissions(),
+            false => Vec::new(),
+        }
+    }
+
+    fn verification_permissions(&self) -> Vec<Permission> {
+        if !self.needs_target() {
+            return Vec::new();
+        }
+        let pods = ["get", "list"].map(|verb| Permission::new("", "pods", verb));
+        pods.into_iter().chain(facts_permissions(self.needs())).collect()
+    }
+
+    /// The rights that it takes on the API server where it enforces, whatever its mode is now.
     pub fn permissions(&self) -> Vec<Permission> {
         let mut all: Vec<_> = self.actions().flat_map(Action::permissions).collect();
-        if self.needs_target() {
-            all.push(Permission::new("", "pods", "get"));
-            all.push(Permission::new("", "pods", "list"));
-            all.extend(facts_permissions(self.needs()));
-        }
+        all.extend(self.verification_permissions());
+        all.extend(self.undoing_permissions());
         all.sort();
         all.dedup();
         all

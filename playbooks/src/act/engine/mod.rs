@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::{
     action::Limit,
-    api::{Api, Permission},
+    api::Api,
     guard::Guardrails,
     notify::{Notification, Notifiers},
     object::ClusterId,
@@ -76,12 +76,6 @@ impl Engine {
     /// The API server, where the worker has one.
     pub fn api(&self) -> Option<&Api> {
         self.0.api.as_ref()
-    }
-
-    /// The rights that guardrails and records take, beside those of the plans.
-    pub fn permissions(&self) -> Vec<Permission> {
-        let records = self.1.iter().flat_map(Records::permissions);
-        self.0.guardrails.permissions().into_iter().chain(records).collect()
     }
 
     /// Finds out which live object an event is about.

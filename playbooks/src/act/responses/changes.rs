@@ -12,10 +12,9 @@ pub(super) const MOST: usize = 32;
 
 /// What a plan may change of its target, from now on.
 pub(super) fn changes(plan: &Plan, standing: &Standing, now: Timestamp) -> Vec<Change> {
-    let Some(target) = standing.target() else { return Vec::new() };
     let mut changes: Vec<Change> = Vec::new();
     for (action, undo, expire_after) in plan.undoings() {
-        let Some(object) = undo.object(target) else { continue };
+        let Some(object) = undo.object(standing) else { continue };
         let expires_at = expire_after.map(|span| after(now, span));
         let action = action.to_owned();
         let change = Change { action, undo, object, expires_at, earlier: false };

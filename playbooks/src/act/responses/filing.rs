@@ -11,7 +11,12 @@ use super::{
     object::{Change, Claim, EventSummary, Held, Phase, ResponseSpec, StoredResponse, TargetRef},
 };
 use crate::{
-    act::{occurrence::Occurrence, outcome::Failure, response::Response, text::clean},
+    act::{
+        occurrence::Occurrence,
+        outcome::Failure,
+        response::{Response, Standing},
+        text::clean,
+    },
     decide::Approval,
 };
 
@@ -60,9 +65,9 @@ impl Filing {
     ) -> Result<Filing, Failure> {
         let (plan, occurrence) = (response.plan(), response.occurrence());
         let playbook = &plan.playbook;
-        let target = response.standing().target();
-        let concern = match target {
-            Some(target) => target.uid().to_string(),
+        let target = target(response.standing());
+        let concern = match response.standing().uid() {
+            Some(uid) => uid.to_string(),
             None => occurrence.id.to_string(),
         };
         let held = match playbook.approval {
@@ -71,12 +76,7 @@ impl Filing {
         };
         let spec = ResponseSpec {
             playbook: playbook.name.clone(),
-            target: target.map(|target| TargetRef {
-                kind: target.object().kind.to_owned(),
-                namespace: target.object().namespace.clone(),
-                name: target.object().name.clone(),
-                uid: Some(target.uid().to_string()),
-            }),
+            target,
             cluster: writer.cluster.clone(),
             event: summary(occurrence),
             run: 1,
@@ -152,6 +152,21 @@ impl Filing {
 /// True where a person has still to be heard.
 pub(super) fn is_waiting(object: &StoredResponse) -> bool {
     object.spec.held.is_some() && object.spec.decision.is_none()
+}
+
+/// The verified pod or node.
+fn target(standing: &Standing) -> Option<TargetRef> {
+    let (object, uid) = match standing {
+        Standing::Target(target) => (target.object(), target.uid()),
+        Standing::Node(node) => (node.object(), node.uid()),
+        Standing::Gone(_) | Standing::NoTarget | Standing::Unidentified(_) => return None,
+    };
+    Some(TargetRef {
+        kind: object.kind.to_owned(),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+        uid: Some(uid.to_string()),
+    })
 }
 
 fn summary(occurrence: &Occurrence) -> EventSummary {

@@ -10,11 +10,13 @@ use super::{
     judge::{Judged, judge},
     link::Links,
     object::StoredResponse,
+    shelf::permission,
 };
 use crate::act::{
     api::{Api, ApiError, Class, Permission},
     outcome::{Failure, Guardrail, Refusal},
     response::Response,
+    roles::Right,
 };
 
 /// How often others may be faster, before it is left to a later try.
@@ -115,16 +117,18 @@ impl Records {
         &self.shelf
     }
 
-    /// The rights that it takes on them.
-    pub fn permissions(&self) -> Vec<Permission> {
-        vec![
-            self.shelf.permission("responses", "create"),
-            self.shelf.permission("responses", "delete"),
-            self.shelf.permission("responses", "get"),
-            self.shelf.permission("responses", "list"),
-            self.shelf.permission("responses", "update"),
-            self.shelf.permission("responses/status", "update"),
-        ]
+    /// The rights that it takes on the objects of a namespace.
+    pub fn permissions(namespace: &str) -> Vec<Permission> {
+        let verbs = ["create", "delete", "get", "list", "update"];
+        let verbs = verbs.map(|verb| permission(namespace, "responses", verb));
+        let status = permission(namespace, "responses/status", "update");
+        verbs.into_iter().chain([status]).collect()
+    }
+
+    /// The same, with what they are for.
+    pub fn rights(namespace: &str) -> Vec<Right> {
+        let rights = Records::permissions(namespace).into_iter();
+        rights.map(|right| Right::new(right, "what responses leave behind".to_owned())).collect()
     }
 
     /// Writes a response down before its first change, or finds what became of it before.

@@ -152,12 +152,12 @@ impl Shelf {
     fn objects(&self, client: kube::Client) -> kube::Api<StoredResponse> {
         kube::Api::namespaced(client, &self.namespace)
     }
+}
 
-    /// The rights on them: what a worker needs for the responses that it gives.
-    pub(super) fn permission(&self, resource: &str, verb: &str) -> Permission {
-        let namespace = Some(self.namespace.clone());
-        Permission { namespace, ..Permission::new(GROUP, resource, verb) }
-    }
+/// A right on the objects of a namespace.
+pub(super) fn permission(namespace: &str, resource: &str, verb: &str) -> Permission {
+    let namespace = Some(namespace.to_owned());
+    Permission { namespace, ..Permission::new(GROUP, resource, verb) }
 }
 
 /// An object without a name is on no shelf.

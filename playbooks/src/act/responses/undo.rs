@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::object::TargetRef;
-use crate::act::{object::ObjectRef, target::Verified};
+use crate::act::{object::ObjectRef, response::Standing};
 
 /// How an action's change is taken back.
 ///
@@ -24,16 +24,19 @@ pub enum Undo {
 
 impl Undo {
     /// The object on which it is found; `None` where the target has no such.
-    pub(super) fn object(self, target: &Verified) -> Option<TargetRef> {
-        let pod = target.object();
-        let (object, uid) = match self {
-            Undo::Isolation | Undo::Pod => (pod.clone(), Some(target.uid().to_string())),
-            Undo::Node => (ObjectRef::node(target.node()?), None),
-            Undo::Deployment => {
-                let owners = &target.facts().owners;
-                let owner = owners.iter().find(|owner| owner.kind == "Deployment")?;
-                (ObjectRef::deployment(target.namespace(), &owner.name), None)
+    pub(super) fn object(self, standing: &Standing) -> Option<TargetRef> {
+        let (object, uid) = match (self, standing) {
+            (Undo::Isolation | Undo::Pod, Standing::Target(pod)) => {
+                (pod.object().clone(), Some(pod.uid().to_string()))
             }
+            (Undo::Node, Standing::Target(pod)) => (ObjectRef::node(pod.node()?), None),
+            (Undo::Node, Standing::Node(node)) => (node.object().clone(), None),
+            (Undo::Deployment, Standing::Target(pod)) => {
+                let mut owners = pod.facts().owners.iter();
+                let owner = owners.find(|owner| owner.kind == "Deployment")?;
+                (ObjectRef::deployment(pod.namespace(), &owner.name), None)
+            }
+            _ => return None,
         };
         let ObjectRef { kind, namespace, name } = object;
         Some(TargetRef { kind: kind.to_owned(), namespace, name, uid })

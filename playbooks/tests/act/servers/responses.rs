@@ -23,7 +23,7 @@ use testbed::cluster::Access;
 use tokio::sync::OnceCell;
 
 use super::{
-    api_server, connect, container_id, event_about, namespace, pod, pods, rights::connect_with,
+    api_server, connect, container_id, event_about, namespace, pod, pods, roles::connect_with,
 };
 use crate::{
     fixtures::{Bench, Setup, words},
@@ -265,7 +265,7 @@ async fn sweepers_under_their_listed_rights_take_back_what_expired_once() {
     let made = pod(access, &namespace, "web", &container_id("web")).await;
     let bench = recording(connect(access).await, &namespace, "a");
     let mut rights = bench.plan(LABEL).permissions();
-    rights.extend(records(&bench).permissions());
+    rights.extend(Records::permissions(&namespace));
     let user = format!("{namespace}-sweeps");
     let api = connect_with(access, &user, &rights).await;
     // The whole way, under no more than that.
@@ -291,7 +291,7 @@ async fn each_listed_right_is_needed_and_without_it_nothing_is_said_to_be_done()
     let access = defined().await;
     let namespace = namespace(access).await;
     let bench = recording(connect(access).await, &namespace, "a");
-    let listed = records(&bench).permissions();
+    let listed = Records::permissions(&namespace);
     let is_writing = |it: &&Permission| it.verb == "create" || it.subresource.is_some();
     for (number, missing) in listed.iter().filter(is_writing).enumerate() {
         let name = format!("web-{number}");
