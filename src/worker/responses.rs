@@ -1,5 +1,7 @@
 //! What the worker says of the Response objects when it starts: which rails it lacks without, and who can't do without.
 
+use std::time::Duration;
+
 use playbooks::{
     act::{Engine, Failure},
     decide::{PlaybookErrors, yaml},
@@ -11,6 +13,9 @@ use super::rules::Rules;
 pub const WITHOUT: &str = "the cluster has no Response objects: expiry, approval, cooldown across workers and \
                            restarts, and `stoop responses` are not to be had; `stoop crds | kubectl apply -f -`, then \
                            start the workers anew";
+
+/// How long a start waits for the answer: an intake must not wait for the API server.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// Whether the cluster keeps responses.
 #[derive(Debug)]
@@ -29,7 +34,9 @@ pub enum Kept {
 /// It doesn't, and playbooks need it: each with its place and the fix.
 pub async fn look(engine: &Engine, rules: &Rules) -> Result<Kept, PlaybookErrors> {
     let Some(records) = engine.records() else { return Ok(Kept::Yes) };
-    match records.shelf().is_there().await {
+    let found = tokio::time::timeout(LOOK, records.shelf().is_there()).await;
+    let away = || Failure::transient("the API server gave no answer");
+    match found.unwrap_or_else(|_| Err(away())) {
         Ok(true) => Ok(Kept::Yes),
         Ok(false) => refuse(rules).map(|()| Kept::No),
         Err(failure) => Ok(Kept::Unknown(failure)),

@@ -161,7 +161,8 @@ async fn what_was_never_done_is_not_taken_back() {
 
 #[tokio::test]
 async fn a_worker_that_died_in_the_middle_has_left_what_it_takes_to_undo_it() {
-    let scene = Scene::new(annotated());
+    let before = annotated();
+    let scene = Scene::new(before.clone());
     scene.run(LABEL).await;
     // It never came to its end.
     scene.responses.change(|stored| {
@@ -174,7 +175,7 @@ async fn a_worker_that_died_in_the_middle_has_left_what_it_takes_to_undo_it() {
     );
     scene.responses.change(|stored| stored.spec.claim.until = Timestamp::now());
     assert_eq!(scene.revert("b", Which::Expired, false).await.undone.len(), 1);
-    assert_eq!(scene.pod(), without_version(annotated()));
+    assert_eq!(scene.pod(), without_version(before));
     let stored = scene.responses.only();
     assert_eq!(stored.phase(), Phase::Running, "it answers for no event");
     // Delivered again, it is answered anew, and expires anew.
@@ -210,7 +211,8 @@ async fn two_that_take_back_at_once_do_not_fight() {
 
 #[tokio::test]
 async fn a_later_run_keeps_what_an_earlier_one_has_to_undo() {
-    let scene = Scene::new(annotated());
+    let before = annotated();
+    let scene = Scene::new(before.clone());
     scene.run(LABEL).await;
     scene.responses.change(|stored| {
         if let Some(status) = &mut stored.status {
@@ -225,5 +227,5 @@ async fn a_later_run_keeps_what_an_earlier_one_has_to_undo() {
     let actions: Vec<_> = stored.spec.changes.iter().map(|it| it.action.as_str()).collect();
     assert_eq!(actions, ["annotate", "label"]);
     scene.revert("b", Which::All, false).await;
-    assert_eq!(scene.pod(), without_version(annotated()));
+    assert_eq!(scene.pod(), without_version(before));
 }
