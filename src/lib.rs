@@ -5,6 +5,7 @@
 // What comes from outside is never indexed: a message must not be able to end the worker.
 #![warn(clippy::indexing_slicing)]
 
+pub mod approvals;
 pub mod cli;
 pub mod config;
 pub mod control;

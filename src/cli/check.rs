@@ -3,12 +3,12 @@
 use std::{io, process::ExitCode};
 
 use clap::Args;
-use playbooks::act::{Api, Guardrails, KillSwitchState, Permission, Registry};
+use playbooks::act::{Api, Guardrails, KillSwitchState, Permission, Records, Registry};
 
 use super::{ConfigArgs, Ended, output::say};
 use crate::{
     config::Config,
-    worker::{assemble, rules::Rules},
+    worker::{assemble, responses, rules::Rules},
 };
 
 /// Check configuration and playbooks, and with --cluster the permissions.
@@ -40,9 +40,16 @@ impl Check {
         }
         let rights = rules.rights(&guardrails).into_iter();
         let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
+        let api = Api::connect(None, config.limits.action_timeout.0).await?;
+        let records = assemble::records(&config, api.clone(), "check")?;
+        if records.shelf().is_there().await? {
+            needed.extend(Records::permissions(&config.namespace));
+        } else {
+            responses::refuse(&rules)?;
+            say(format_args!("responses\n  {}", responses::WITHOUT))?;
+        }
         needed.sort();
         needed.dedup();
-        let api = Api::connect(None, config.limits.action_timeout.0).await?;
         let missing = ask(&api, &needed).await?;
         let readable = look_at_the_kill_switch(&config, &guardrails, &api).await?;
         if missing > 0 {

@@ -4,6 +4,7 @@
 
 mod ask;
 pub mod check;
+pub mod crds;
 pub mod dlq;
 pub mod event;
 pub mod explain;
@@ -11,6 +12,7 @@ mod output;
 pub mod rbac;
 pub mod release;
 pub mod replay;
+pub mod responses;
 pub mod run;
 pub mod schema;
 pub mod setup;
@@ -64,8 +66,12 @@ enum Command {
     Dlq(dlq::Dlq),
     /// Give an isolated pod its labels and its network back
     Release(release::Release),
+    /// List, show, revert, approve and deny what was done and what waits
+    Responses(responses::Responses),
     /// Rehearse the playbooks on a history, or publish its events again
     Replay(replay::Replay),
+    /// Print the definitions of stoop's own objects, for kubectl
+    Crds(crds::Crds),
     /// Print the least roles for the configured playbooks
     Rbac(rbac::Rbac),
     /// Print a JSON Schema, for editors
@@ -132,7 +138,9 @@ impl Cli {
             Command::Setup(command) => command.run().await,
             Command::Dlq(command) => command.run().await,
             Command::Release(command) => command.run().await,
+            Command::Responses(command) => command.run().await,
             Command::Replay(command) => command.run().await,
+            Command::Crds(command) => command.run(),
             Command::Rbac(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use playbooks::act::{Bound, Registry, Roles};
+use playbooks::act::{Bound, Records, Registry, Roles};
 
 use super::{ConfigArgs, Ended, output::write};
 use crate::worker::assemble;
@@ -42,7 +42,11 @@ impl Rbac {
         let (namespace, account) =
             self.service_account.unwrap_or_else(|| (config.namespace.clone(), "stoop".to_owned()));
         let bound = Bound { role: &self.name, namespace: &namespace, account: &account };
-        let roles = Roles::granting(rules.rights(&guardrails));
+        let mut rights = rules.rights(&guardrails);
+        if rules.plans().iter().any(|plan| plan.is_recorded()) {
+            rights.extend(Records::rights(&config.namespace));
+        }
+        let roles = Roles::granting(rights);
         write(roles.to_yaml(&bound).as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }

@@ -4,16 +4,27 @@ use std::{process::ExitCode, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use futures::future::join_all;
-use playbooks::{act::Registry, decide};
+use playbooks::{
+    act::{Registry, Shelf},
+    decide,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, Ended, Refused, signals};
 use crate::{
+    approvals,
     config::{Broker, Config, Limits, Subscription},
     control::{self, Journals},
     error::with_sources,
     health::{self, Health},
-    worker::{Worker, assemble, audit::Audit, readiness::Readiness, shares, subscription::Runner},
+    worker::{
+        Worker, assemble,
+        audit::Audit,
+        readiness::Readiness,
+        responses::{self, Kept},
+        shares,
+        subscription::Runner,
+    },
 };
 
 /// Run a worker.
@@ -73,6 +84,16 @@ impl Run {
         let cluster = assemble::cluster(&config).await;
         let worker =
             assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
+        match responses::look(&worker.engine, &worker.rules).await? {
+            Kept::Yes => {}
+            Kept::No => tracing::warn!("{}", responses::WITHOUT),
+            Kept::Unknown(failure) => {
+                tracing::warn!(why = %failure, "whether the cluster keeps Responses can't be told yet");
+            }
+        }
+        let tending = (worker.clone(), stop.clone());
+        tokio::spawn(tending.0.clone().sweep(config.responses.retention(), tending.1.clone()));
+        tokio::spawn(tending.0.take_up_approved(tending.1));
         serve(&config, worker, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
@@ -108,6 +129,7 @@ async fn serve(
     if worker.rules.plans().is_empty() {
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }
+    ask_people(config, &worker, closed.clone()).await?;
     let (asked, outages) = (stop.clone(), worker.outages.clone());
     tokio::spawn(async move {
         asked.cancelled().await;
@@ -131,4 +153,20 @@ async fn serve(
     let _ = probes.await;
     tracing::info!("left");
     ended
+}
+
+/// Serves the pages behind the links, where they are configured.
+async fn ask_people(
+    config: &Config,
+    worker: &Worker,
+    closed: CancellationToken,
+) -> Result<(), Refused> {
+    let (Some(listen), Some(links)) = (config.approvals.listen, config.approvals.links()?) else {
+        return Ok(());
+    };
+    let Some(api) = worker.engine.api() else { return Ok(()) };
+    let shelf = Shelf::new(api.clone(), &config.namespace);
+    let (address, _) = approvals::serve(listen, links, shelf, closed).await?;
+    tracing::info!(%address, "the approvals port listens");
+    Ok(())
 }

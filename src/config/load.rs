@@ -16,7 +16,7 @@ use super::{
 const DEFAULT_FILE: &str = "stoop.yaml";
 
 /// The keys of the first level, for variables of the environment.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 13] = [
     "cluster",
     "playbooks",
     "subscriptions",
@@ -28,6 +28,8 @@ const TOP_LEVEL: [&str; 11] = [
     "killSwitch",
     "limits",
     "protect",
+    "responses",
+    "approvals",
 ];
 
 /// Why there is no configuration. Nothing was started.

@@ -6,6 +6,7 @@
 mod env;
 mod load;
 mod refuse;
+mod responses;
 mod subscription;
 mod usable;
 
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use settings::{ByteSize, Secret, Span};
 
 pub use load::{Error, load, load_usable, parse};
+pub use responses::{Approvals, Responses};
 pub use subscription::{Broker, Subscription};
 
 /// A worker's configuration. Every key has a default.
@@ -50,6 +52,10 @@ pub struct Config {
     pub limits: Limits,
     /// What is protected beyond what the code protects already.
     pub protect: Protect,
+    /// What becomes of the Response objects.
+    pub responses: Responses,
+    /// How people are asked.
+    pub approvals: Approvals,
 }
 
 impl Default for Config {
@@ -66,6 +72,8 @@ impl Default for Config {
             kill_switch: KillSwitch::default(),
             limits: Limits::default(),
             protect: Protect::default(),
+            responses: Responses::default(),
+            approvals: Approvals::default(),
         }
     }
 }

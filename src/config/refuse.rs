@@ -63,7 +63,8 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     check_cluster(config)?;
     check_notifiers(config)?;
     check_guards(config)?;
-    check_limits(config)
+    check_limits(config)?;
+    check_responses(config)
 }
 
 fn check_subscription(at: &Path, subscription: &Subscription) -> Result<(), Fault> {
@@ -177,6 +178,53 @@ fn check_notifiers(config: &Config) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+fn check_responses(config: &Config) -> Result<(), Fault> {
+    let root = Path::root();
+    let at = root.key("responses");
+    if config.responses.keep.0.is_zero() {
+        let message = "a response would be gone before anybody, its redelivery too, could find it";
+        return Fault::new(at.key("keep"), message, "such as `7d`");
+    }
+    if config.responses.most == 0 {
+        let message = "no response would be kept";
+        return Fault::new(at.key("most"), message, "such as `1000`");
+    }
+    if config.approvals.expire_after.0.is_zero() {
+        let message = "nobody could answer in time";
+        return Fault::new(root.key("approvals").key("expireAfter"), message, "such as `24h`");
+    }
+    check_approvals(config)
+}
+
+/// A link needs somebody who answers, an address and a signature.
+fn check_approvals(config: &Config) -> Result<(), Fault> {
+    let (asked, at) = (&config.approvals, Path::root().key("approvals"));
+    let parts = [
+        ("listen", asked.listen.is_some()),
+        ("url", asked.url.is_some()),
+        ("key", asked.key.is_some()),
+    ];
+    if parts.iter().any(|(_, is_there)| *is_there)
+        && let Some((missing, _)) = parts.iter().find(|(_, is_there)| !is_there)
+    {
+        let message = "links need `listen`, `url` and `key`";
+        return Fault::new(at.key(missing), message, "set it as well, or none of the three");
+    }
+    let is_web = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+    if asked.url.as_ref().is_some_and(|url| !is_web(url)) {
+        let message = "people open it in a browser";
+        return Fault::new(at.key("url"), message, "such as `https://stoop.example`");
+    }
+    let taken = [config.health.listen, config.control.listen];
+    match asked.listen.filter(|listen| taken.iter().any(|taken| clash(*taken, *listen))) {
+        Some(listen) => {
+            let message = format!("{listen} is taken by health.listen or control.listen");
+            Fault::new(at.key("listen"), message, "choose another port")
+        }
+        None => Ok(()),
+    }
 }
 
 /// A guard that could never say no is worse than none: somebody relies on it.

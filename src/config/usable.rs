@@ -23,6 +23,8 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     let timeout = config.limits.action_timeout.0;
     Notifiers::new(&config.notifiers, &config.default_notifiers, timeout)
         .map_err(|error| Fault::of_part(&root.key("notifiers"), error))?;
+    let links = config.approvals.links();
+    links.map_err(|error| Fault::of_part(&root.key("approvals"), error))?;
     if let Some(token) = &config.control.token {
         known(root.key("control").key("token"), token.read())?;
     }

@@ -7,7 +7,7 @@ use playbooks::{
     act::{
         Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
         EngineParts, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers,
-        OwnNode, OwnPod, Registry, Resources,
+        OwnNode, OwnPod, Records, Registry, Resources,
     },
     decide::{Mode, PlaybookErrors},
 };
@@ -135,6 +135,12 @@ pub fn worker(
             return Err(Error::Cluster { playbook: plan.playbook.name.clone(), source });
         }
     };
+    let acts = rules.plans().iter().any(|plan| plan.contains());
+    let records = api.clone().filter(|_| acts && mode_cap == Mode::Enforce);
+    let records = match records {
+        Some(api) => Some(self::records(config, api, identity())?),
+        None => None,
+    };
     let engine = Engine::new(EngineParts {
         api,
         cluster: ClusterPolicy {
@@ -146,6 +152,10 @@ pub fn worker(
         mode_cap,
         action_timeout: config.limits.action_timeout.0,
     });
+    let engine = match records {
+        Some(records) => engine.recording(records),
+        None => engine,
+    };
     Ok(Arc::new(Worker {
         name: name(),
         cluster: config.cluster.clone(),
@@ -161,6 +171,28 @@ pub fn worker(
         lanes: Lanes::new(),
         bursts: Bursts::new(),
     }))
+}
+
+/// What writes down the responses of the worker that has this identity.
+///
+/// # Errors
+/// The key of the links can't be used.
+pub fn records(config: &Config, api: Api, identity: impl Into<String>) -> Result<Records, Error> {
+    let links = config.approvals.links();
+    let links = links.map_err(|error| Error::Setting { key: "approvals", error })?;
+    let records = Records::new(api, &config.namespace, identity, config.limits.action_timeout.0)
+        .of_cluster(config.cluster.name.clone())
+        .asking_for(config.approvals.expire_after.0)
+        .linking(links);
+    Ok(records)
+}
+
+/// What no other worker has while this one lives. A container that is started again in its pod is the same one.
+fn identity() -> String {
+    match std::env::var("POD_NAME") {
+        Ok(name) => name,
+        Err(_) => format!("{}-{:08x}", name(), fastrand::u32(..)),
+    }
 }
 
 /// The pod's name in a cluster, elsewhere the host's and the process's.

@@ -7,7 +7,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,8 @@ struct State<K, T> {
 #[derive(Debug)]
 struct Running<T> {
     members: usize,
+    /// Those who have left included.
+    joined: Arc<AtomicU64>,
     /// Tells this run from an earlier one of the same key.
     all_left: CancellationToken,
     ending: watch::Receiver<Option<T>>,
@@ -76,6 +81,7 @@ pub struct Member<K: Eq + Hash, T> {
 pub struct Lead<K: Eq + Hash, T> {
     state: Arc<Mutex<State<K, T>>>,
     key: K,
+    joined: Arc<AtomicU64>,
     all_left: CancellationToken,
     ending: watch::Sender<Option<T>>,
 }
@@ -92,6 +98,7 @@ impl<K: Eq + Hash + Clone, T: Ending> Bursts<K, T> {
         let mut state = lock(&self.state);
         if let Some(running) = state.running.get_mut(&key) {
             running.members += 1;
+            running.joined.fetch_add(1, Ordering::Relaxed);
             let (all_left, ending) = (running.all_left.clone(), running.ending.clone());
             return Entry::Joined(Member { state: self.state.clone(), key, all_left, ending });
         }
@@ -100,11 +107,18 @@ impl<K: Eq + Hash + Clone, T: Ending> Bursts<K, T> {
         }
         let (sender, ending) = watch::channel(None);
         let all_left = CancellationToken::new();
-        let running = Running { members: 1, all_left: all_left.clone(), ending: ending.clone() };
+        let joined = Arc::new(AtomicU64::new(1));
+        let running = Running {
+            members: 1,
+            joined: joined.clone(),
+            all_left: all_left.clone(),
+            ending: ending.clone(),
+        };
         state.running.insert(key.clone(), running);
         let lead = Lead {
             state: self.state.clone(),
             key: key.clone(),
+            joined,
             all_left: all_left.clone(),
             ending: sender,
         };
@@ -147,6 +161,11 @@ impl<K: Eq + Hash, T> Drop for Member<K, T> {
 }
 
 impl<K: Eq + Hash + Clone, T: Ending> Lead<K, T> {
+    /// How many events have joined, the first included; counted on while it runs.
+    pub fn joined(&self) -> Arc<AtomicU64> {
+        self.joined.clone()
+    }
+
     /// Fires when every member has left.
     pub fn all_left(&self) -> &CancellationToken {
         &self.all_left
@@ -228,6 +247,7 @@ mod tests {
         let bursts = Bursts::new();
         let (lead, mut member) = first(&bursts);
         let Entry::Joined(mut second) = bursts.enter("pod", at(5)) else { panic!("not joined") };
+        assert_eq!(lead.joined().load(Ordering::Relaxed), 2);
         lead.end(End(true), at(10), Duration::from_secs(60));
         assert_eq!(member.ending().await, Some(End(true)));
         assert_eq!(second.ending().await, Some(End(true)));

@@ -1,6 +1,6 @@
 //! The way to the dead letters: durable there first, and whoever should know of it is told.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use brokers::{DeadLetter, DeadLetterError, Delivery};
 use futures::FutureExt;
@@ -97,7 +97,7 @@ impl Worker {
             if plan.contains() {
                 let ask = Ask::Abandon(Failure::permanent(letter.error.clone()), letter.attempts);
                 let (lost, occurrence) = (delivery.lease().lost(), wanted.occurrence.clone());
-                self.run_response(lost, plan.clone(), ask, occurrence).await?;
+                self.run_response(lost, plan.clone(), ask, occurrence, Arc::default()).await?;
             }
         }
         Some(())

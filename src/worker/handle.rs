@@ -23,7 +23,7 @@ use super::{
 const CRASHES: u32 = 5;
 
 /// What is known of an event's target when its playbooks are asked.
-enum Identity {
+pub(super) enum Identity {
     /// Verification answered.
     Known(Standing),
     /// It did, but what some playbooks ask about the target may not be read; those fail.
@@ -106,7 +106,7 @@ impl Worker {
     }
 
     /// Verifies the target once for all playbooks, so that each judges it as it was before any of them changed it.
-    async fn identify(
+    pub(super) async fn identify(
         &self,
         wanted: &Wanted,
         lost: &CancellationToken,
@@ -162,7 +162,12 @@ impl Worker {
     }
 
     /// What a playbook is asked, or `None` where the verified object is none of its.
-    fn question(&self, candidate: &Candidate, claim: &Claim, identity: &Identity) -> Option<Ask> {
+    pub(super) fn question(
+        &self,
+        candidate: &Candidate,
+        claim: &Claim,
+        identity: &Identity,
+    ) -> Option<Ask> {
         if let Some(why) = &candidate.when_error {
             // Never a silent no: someone wrote this expression to be protected by it.
             return Some(Ask::Abandon(Failure::permanent(format!("`when` failed: {why}")), 1));

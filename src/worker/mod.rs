@@ -3,6 +3,7 @@
 //! Composition only. What a broker or an action is, which playbook matches and which guardrail says no is decided in the
 //! crates; here is the order in which they are asked, what is tried again, and when an event is settled.
 
+mod approvals;
 pub mod assemble;
 pub mod audit;
 pub mod bursts;
@@ -16,11 +17,13 @@ pub(crate) mod read;
 mod readers;
 pub mod readiness;
 pub mod respond;
+pub mod responses;
 pub mod rules;
 mod serve;
 mod settle;
 pub mod shares;
 pub mod subscription;
+mod sweep;
 pub mod verdict;
 
 use std::sync::Arc;

@@ -1,6 +1,9 @@
 //! One response, in a task of its own: lane, engine, record, end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use playbooks::{
@@ -72,7 +75,8 @@ impl Worker {
     ) {
         tokio::spawn(async move {
             let cooldown = plan.playbook.limits.cooldown;
-            let answer = self.run_response(lead.all_left(), plan, ask, occurrence).await;
+            let members = lead.joined();
+            let answer = self.run_response(lead.all_left(), plan, ask, occurrence, members).await;
             if let Some(answer) = answer {
                 let ended = answer.ended;
                 lead.end(Arc::new(answer), ended, cooldown);
@@ -86,6 +90,7 @@ impl Worker {
         plan: Arc<Plan>,
         ask: Ask,
         occurrence: Arc<Occurrence>,
+        members: Arc<AtomicU64>,
     ) -> Option<Answer> {
         let began = Timestamp::now();
         let (standing, given_up) = match ask {
@@ -102,7 +107,8 @@ impl Worker {
             }),
             None => None,
         };
-        let mut response = Response::new(plan, standing, occurrence.clone());
+        let response = Response::new(plan, standing, occurrence.clone());
+        let mut response = response.for_members(members);
         let (report, attempts) = match given_up {
             Some((failure, attempts)) => (response.abandon(failure), attempts),
             None => self.advance(&mut response, lost).await?,

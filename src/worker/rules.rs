@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use playbooks::{
     act::{Guardrails, Plan, Registry, Resources, Right},
-    decide::{Approval, Candidate, Matcher, Mode, Playbook, PlaybookErrors, yaml},
+    decide::{Candidate, Matcher, Playbook, PlaybookErrors},
 };
 
 /// The playbooks in force, indexed for matching, with their actions configured.
@@ -36,14 +36,6 @@ impl Rules {
         registry: &Registry,
         resources: &Resources,
     ) -> Result<Self, PlaybookErrors> {
-        for playbook in &playbooks {
-            // Who only observes changes nothing, so nobody has to be asked.
-            if playbook.approval == Approval::Required && playbook.mode != Mode::Observe {
-                let at = yaml::Path::root().key("spec").key("approval");
-                let fix = "take it away, or use `mode: observe`: approvals are not in this version";
-                return Err(playbook.error_at(&at, "nobody could be asked", fix).into());
-            }
-        }
         let matcher = Matcher::new(playbooks);
         let plans = matcher
             .playbooks()
@@ -71,35 +63,5 @@ impl Rules {
     pub fn rights(&self, guardrails: &Guardrails) -> Vec<Right> {
         let plans = || self.plans.iter().map(|plan| &**plan);
         plans().flat_map(Plan::rights).chain(guardrails.rights(plans())).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(mode: &str) -> Result<Rules, PlaybookErrors> {
-        let text = format!(
-            "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {{name: p}}\n\
-             spec: {{mode: {mode}, approval: required, match: {{rules: R}}, actions: [delete]}}\n"
-        );
-        let playbooks = playbooks::decide::read_text("p.yaml", &text)?;
-        Rules::of(playbooks, &Registry::standard(), &Resources::default())
-    }
-
-    #[test]
-    fn what_needs_an_approval_may_be_watched() {
-        assert_eq!(read("observe").expect("it is taken").plans().len(), 1);
-    }
-
-    #[test]
-    fn what_needs_an_approval_is_refused_where_something_is_done_without() {
-        for mode in ["dryRun", "enforce"] {
-            let Err(errors) = read(mode) else { panic!("{mode} is taken") };
-            let errors = errors.to_string();
-            assert!(errors.starts_with("p.yaml:4:"), "{errors}");
-            assert!(errors.contains("nobody could be asked"), "{errors}");
-            assert!(errors.contains("mode: observe"), "{errors}");
-        }
     }
 }

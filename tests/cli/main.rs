@@ -6,5 +6,6 @@ mod help;
 mod output;
 mod rbac;
 mod replay;
+mod responses;
 mod signals;
 mod stage;

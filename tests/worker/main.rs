@@ -5,10 +5,12 @@
 
 mod ages;
 mod answers;
+mod approvals;
 mod breaking;
 mod bursts;
 mod leases;
 mod paper;
+mod responses;
 mod rig;
 mod stage;
 mod targets;

@@ -9,7 +9,7 @@ use brokers::{
 };
 use jiff::Timestamp;
 use playbooks::{
-    act::{Api, ClusterId, ClusterPolicy, Engine, EngineParts, Notifiers, Scene},
+    act::{Api, ClusterId, ClusterPolicy, Engine, EngineParts, Links, Notifiers, Scene, Sink},
     decide::{Mode, Priority},
 };
 use serde_json::{Value, json};
@@ -113,11 +113,45 @@ impl Rig {
         Self::before(Arc::new(Server::start().await.unwrap()), folder, config).await
     }
 
+    /// One that writes its responses down, if the cluster takes them.
+    pub async fn recording(playbooks: &[String]) -> Rig {
+        Self::new(playbooks).await.written()
+    }
+
+    /// One that writes its responses down, in a cluster that takes them.
+    pub async fn keeping(playbooks: &[String]) -> Rig {
+        let rig = Self::recording(playbooks).await;
+        rig.server.keep_responses(&rig.config.namespace).unwrap();
+        rig
+    }
+
+    /// One that keeps its responses, asks by these links and tells this sink in the pager's place.
+    pub async fn asking(playbooks: &[String], links: Links, told: Arc<dyn Sink>) -> Rig {
+        let mut rig = Self::new(playbooks).await;
+        rig.server.keep_responses(&rig.config.namespace).unwrap();
+        let records = assemble::records(&rig.config, rig.api.clone(), "asks").unwrap();
+        let engine = engine(&rig.config, rig.api.clone(), told);
+        let worker = Arc::into_inner(rig.worker).expect("nobody else has it yet");
+        let engine = engine.recording(records.linking(Some(links)));
+        rig.worker = Arc::new(Worker { engine, ..worker });
+        rig
+    }
+
+    fn written(mut self) -> Rig {
+        let identity = format!("worker-{}", fastrand::u64(..));
+        let records = assemble::records(&self.config, self.api.clone(), identity).unwrap();
+        let worker = Arc::into_inner(self.worker).expect("nobody else has it yet");
+        let engine = worker.engine.recording(records);
+        self.worker = Arc::new(Worker { engine, ..worker });
+        self
+    }
+
     /// Another worker, with the same configuration and on the same cluster.
     pub async fn another(&self) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let config = self.config.clone();
-        Self::before(self.server.clone(), folder, config).await
+        let rig = Self::before(self.server.clone(), folder, config).await;
+        if self.worker.engine.records().is_some() { rig.written() } else { rig }
     }
 
     async fn before(server: Arc<Server>, folder: TempDir, config: config::Config) -> Rig {
@@ -126,16 +160,7 @@ impl Rig {
         let (lines, registry) = (Audit::to(audit.clone()), stage.registry());
         let worker =
             assemble::worker(&config, &registry, Ok(api.clone()), Mode::Enforce, lines).unwrap();
-        // A configuration can't name a sink of a test.
-        let notifiers = Notifiers::default().with("pager", Arc::new(pager.clone())).unwrap();
-        let engine = Engine::new(EngineParts {
-            api: Some(api.clone()),
-            cluster: ClusterPolicy { name: Some(ClusterId::new("ours")), require: false },
-            guardrails: assemble::guardrails(&config).unwrap(),
-            notifiers: Arc::new(notifiers.with_defaults(&["pager".to_owned()]).unwrap()),
-            mode_cap: Mode::Enforce,
-            action_timeout: config.limits.action_timeout.0,
-        });
+        let engine = engine(&config, api.clone(), Arc::new(pager.clone()));
         let worker = Arc::into_inner(worker).expect("nobody else has it yet");
         let worker = Arc::new(Worker { engine, ..worker });
         Rig { worker, stage, audit, pager, server, api, config, _folder: folder }
@@ -152,6 +177,14 @@ impl Rig {
             "spec": {"schedulerName": "none", "containers": [{"name": "app", "image": "app"}]},
         });
         self.server.create(pod).unwrap();
+    }
+
+    /// Puts another pod in the place of the one that `create_pod` made.
+    pub async fn replace_pod(&self) {
+        let client = kube::Client::try_from(self.server.config()).unwrap();
+        let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client, "shop");
+        pods.delete("web", &Default::default()).await.unwrap();
+        self.create_pod();
     }
 
     /// What Falco would say about the pod at `time`.
@@ -202,6 +235,19 @@ impl Rig {
     pub async fn is_idle(&self) {
         until("every response is over", || Arc::strong_count(&self.worker) == 1).await;
     }
+}
+
+/// An engine that tells this sink: a configuration can't name one of a test.
+fn engine(config: &config::Config, api: Api, told: Arc<dyn Sink>) -> Engine {
+    let notifiers = Notifiers::default().with("pager", told).unwrap();
+    Engine::new(EngineParts {
+        api: Some(api),
+        cluster: ClusterPolicy { name: Some(ClusterId::new("ours")), require: false },
+        guardrails: assemble::guardrails(config).unwrap(),
+        notifiers: Arc::new(notifiers.with_defaults(&["pager".to_owned()]).unwrap()),
+        mode_cap: Mode::Enforce,
+        action_timeout: config.limits.action_timeout.0,
+    })
 }
 
 impl Subscription {

@@ -16,6 +16,7 @@ use super::{
     occurrence::Occurrence,
     outcome::{Failure, Outcome, SkipReason},
     response::{Standing, StepReport},
+    responses::{Evidence, Undo},
     target::{Gone, Verified, VerifiedNode},
 };
 use crate::decide::Mode;
@@ -63,6 +64,11 @@ pub trait Action: Send + Sync {
         false
     }
 
+    /// How what it changes is taken back; `None` where it can't be. Only then a playbook may give it an `expireAfter`.
+    fn undo(&self) -> Option<Undo> {
+        None
+    }
+
     /// The outcome where its target is verified to be gone.
     fn on_gone(&self, gone: &Gone) -> Outcome {
         Outcome::Skipped(SkipReason::Gone, gone.why.clone())
@@ -97,6 +103,7 @@ pub struct Context<'a> {
     pub(super) so_far: &'a [StepReport],
     pub(super) limit: Limit,
     pub(super) marks: &'a Marks,
+    pub(super) gathered: &'a Gathered,
 }
 
 impl<'a> Context<'a> {
@@ -137,6 +144,11 @@ impl<'a> Context<'a> {
         self.limit.cut_off
     }
 
+    /// Takes note of where something that was captured is kept: the response tells of it.
+    pub fn gather(&self, evidence: Evidence) {
+        self.gathered.add(evidence);
+    }
+
     /// Notes of parts that are done, kept while the response is retried.
     pub fn marks(&self) -> &'a Marks {
         self.marks
@@ -163,6 +175,23 @@ impl Limit {
     pub(super) fn half_of_calls(self) -> Instant {
         let now = Instant::now();
         now + self.calls.saturating_duration_since(now) / 2
+    }
+}
+
+/// What one step has captured, over all of its tries.
+#[derive(Debug, Default)]
+pub(super) struct Gathered(Mutex<Vec<Evidence>>);
+
+impl Gathered {
+    fn add(&self, evidence: Evidence) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(&evidence) {
+            all.push(evidence);
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Evidence> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

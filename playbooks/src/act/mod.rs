@@ -6,6 +6,7 @@
 //! * [`target`](Verification) — the verification ladder; alone makes a [`Verified`].
 //! * [`guard`](Guardrails) — what can hold an action back.
 //! * [`actions`](Action) — `delete`, `isolate`, `notify`; one from outside registers in the [`Registry`].
+//! * [`responses`](Records) — what outlives the worker: an object for each playbook and target.
 //! * [`notify`](Notifiers) — how people and systems are told.
 //! * [`api`](Api) — calls with deadlines, errors classified, uids in every write.
 //!
@@ -26,6 +27,7 @@ mod progress;
 mod registry;
 mod report;
 mod response;
+mod responses;
 mod roles;
 mod target;
 mod testimony;
@@ -49,6 +51,11 @@ pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal,
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
+pub use responses::{
+    ActionResult, Approved, Change, Claim, Decision, EventSummary, Evidence, Held, Links, Phase,
+    Question, Records, ResponseSpec, ResponseStatus, Retention, Reverter, Shelf, StoredResponse,
+    Swept, TakenBack, TargetRef, Undecidable, Undo, Undone, WeakKey, Which,
+};
 pub use roles::{Bound, Right, Roles};
 pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;

@@ -42,6 +42,8 @@ pub struct Occurrence {
     /// A person's word that it may be answered up to this age, whatever playbooks and actions say of age. Nobody's, but
     /// for what was redriven so.
     pub max_age: Option<Duration>,
+    /// When a person has approved its answer: its age counts from then.
+    pub approved: Option<Timestamp>,
 }
 
 impl Occurrence {
@@ -75,6 +77,7 @@ impl Occurrence {
             fields,
             trace,
             max_age: None,
+            approved: None,
         })
     }
 }

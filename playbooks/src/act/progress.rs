@@ -4,8 +4,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::{
-    action::Marks,
+    action::{Gathered, Marks},
     outcome::{Failure, FailureKind, Outcome, SkipReason},
     registry::{BoundFailure, BoundStep},
     response::StepReport,
@@ -21,6 +23,7 @@ pub(super) struct Todo {
     /// How many tries have failed.
     pub(super) attempts: u32,
     pub(super) marks: Marks,
+    pub(super) gathered: Gathered,
     /// Why only what tells may still run.
     pub(super) held_by: Option<String>,
     /// What it waits for, where later steps were let past.
@@ -117,6 +120,23 @@ impl Progress {
         }
     }
 
+    /// True where a containment has its outcome.
+    pub(super) fn has_contained(&self) -> bool {
+        self.done.iter().any(|(_, report)| report.contains)
+    }
+
+    /// Adds that what came of it could not be written down.
+    pub(super) fn unfiled(&mut self, failure: &Failure) {
+        let report = StepReport {
+            action: "record",
+            contains: false,
+            outcome: failure.clone().into(),
+            evidence: Vec::new(),
+            at: Timestamp::now(),
+        };
+        self.done.push((vec![usize::MAX], report));
+    }
+
     pub(super) fn reports(&self) -> Vec<StepReport> {
         self.done.iter().map(|(_, report)| report.clone()).collect()
     }
@@ -133,8 +153,13 @@ impl Progress {
 
     fn record(&mut self, todo: &Todo, outcome: Outcome) {
         let action = &todo.step.action;
-        let report =
-            StepReport { action: action.name(), contains: action.changes_cluster(), outcome };
+        let report = StepReport {
+            action: action.name(),
+            contains: action.changes_cluster(),
+            outcome,
+            evidence: todo.gathered.all(),
+            at: Timestamp::now(),
+        };
         if report.is_undone() {
             // Whoever was told before this doesn't know of it.
             self.told.clear();
@@ -151,6 +176,7 @@ fn todos(steps: &[Arc<BoundStep>], below: &[usize]) -> impl Iterator<Item = Todo
         position: below.iter().copied().chain([index]).collect(),
         attempts: 0,
         marks: Marks::default(),
+        gathered: Gathered::default(),
         held_by: None,
         waits: None,
     })

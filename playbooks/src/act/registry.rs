@@ -1,21 +1,25 @@
 //! From a playbook's steps to actions that can run.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
 use super::{
     action::Action,
     actions::{
-        Cordon, Delete, Drain, Isolate, Label, Notify, OwnerLocks, Scale, TaintNode, Turn, What,
+        Cordon, Delete, Drain, Isolate, Isolated, Label, Notify, OwnerLocks, Scale, TaintNode,
+        Turn, What,
     },
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
+    responses::{Undo, take_expiry},
     roles::Right,
     target::{Needs, facts_permissions},
 };
-use crate::decide::{BudgetScope, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Step};
+use crate::decide::{
+    Approval, BudgetScope, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Step,
+};
 
 /// What a worker's actions are configured with, beside their own keys, and share.
 #[derive(Clone, Default)]
@@ -127,7 +131,9 @@ impl Registry {
                 }
             };
             match self.configure(playbook, step, resources) {
-                Ok(action) => bound.push(Arc::new(BoundStep { action, on_failure })),
+                Ok((action, expire_after)) => {
+                    bound.push(Arc::new(BoundStep { action, on_failure, expire_after }));
+                }
                 Err(error) => errors.push(error),
             }
         }
@@ -139,7 +145,7 @@ impl Registry {
         playbook: &Playbook,
         step: &Step,
         resources: &Resources,
-    ) -> Result<Arc<dyn Action>, PlaybookError> {
+    ) -> Result<(Arc<dyn Action>, Option<Duration>), PlaybookError> {
         let Some(factory) = self.0.get(&step.action) else {
             let known: Vec<_> = self.names().collect();
             let message = format!("there is no action `{}`", step.action);
@@ -149,7 +155,12 @@ impl Registry {
                 format!("known are: {}", known.join(", ")),
             ));
         };
-        factory(&step.config, resources).map_err(|error| {
+        let configured = take_expiry(&step.config).and_then(|(config, expiry)| {
+            let action = factory(&config, resources)?;
+            let expire_after = expiry.judge(&*action)?;
+            Ok((action, expire_after))
+        });
+        configured.map_err(|error| {
             playbook.error_at(
                 &config::join(&step.config_path(), &error.path),
                 error.message,
@@ -170,6 +181,8 @@ pub struct Plan {
 pub(super) struct BoundStep {
     pub(super) action: Arc<dyn Action>,
     pub(super) on_failure: BoundFailure,
+    /// When what it has changed is taken back by itself.
+    pub(super) expire_after: Option<Duration>,
 }
 
 pub(super) enum BoundFailure {
@@ -184,20 +197,41 @@ impl BoundStep {
         self.action.changes_cluster() || self.action.needs_target()
     }
 
-    fn and_below(&self) -> Vec<&dyn Action> {
+    fn and_below(&self) -> Vec<&BoundStep> {
         let below: &[_] = match &self.on_failure {
             BoundFailure::Run(steps) => steps,
             BoundFailure::Stop | BoundFailure::Continue => &[],
         };
-        std::iter::once(&*self.action)
-            .chain(below.iter().flat_map(|step| step.and_below()))
-            .collect()
+        std::iter::once(self).chain(below.iter().flat_map(|step| step.and_below())).collect()
     }
 }
 
 impl Plan {
     fn actions(&self) -> impl Iterator<Item = &dyn Action> {
+        self.all().map(|step| &*step.action)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &BoundStep> {
         self.steps.iter().flat_map(|step| step.and_below())
+    }
+
+    /// What can be taken back, fallbacks included: by which action, how, and when by itself.
+    pub(super) fn undoings(&self) -> impl Iterator<Item = (&'static str, Undo, Option<Duration>)> {
+        self.all()
+            .filter_map(|step| Some((step.action.name(), step.action.undo()?, step.expire_after)))
+    }
+
+    /// True where it writes down what it does: it changes the cluster for real.
+    pub fn is_recorded(&self) -> bool {
+        self.playbook.mode == Mode::Enforce && self.contains()
+    }
+
+    /// True where it must not run in a cluster that keeps no responses: an expiry would be forgotten, nobody could
+    /// approve.
+    pub fn needs_records(&self) -> bool {
+        let expires = self.all().any(|step| step.expire_after.is_some());
+        let asks = self.playbook.approval == Approval::Required;
+        self.playbook.mode == Mode::Enforce && (expires || asks)
     }
 
     /// True where an action, or the playbook's own selection, asks for the verified object.
@@ -217,7 +251,9 @@ impl Plan {
         Needs {
             // Whoever changes something has to know whether the namespace is exempted.
             namespace: self.contains() || self.playbook.needs_namespace_labels(),
-            owner_chain: by_owner || self.playbook.needs_owners(),
+            owner_chain: by_owner
+                || self.playbook.needs_owners()
+                || self.undoings().any(|(_, undo, _)| undo == Undo::Deployment),
             node: self.actions().any(Action::takes_node),
         }
     }
@@ -237,9 +273,20 @@ impl Plan {
             action.permissions().into_iter().map(move |right| Right::new(right, by.clone()))
         });
         let verification = self.verification_permissions().into_iter();
+        let undoing = self.undoing_permissions().into_iter().filter(|_| acts);
         actions
             .chain(verification.map(|right| Right::new(right, format!("{name}: its target"))))
+            .chain(undoing.map(|right| Right::new(right, format!("{name}: expireAfter"))))
             .collect()
+    }
+
+    /// What taking back by itself needs beyond what doing it did.
+    fn undoing_permissions(&self) -> Vec<Permission> {
+        let mut expiring = self.undoings().filter(|(_, _, expires)| expires.is_some());
+        match expiring.any(|(_, undo, _)| undo == Undo::Isolation) {
+            true => Isolated::permissions(),
+            false => Vec::new(),
+        }
     }
 
     fn verification_permissions(&self) -> Vec<Permission> {
@@ -254,6 +301,7 @@ impl Plan {
     pub fn permissions(&self) -> Vec<Permission> {
         let mut all: Vec<_> = self.actions().flat_map(Action::permissions).collect();
         all.extend(self.verification_permissions());
+        all.extend(self.undoing_permissions());
         all.sort();
         all.dedup();
         all

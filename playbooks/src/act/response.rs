@@ -1,6 +1,12 @@
 //! One playbook's answer on one target: what is still to do, and what each step came to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::{Serialize, ser::SerializeMap as _};
@@ -14,6 +20,7 @@ use super::{
     progress::{Progress, Todo},
     registry::Plan,
     report::Report,
+    responses::{Evidence, Recording},
     target::{Gone, Verification, Verified, VerifiedNode},
 };
 use crate::decide::Mode;
@@ -85,6 +92,10 @@ pub struct StepReport {
     pub contains: bool,
     /// What became of it.
     pub outcome: Outcome,
+    /// What it has captured.
+    pub evidence: Vec<Evidence>,
+    /// When it ended.
+    pub at: Timestamp,
 }
 
 impl StepReport {
@@ -114,6 +125,10 @@ pub struct Response {
     start: Option<Start>,
     progress: Progress,
     stopwatch: Stopwatch,
+    pub(super) recording: Recording,
+    /// Failures to write down what came of it.
+    unfiled: u32,
+    members: Arc<AtomicU64>,
     /// Which of the default notifiers have been told.
     pub(super) alarmed: Marks,
 }
@@ -139,8 +154,21 @@ impl Response {
             start: None,
             progress,
             stopwatch: Stopwatch::start(),
+            recording: Recording::default(),
+            unfiled: 0,
+            members: Arc::new(AtomicU64::new(1)),
             alarmed: Marks::default(),
         }
+    }
+
+    /// For the events that `members` counts while it runs; without, there is one.
+    #[must_use]
+    pub fn for_members(self, members: Arc<AtomicU64>) -> Response {
+        Response { members, ..self }
+    }
+
+    pub(super) fn members(&self) -> u64 {
+        self.members.load(Ordering::Relaxed)
     }
 
     /// The plan that it follows.
@@ -219,6 +247,25 @@ impl Response {
             },
             outcome => Next::Conclude(outcome),
         }
+    }
+
+    /// What follows from a failure to write down what came of it: `None` where it is to be tried again.
+    ///
+    /// As for a step, but what was done is done: it is the event that is kept among the dead letters then.
+    pub(super) fn unfiled(&mut self, failure: &Failure) -> Option<Report> {
+        let limits = &self.plan.playbook.limits;
+        let is_final = match failure.kind {
+            FailureKind::Unavailable(_) => false,
+            FailureKind::Permanent => true,
+            FailureKind::Transient => {
+                self.unfiled += 1;
+                self.unfiled >= limits.attempts || self.stopwatch.spent() >= limits.timeout
+            }
+        };
+        is_final.then(|| {
+            self.progress.unfiled(failure);
+            self.report()
+        })
     }
 
     pub(super) fn report(&self) -> Report {

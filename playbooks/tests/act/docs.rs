@@ -14,6 +14,22 @@ const PAGES: [(&str, &str); 6] = [
     ("taint", include_str!("../../../docs/guardrails.md")),
 ];
 
+/// What is kept of them, and how it is taken back.
+const RESPONSES: &str = include_str!("../../../docs/responses.md");
+
+#[test]
+fn the_playbooks_of_the_page_about_responses_can_be_run_and_need_them() {
+    let blocks = RESPONSES.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let texts: Vec<_> = blocks.collect();
+    assert_eq!(texts.len(), 2);
+    for text in texts {
+        let playbook = read_text("responses", text).map_err(|error| error.to_string());
+        let playbook = playbook.expect("a playbook").remove(0);
+        let plan = Registry::standard().bind(&playbook, &Resources::default());
+        assert!(plan.map_err(|error| error.to_string()).expect("a plan").needs_records());
+    }
+}
+
 #[test]
 fn every_page_has_a_playbook_that_names_its_action_and_every_playbook_can_be_run() {
     for (action, page) in PAGES {

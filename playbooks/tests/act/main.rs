@@ -21,6 +21,7 @@ mod outside;
 mod promises;
 mod receiver;
 mod reports;
+mod responses;
 mod scale;
 #[cfg(feature = "servers")]
 mod servers;

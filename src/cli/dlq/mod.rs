@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use super::{ConfigArgs, Ended};
 
 pub(crate) use row::safe;
+pub(super) use row::table;
 pub(super) use select::{moment, one_of};
 
 /// List, show, redrive and drop dead letters.

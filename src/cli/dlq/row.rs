@@ -37,7 +37,7 @@ pub(super) fn row(buried: &Buried) -> [String; 7] {
 }
 
 /// Lines of columns, each as wide as its widest.
-pub(super) fn table(head: &[&str], rows: &[impl AsRef<[String]>]) -> String {
+pub(crate) fn table(head: &[&str], rows: &[impl AsRef<[String]>]) -> String {
     let width = |column: usize| {
         let cells =
             rows.iter().filter_map(|row| row.as_ref().get(column)).map(|cell| cell.chars().count());

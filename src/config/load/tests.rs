@@ -100,6 +100,17 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("limits: {drain: 0s}", "limits.drain", "such as 20s"),
     ("limits: {actionTimeout: 0s}", "limits.actionTimeout", "such as 20s"),
     ("limits: {actionTimeout: 10years}", "limits.actionTimeout", "at most 24h"),
+    ("responses: {keep: 0s}", "responses.keep", "such as `7d`"),
+    ("responses: {most: 0}", "responses.most", "such as `1000`"),
+    ("approvals: {expireAfter: 0s}", "approvals.expireAfter", "such as `24h`"),
+    ("approvals: {listen: '127.0.0.1:1'}", "approvals.url", "set it as well"),
+    ("approvals: {listen: '127.0.0.1:1', url: 'https://a'}", "approvals.key", "set it as well"),
+    ("approvals: {listen: '127.0.0.1:1', url: a, key: k}", "approvals.url", "in a browser"),
+    (
+        "approvals: {listen: '127.0.0.1:2806', url: 'https://a', key: k}",
+        "approvals.listen",
+        "another port",
+    ),
 ];
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     access::{ADMIN, Access},
-    kinds::{Kind, POD},
+    kinds::{Kind, POD, RESPONSE},
     status::{Failure, bad_request, no_such_resource},
 };
 
@@ -29,6 +29,10 @@ pub(super) enum Target {
     Version,
     Health,
     AccessReview,
+    /// Which groups are served beside those of Kubernetes.
+    Groups,
+    /// What stoop's own group has.
+    OwnGroup,
     Objects(Resource),
 }
 
@@ -135,6 +139,10 @@ fn target(path: &str) -> Option<Target> {
         ["healthz" | "livez" | "readyz"] => Some(Target::Health),
         ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => {
             Some(Target::AccessReview)
+        }
+        ["apis"] => Some(Target::Groups),
+        ["apis", group, version] if *group == RESPONSE.group && *version == RESPONSE.version => {
+            Some(Target::OwnGroup)
         }
         ["api", version, rest @ ..] => resource("", version, rest).map(Target::Objects),
         ["apis", group, version, rest @ ..] => resource(group, version, rest).map(Target::Objects),

@@ -5,6 +5,7 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Event, Namespace, Node, Pod},
     policy::v1::PodDisruptionBudget,
 };
+use playbooks::act::StoredResponse;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -32,8 +33,18 @@ pub(super) static DEPLOYMENT: Kind = Kind::of::<Deployment>(true, true);
 pub(super) static REPLICA_SET: Kind = Kind::of::<ReplicaSet>(true, true);
 pub(super) static STATEFUL_SET: Kind = Kind::of::<StatefulSet>(true, true);
 pub(super) static DISRUPTION_BUDGET: Kind = Kind::of::<PodDisruptionBudget>(true, true);
+/// Defined by stoop itself, for workers that are to keep what they do.
+pub(super) static RESPONSE: Kind = Kind {
+    group: "stoop.dev",
+    version: "v1alpha1",
+    kind: "Response",
+    resource: "responses",
+    namespaced: true,
+    has_status: true,
+    shape: round_trip::<StoredResponse>,
+};
 
-static KINDS: [&Kind; 9] = [
+static KINDS: [&Kind; 10] = [
     &NAMESPACE,
     &NODE,
     &POD,
@@ -43,6 +54,7 @@ static KINDS: [&Kind; 9] = [
     &REPLICA_SET,
     &STATEFUL_SET,
     &DISRUPTION_BUDGET,
+    &RESPONSE,
 ];
 
 /// Kinds are compared by their plural, which no two share.

@@ -12,7 +12,7 @@ use super::{
     controllers::settle,
     create::create,
     http::{Shared, handle},
-    kinds::Kind,
+    kinds::{Kind, RESPONSE},
     status::bad_request,
     store::Store,
     traffic::{Fault, Request},
@@ -31,7 +31,11 @@ impl Server {
     pub async fn start() -> std::io::Result<Server> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(World { store: Store::default(), rule: admin_only() }));
+        let shared = Arc::new(Shared::new(World {
+            store: Store::default(),
+            rule: admin_only(),
+            keeps_responses: false,
+        }));
         let app = Router::new().fallback(handle).with_state(shared.clone());
         let task = tokio::spawn(async move {
             // Accepting on a bound loopback socket has no error that ends it.
@@ -77,6 +81,19 @@ impl Server {
         let created = create(store, kind, &namespace, object, false)?;
         settle(store);
         Ok(created)
+    }
+
+    /// Serves the objects that `stoop crds` defines from now on, kept in this namespace.
+    pub fn keep_responses(&self, namespace: &str) -> Result<(), Box<Status>> {
+        let metadata = json!({"name": namespace});
+        self.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))?;
+        self.shared.world().keeps_responses = true;
+        Ok(())
+    }
+
+    /// The Responses as they are now; not recorded as a request.
+    pub fn responses(&self) -> Vec<Value> {
+        self.shared.world().store.all(&RESPONSE).map(|(_, object)| object.clone()).collect()
     }
 
     /// The pods of a namespace as they are now; not recorded as a request.

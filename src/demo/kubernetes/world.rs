@@ -10,8 +10,9 @@ use super::{
     create::create,
     delete,
     eviction::evict,
+    kinds::RESPONSE,
     list::list,
-    status::{Failure, not_allowed, not_found},
+    status::{Failure, no_such_resource, not_allowed, not_found},
     store::{Key, Store},
     update,
 };
@@ -19,6 +20,8 @@ use super::{
 pub(super) struct World {
     pub(super) store: Store,
     pub(super) rule: Rule,
+    /// True where the definition of stoop's own objects was applied.
+    pub(super) keeps_responses: bool,
 }
 
 /// The code and the body of a successful answer.
@@ -33,6 +36,12 @@ impl World {
                 Ok((201, access::review(&self.rule, &call.user, call.json()?)?))
             }
             Target::AccessReview => Err(not_allowed()),
+            Target::Groups => Ok((200, groups(self.keeps_responses))),
+            Target::OwnGroup if self.keeps_responses => Ok((200, own_group())),
+            Target::OwnGroup => Err(no_such_resource()),
+            Target::Objects(on) if *on.kind == RESPONSE && !self.keeps_responses => {
+                Err(no_such_resource())
+            }
             Target::Objects(on) => {
                 access::check(&self.rule, &call.access(on))?;
                 let answer = objects(&mut self.store, on, call);
@@ -82,6 +91,24 @@ fn metadata_of(object: &Value) -> Value {
         "apiVersion": "meta.k8s.io/v1",
         "kind": "PartialObjectMetadata",
         "metadata": object["metadata"],
+    })
+}
+
+fn groups(keeps_responses: bool) -> Value {
+    let version = json!({"groupVersion": RESPONSE.api_version(), "version": RESPONSE.version});
+    let own = json!({"name": RESPONSE.group, "versions": [version], "preferredVersion": version});
+    let groups = if keeps_responses { vec![own] } else { Vec::new() };
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+fn own_group() -> Value {
+    let resource = json!({
+        "name": RESPONSE.resource, "singularName": "response", "kind": RESPONSE.kind,
+        "namespaced": true, "verbs": ["create", "delete", "get", "list", "update"],
+    });
+    json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": RESPONSE.api_version(),
+        "resources": [resource],
     })
 }
 

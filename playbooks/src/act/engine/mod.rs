@@ -3,6 +3,7 @@
 //! It keeps no state of its own but what the guardrails remember: a response carries its progress, and the
 //! worker decides when to come back to it.
 
+mod record;
 mod run;
 
 use std::{sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use super::{
     outcome::Failure,
     report::Report,
     response::Response,
+    responses::Records,
     target::{Identify, Needs, Verification, verify},
 };
 use crate::decide::{Claim, Mode};
@@ -52,12 +54,23 @@ pub struct EngineParts {
 }
 
 /// Runs responses; shared by all of a worker's tasks.
-pub struct Engine(EngineParts);
+pub struct Engine(EngineParts, Option<Records>);
 
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: EngineParts) -> Engine {
-        Engine(parts)
+        Engine(parts, None)
+    }
+
+    /// One that writes down what it does.
+    #[must_use]
+    pub fn recording(self, records: Records) -> Engine {
+        Engine(self.0, Some(records))
+    }
+
+    /// Where it writes down what it does, if it does.
+    pub fn records(&self) -> Option<&Records> {
+        self.1.as_ref()
     }
 
     /// The API server, where the worker has one.

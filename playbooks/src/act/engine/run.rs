@@ -74,7 +74,7 @@ impl Engine {
         response.clock(waits_for.as_ref());
         match waits_for {
             Some(failure) => Advance::Retry(failure),
-            None => Advance::Finished(Box::new(response.report())),
+            None => self.file(response).await,
         }
     }
 
@@ -108,6 +108,9 @@ impl Engine {
             return None;
         }
         if let Some(outcome) = held_back {
+            return Some(Tried { outcome, changes: false });
+        }
+        if let Some(outcome) = self.write_down(response, todo, start, lost).await? {
             return Some(Tried { outcome, changes: false });
         }
         let outcome = self.apply(response, todo, start).await;
@@ -173,7 +176,8 @@ impl Engine {
         };
         // It allows more, never less.
         let age = occurrence.max_age.map_or(age, |allowed| allowed.max(age));
-        let age = || judge_age(occurrence.time, start.at, age);
+        let since = occurrence.approved.map_or(occurrence.time, |at| at.max(occurrence.time));
+        let age = || judge_age(since, start.at, age);
         if !action.changes_cluster() {
             if let Some(refusal) = age() {
                 return Ok(Some(refusal.into()));
@@ -227,6 +231,7 @@ impl Engine {
             so_far: &so_far,
             limit: Limit::within(self.0.action_timeout),
             marks: &todo.marks,
+            gathered: &todo.gathered,
         };
         let action = &todo.step.action;
         let applied = action.apply(&context, response.standing().subject());

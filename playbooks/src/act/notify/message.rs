@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     act::{
         occurrence::Occurrence,
+        outcome::{Outcome, Refusal},
         response::{Standing, StepReport},
         text::clean,
         trace::TraceParent,
@@ -105,11 +106,15 @@ impl<'a> Notification<'a> {
 
 impl StepLine {
     fn new(step: &StepReport) -> StepLine {
+        let mut detail = clean(step.outcome.detail(), LIMIT);
+        if let Outcome::Refused(Refusal { link: Some(link), .. }) = &step.outcome {
+            detail = format!("{detail}, or {link}");
+        }
         StepLine {
             action: step.action,
             outcome: step.outcome.as_str(),
             reason: step.outcome.reason(),
-            detail: clean(step.outcome.detail(), LIMIT),
+            detail,
         }
     }
 }
@@ -129,5 +134,9 @@ fn key(occurrence: &Occurrence, playbook: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(occurrence.id.to_string());
     hash.update(playbook);
+    // What was told before, that it waits, is another message.
+    if occurrence.approved.is_some() {
+        hash.update("approved");
+    }
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -21,6 +21,8 @@ pub enum SkipReason {
     DryRun,
     /// An earlier action failed or was refused.
     Stopped,
+    /// Another worker has answered it, or this one before.
+    Answered,
 }
 
 impl SkipReason {
@@ -31,6 +33,7 @@ impl SkipReason {
             SkipReason::Observe => "observe",
             SkipReason::DryRun => "dry-run",
             SkipReason::Stopped => "stopped",
+            SkipReason::Answered => "answered",
         }
     }
 }

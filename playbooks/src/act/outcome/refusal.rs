@@ -15,6 +15,8 @@ pub enum Guardrail {
     MirrorPod,
     /// A `system-*` priority class.
     PriorityClass,
+    /// A person has to agree first.
+    Approval,
     /// The namespace, or the pod where that is allowed, is exempted.
     Exempt,
     /// Whether it is exempted can't be told.
@@ -66,6 +68,7 @@ impl Guardrail {
             Guardrail::OwnPod => "own-pod",
             Guardrail::MirrorPod => "mirror-pod",
             Guardrail::PriorityClass => "priority-class",
+            Guardrail::Approval => "approval",
             Guardrail::Exempt => "exempt",
             Guardrail::ExemptionUnreadable => "exemption-unreadable",
             Guardrail::EventAge => "event-age",
@@ -97,12 +100,19 @@ pub struct Refusal {
     pub guardrail: Guardrail,
     /// Why, and where there is one, the key that would allow it.
     pub why: String,
+    /// Where a person may let it through. Whoever has it may: it is for notifiers alone.
+    pub link: Option<String>,
 }
 
 impl Refusal {
     /// A refusal by this guardrail.
     pub fn new(guardrail: Guardrail, why: impl Into<String>) -> Refusal {
-        Refusal { guardrail, why: why.into() }
+        Refusal { guardrail, why: why.into(), link: None }
+    }
+
+    /// With the link by which a person may let it through.
+    pub(in crate::act) fn with_link(self, link: Option<String>) -> Refusal {
+        Refusal { link, ..self }
     }
 
     /// True where the same action would be right tomorrow: dead-letter it, to be redriven.

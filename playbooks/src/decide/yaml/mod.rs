@@ -116,3 +116,10 @@ impl Located {
         Error::new(&self.name, place, path.clone(), message, help, line)
     }
 }
+/// A value as YAML, for people and for kubectl.
+///
+/// # Errors
+/// It holds what YAML can't say.
+pub fn print(value: &Value) -> Result<String, impl std::error::Error + use<>> {
+    serde_saphyr::to_string(value)
+}

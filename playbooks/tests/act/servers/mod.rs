@@ -6,6 +6,7 @@ mod fleet;
 mod isolate;
 mod nodes;
 mod races;
+mod responses;
 mod rights;
 mod roles;
 mod targets;

@@ -12,6 +12,7 @@ use crate::act::{
     api::Permission,
     config::{self, ConfigError},
     outcome::{Failure, Outcome},
+    responses::Undo,
 };
 
 /// The configured action.
@@ -82,6 +83,10 @@ impl Action for Cordon {
 
     fn supports_dry_run(&self) -> bool {
         true
+    }
+
+    fn undo(&self) -> Option<Undo> {
+        Some(Undo::Node)
     }
 
     fn permissions(&self) -> Vec<Permission> {

@@ -23,6 +23,7 @@ use crate::act::{
     api::{Api, Permission, PodSelector},
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome, SkipReason},
+    responses::Undo,
 };
 
 /// How many evictions are under way at a time.
@@ -188,6 +189,10 @@ impl Action for Drain {
 
     fn supports_dry_run(&self) -> bool {
         true
+    }
+
+    fn undo(&self) -> Option<Undo> {
+        Some(Undo::Node)
     }
 
     fn permissions(&self) -> Vec<Permission> {

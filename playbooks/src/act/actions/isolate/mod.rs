@@ -32,6 +32,7 @@ use crate::act::{
     api::{Permission, rival_permissions},
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome, SkipReason},
+    responses::Undo,
     target::{Id, Verified},
 };
 
@@ -181,6 +182,10 @@ impl Action for Isolate {
 
     fn supports_dry_run(&self) -> bool {
         true
+    }
+
+    fn undo(&self) -> Option<Undo> {
+        Some(Undo::Isolation)
     }
 
     fn permissions(&self) -> Vec<Permission> {

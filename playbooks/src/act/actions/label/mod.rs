@@ -16,6 +16,7 @@ use crate::act::{
     api::{Permission, Place},
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome},
+    responses::Undo,
     target::Verified,
 };
 pub(super) use change::revert;
@@ -81,6 +82,10 @@ impl Action for Label {
 
     fn supports_dry_run(&self) -> bool {
         true
+    }
+
+    fn undo(&self) -> Option<Undo> {
+        Some(Undo::Pod)
     }
 
     fn permissions(&self) -> Vec<Permission> {

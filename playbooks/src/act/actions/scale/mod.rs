@@ -23,6 +23,7 @@ use crate::act::{
     api::{Permission, Place},
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome},
+    responses::Undo,
     target::Verified,
 };
 
@@ -74,6 +75,10 @@ impl Action for Scale {
 
     fn supports_dry_run(&self) -> bool {
         true
+    }
+
+    fn undo(&self) -> Option<Undo> {
+        Some(Undo::Deployment)
     }
 
     fn permissions(&self) -> Vec<Permission> {

@@ -15,6 +15,7 @@ use crate::act::{
     api::Permission,
     config::ConfigError,
     outcome::{Failure, Outcome},
+    responses::Undo,
 };
 
 /// The configured action.
@@ -86,6 +87,10 @@ impl Action for TaintNode {
 
     fn supports_dry_run(&self) -> bool {
         true
+    }
+
+    fn undo(&self) -> Option<Undo> {
+        Some(Undo::Node)
     }
 
     fn permissions(&self) -> Vec<Permission> {

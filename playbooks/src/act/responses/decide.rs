@@ -1,0 +1,76 @@
+//! A person's word on a response that waits.
+
+use jiff::Timestamp;
+
+use super::{
+    Shelf,
+    object::{Decision, Phase, StoredResponse},
+};
+use crate::act::{api::Class, outcome::Failure};
+
+/// Why nothing can be decided.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecidable {
+    /// There is no such response.
+    #[error("there is no Response {0}")]
+    Unknown(String),
+    /// Nobody asks.
+    #[error("the Response {0} waits for no approval")]
+    NotAsked(String),
+    /// It was decided before.
+    #[error("the Response {0} was {1} already")]
+    Decided(String, &'static str),
+    /// Nobody has decided in time.
+    #[error("the Response {0} waits no longer: its time was over at {1}")]
+    Over(String, Timestamp),
+    /// The API server can't be asked, or refuses.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// Whether something can be decided about an object.
+fn judge(name: &str, stored: &StoredResponse, now: Timestamp) -> Result<(), Undecidable> {
+    let name = || name.to_owned();
+    let is_open = matches!(stored.phase(), Phase::Running | Phase::Pending);
+    match (&stored.spec.held, stored.spec.decision) {
+        (_, Some(Decision::Approved)) => Err(Undecidable::Decided(name(), "approved")),
+        (_, Some(Decision::Denied)) => Err(Undecidable::Decided(name(), "denied")),
+        (None, None) => Err(Undecidable::NotAsked(name())),
+        (Some(_), None) if !is_open => Err(Undecidable::NotAsked(name())),
+        (Some(held), None) if held.until <= now => Err(Undecidable::Over(name(), held.until)),
+        (Some(_), None) => Ok(()),
+    }
+}
+
+impl Shelf {
+    /// Writes a person's word down, once. `event` is the identity of the event that it was asked about, where the
+    /// person has seen no other.
+    ///
+    /// # Errors
+    ///
+    /// Where there is nothing to decide, and where it can't be written down.
+    pub async fn decide(
+        &self,
+        name: &str,
+        event: Option<&str>,
+        decision: Decision,
+    ) -> Result<StoredResponse, Undecidable> {
+        let mut last = None;
+        for _ in 0..3 {
+            let stored = self.get(name).await.map_err(Failure::from)?;
+            let mut stored = stored.ok_or_else(|| Undecidable::Unknown(name.to_owned()))?;
+            judge(name, &stored, Timestamp::now())?;
+            if event.is_some_and(|event| event != stored.spec.event.id) {
+                return Err(Undecidable::NotAsked(name.to_owned()));
+            }
+            stored.spec.decision = Some(decision);
+            match self.replace(&stored).await {
+                Ok(written) => return Ok(written),
+                Err(error) if *error.class() == Class::Conflict => last = Some(error),
+                Err(error) => return Err(Failure::from(error).into()),
+            }
+        }
+        let why = last.map(|error| error.to_string()).unwrap_or_default();
+        Err(Failure::transient(format!("the Response {name} does not come to rest: {why}")).into())
+    }
+}

@@ -1,0 +1,256 @@
+//! Takes back what a stored response has changed: what is still ours of it, and nothing else.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Shelf,
+    changes::{is_live, to_undo},
+    filing::TARGET_UID,
+    object::{Change, Claim, Phase, StoredResponse, TargetRef, Undone},
+    undo::Undo,
+};
+use crate::act::{
+    actions::{Holder, Isolated, revert, revert_isolation},
+    api::Class,
+    object::{ObjectRef, Uid},
+    outcome::{Failure, Outcome},
+    text::clean,
+};
+
+/// How often others may be faster in writing down what was taken back.
+const ROUNDS: usize = 5;
+
+/// Which changes are to be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All that may still be there.
+    All,
+    /// Those whose time is over.
+    Expired,
+}
+
+/// What taking a response back came to.
+#[derive(Debug, Default)]
+pub struct TakenBack {
+    /// What was taken back, or found to be ours no more.
+    pub undone: Vec<Undone>,
+    /// What could not be, and is to be tried again.
+    pub failed: Vec<(Change, Failure)>,
+}
+
+/// Who takes back, and how long others leave it to them.
+#[derive(Clone, Copy)]
+pub struct Reverter<'a> {
+    /// Where the responses are.
+    pub shelf: &'a Shelf,
+    /// A name that nobody else has.
+    pub name: &'a str,
+    /// How long at the most it takes.
+    pub lease: Duration,
+}
+
+/// The changes of a response that are to be taken back now. Empty while a worker is at it.
+pub(super) fn wanted(stored: &StoredResponse, which: Which, now: Timestamp) -> Vec<Change> {
+    let has_ended = !matches!(stored.phase(), Phase::Running | Phase::Pending);
+    let is_left_alone = has_ended || stored.spec.claim.until <= now;
+    let is_due = |change: &&Change| match which {
+        Which::All => true,
+        Which::Expired => change.expires_at.is_some_and(|at| at <= now),
+    };
+    let changes = stored.spec.changes.iter().filter(|_| is_left_alone);
+    changes.filter(|change| is_live(stored, change)).filter(is_due).cloned().collect()
+}
+
+impl Reverter<'_> {
+    /// Takes changes of a response back, and writes down that it did. Safe to repeat, and by several at once.
+    ///
+    /// A dry run writes nothing, and says what would be taken back.
+    ///
+    /// # Errors
+    ///
+    /// Where somebody else is at it, or it can't be written down who is.
+    pub async fn revert(
+        &self,
+        stored: &StoredResponse,
+        which: Which,
+        dry_run: bool,
+    ) -> Result<TakenBack, Failure> {
+        let now = Timestamp::now();
+        let changes = wanted(stored, which, now);
+        if changes.is_empty() {
+            return Ok(TakenBack::default());
+        }
+        if dry_run {
+            return self.undo(stored, changes, true).await;
+        }
+        let claimed = self.claim(stored, now).await?;
+        let done = self.undo(&claimed, changes, false).await?;
+        if !done.undone.is_empty() {
+            self.write_down(claimed, &done.undone).await?;
+        }
+        Ok(done)
+    }
+
+    async fn claim(
+        &self,
+        stored: &StoredResponse,
+        now: Timestamp,
+    ) -> Result<StoredResponse, Failure> {
+        if let Some(theirs) = &stored.spec.reverting
+            && theirs.worker != self.name
+            && theirs.until > now
+        {
+            let why =
+                format!("{} takes it back, until {} at the latest", theirs.worker, theirs.until);
+            return Err(Failure::transient(why));
+        }
+        let mut claimed = stored.clone();
+        let until = now.checked_add(self.lease).unwrap_or(Timestamp::MAX);
+        claimed.spec.reverting = Some(Claim { worker: self.name.to_owned(), until });
+        Ok(self.shelf.replace(&claimed).await?)
+    }
+
+    async fn undo(
+        &self,
+        stored: &StoredResponse,
+        changes: Vec<Change>,
+        dry_run: bool,
+    ) -> Result<TakenBack, Failure> {
+        let mut done = TakenBack::default();
+        for change in changes {
+            match self.undo_one(stored, &change, dry_run).await {
+                Ok(detail) => done.undone.push(Undone {
+                    action: change.action,
+                    object: change.object,
+                    detail: clean(&detail, 500),
+                    time: Timestamp::now(),
+                }),
+                // One that can't be asked now must not keep the others.
+                Err(failure) => done.failed.push((change, failure)),
+            }
+        }
+        Ok(done)
+    }
+
+    async fn undo_one(
+        &self,
+        stored: &StoredResponse,
+        change: &Change,
+        dry_run: bool,
+    ) -> Result<String, Failure> {
+        let api = self.shelf.api();
+        let uid = stored.spec.target.as_ref().and_then(|target| target.uid.as_deref());
+        let uid = Uid::new(uid.ok_or_else(|| Failure::permanent("it has no target"))?);
+        if change.undo == Undo::Isolation {
+            return self.release(stored, change, uid, dry_run).await;
+        }
+        let holder = Holder::new(&stored.spec.playbook, &uid);
+        let outcomes = revert(api, &object(&change.object)?, &holder, dry_run).await?;
+        let told: Vec<_> = outcomes.iter().map(Outcome::detail).collect();
+        Ok(told.join("; "))
+    }
+
+    async fn release(
+        &self,
+        stored: &StoredResponse,
+        change: &Change,
+        uid: Uid,
+        dry_run: bool,
+    ) -> Result<String, Failure> {
+        if let Some(other) = self.other_that_isolates(stored, &uid).await? {
+            return Ok(format!("{other} still wants it isolated"));
+        }
+        let TargetRef { namespace, name, .. } = &change.object;
+        let namespace = namespace.clone().unwrap_or_default();
+        if dry_run {
+            return Ok(format!("would give {namespace}/{name} its labels and its network back"));
+        }
+        let isolated = Isolated { namespace, name: name.clone(), uid };
+        let done = revert_isolation(self.shelf.api(), &isolated).await?;
+        Ok(match (done.changed, done.left.as_slice()) {
+            (_, [first, ..]) => {
+                format!("somebody has changed the policy {first} since: delete it by hand")
+            }
+            (true, []) => format!(
+                "has its labels again ({}), {} policies deleted",
+                done.restored.join(", "),
+                done.deleted.len()
+            ),
+            (false, []) => "nothing of an isolation is there".to_owned(),
+        })
+    }
+
+    /// An isolation is the pod's, not one playbook's: it stays while another response wants it.
+    ///
+    /// Asked only after our own claim is written: of two that let go at once, the later sees the earlier let go.
+    async fn other_that_isolates(
+        &self,
+        stored: &StoredResponse,
+        uid: &Uid,
+    ) -> Result<Option<String>, Failure> {
+        let all = self.shelf.list(Some(&format!("{TARGET_UID}={uid}"))).await?;
+        let now = Timestamp::now();
+        let other = all
+            .iter()
+            .find(|other| other.metadata.name != stored.metadata.name && isolates(other, now));
+        Ok(other.and_then(|other| other.metadata.name.clone()))
+    }
+
+    async fn write_down(&self, claimed: StoredResponse, undone: &[Undone]) -> Result<(), Failure> {
+        let mut object = claimed;
+        for _ in 0..ROUNDS {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            let run = object.spec.run;
+            let mut status = object.current().cloned().unwrap_or_default();
+            status.run = run;
+            status.undone.retain(|it| !undone.iter().any(|new| is_same(it, new)));
+            status.undone.extend(undone.iter().cloned());
+            object.status = Some(status);
+            let (expires_at, undo) = to_undo(&object, &name);
+            if let Some(status) = &mut object.status {
+                // What has failed, or was left in the middle, stays so: it answers for no other event.
+                if undo.is_none() && status.phase == Phase::Succeeded {
+                    status.phase = Phase::Reverted;
+                }
+                (status.expires_at, status.undo) = (expires_at, undo);
+            }
+            match self.shelf.replace_status(&object).await {
+                Ok(_) => return Ok(()),
+                Err(error) if *error.class() == Class::Conflict => {}
+                Err(error) if *error.class() == Class::NotFound => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+            match self.shelf.get(&name).await? {
+                // A run that has begun meanwhile makes its changes anew.
+                Some(stored) if stored.spec.run == run => object = stored,
+                _ => return Ok(()),
+            }
+        }
+        Err(Failure::transient("the Response does not come to rest"))
+    }
+}
+
+/// True where a response wants its pod isolated, or may be about to isolate it.
+fn isolates(stored: &StoredResponse, now: Timestamp) -> bool {
+    let lets_go = stored.spec.reverting.as_ref().is_some_and(|claim| claim.until > now);
+    let mut changes = stored.spec.changes.iter().filter(|change| change.undo == Undo::Isolation);
+    !lets_go
+        && changes
+            .any(|change| is_live(stored, change) && change.expires_at.is_none_or(|at| at > now))
+}
+
+fn is_same(one: &Undone, other: &Undone) -> bool {
+    (&one.action, &one.object) == (&other.action, &other.object)
+}
+
+fn object(of: &TargetRef) -> Result<ObjectRef, Failure> {
+    let namespace = || of.namespace.clone().unwrap_or_default();
+    match of.kind.as_str() {
+        "Pod" => Ok(ObjectRef::pod(namespace(), &of.name)),
+        "Deployment" => Ok(ObjectRef::deployment(namespace(), &of.name)),
+        "Node" => Ok(ObjectRef::node(&of.name)),
+        kind => Err(Failure::permanent(format!("nothing of a {kind} is ever held"))),
+    }
+}

@@ -1,0 +1,166 @@
+//! The calls on stored responses, in the namespace that they are kept in.
+
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use tokio::sync::OnceCell;
+
+use super::object::StoredResponse;
+use crate::act::{
+    api::{Api, ApiError, Class, Permission},
+    outcome::Failure,
+};
+
+const GROUP: &str = "stoop.dev";
+const VERSION: &str = "stoop.dev/v1alpha1";
+const PLURAL: &str = "responses";
+
+/// How many objects one page of a list holds.
+const PAGE: u32 = 250;
+
+/// Where the objects of a cluster are kept.
+pub struct Shelf {
+    api: Api,
+    namespace: String,
+    is_there: OnceCell<bool>,
+}
+
+impl Shelf {
+    /// In this namespace.
+    pub fn new(api: Api, namespace: impl Into<String>) -> Shelf {
+        Shelf { api, namespace: namespace.into(), is_there: OnceCell::new() }
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Whether the cluster has the definition. Asked once; who installs it later starts the workers anew.
+    ///
+    /// # Errors
+    ///
+    /// Where the API server can't be asked.
+    pub async fn is_there(&self) -> Result<bool, Failure> {
+        let found = self.is_there.get_or_try_init(|| self.look()).await;
+        found.copied().map_err(Failure::from)
+    }
+
+    async fn look(&self) -> Result<bool, ApiError> {
+        // A group that isn't served at all is answered as a load balancer would: only the list of groups can be trusted.
+        let groups = self.api.call(|client| async move { client.list_api_groups().await }).await;
+        let groups = match groups {
+            Err(error) if *error.class() == Class::NotFound => return Ok(false),
+            groups => groups?.groups,
+        };
+        let mut versions = groups.iter().filter(|it| it.name == GROUP).flat_map(|it| &it.versions);
+        if !versions.any(|version| version.group_version == VERSION) {
+            return Ok(false);
+        }
+        let served =
+            self.api.call(|client| async move { client.list_api_group_resources(VERSION).await });
+        Ok(served.await?.resources.iter().any(|resource| resource.name == PLURAL))
+    }
+
+    /// One object; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be read.
+    pub async fn get(&self, name: &str) -> Result<Option<StoredResponse>, ApiError> {
+        let read = self.api.call(|client| async move { self.objects(client).get(name).await });
+        match read.await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if *error.class() == Class::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All that have this label, or all there are.
+    ///
+    /// # Errors
+    ///
+    /// Where they can't be read.
+    pub async fn list(&self, label: Option<&str>) -> Result<Vec<StoredResponse>, ApiError> {
+        let mut params = ListParams::default().limit(PAGE);
+        params.label_selector = label.map(str::to_owned);
+        let mut all = Vec::new();
+        loop {
+            let asked = &params;
+            let page =
+                self.api.call(|client| async move { self.objects(client).list(asked).await });
+            let page = page.await?;
+            all.extend(page.items);
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            if params.continue_token.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Makes one; 409 where there is one.
+    pub(super) async fn create(&self, object: &StoredResponse) -> Result<StoredResponse, ApiError> {
+        let params = PostParams::default();
+        let made = self
+            .api
+            .call(|client| async move { self.objects(client).create(&params, object).await });
+        made.await
+    }
+
+    /// Writes metadata and spec, if nobody else has written since: 409 then.
+    pub(super) async fn replace(
+        &self,
+        object: &StoredResponse,
+    ) -> Result<StoredResponse, ApiError> {
+        let (name, params) = (name_of(object), PostParams::default());
+        let written = self.api.call(|client| async move {
+            self.objects(client).replace(name, &params, object).await
+        });
+        written.await
+    }
+
+    /// Writes the status, if nobody else has written since: 409 then.
+    pub(super) async fn replace_status(
+        &self,
+        object: &StoredResponse,
+    ) -> Result<StoredResponse, ApiError> {
+        let (name, params) = (name_of(object), PostParams::default());
+        let written = self.api.call(|client| async move {
+            self.objects(client).replace_status(name, &params, object).await
+        });
+        written.await
+    }
+
+    /// Deletes this very version of an object.
+    pub(super) async fn delete(&self, object: &StoredResponse) -> Result<(), ApiError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: object.metadata.uid.clone(),
+                resource_version: object.metadata.resource_version.clone(),
+            }),
+            ..DeleteParams::default()
+        };
+        let name = name_of(object);
+        let deleted = self.api.call(|client| async move {
+            self.objects(client).delete(name, &params).await.map(drop)
+        });
+        deleted.await
+    }
+
+    fn objects(&self, client: kube::Client) -> kube::Api<StoredResponse> {
+        kube::Api::namespaced(client, &self.namespace)
+    }
+}
+
+/// A right on the objects of a namespace.
+pub(super) fn permission(namespace: &str, resource: &str, verb: &str) -> Permission {
+    let namespace = Some(namespace.to_owned());
+    Permission { namespace, ..Permission::new(GROUP, resource, verb) }
+}
+
+/// An object without a name is on no shelf.
+fn name_of(object: &StoredResponse) -> &str {
+    object.metadata.name.as_deref().unwrap_or_default()
+}

@@ -1,0 +1,184 @@
+//! What becomes of stored responses by themselves: expiries are kept, questions end, and what is old goes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Records, Reverter, Which,
+    changes::is_live,
+    filing::HELD,
+    object::{Decision, Phase, ResponseStatus, StoredResponse},
+    revert::wanted,
+};
+use crate::act::{
+    api::Class,
+    outcome::{Failure, FailureKind},
+};
+
+/// How many objects one sweep deletes: the next one goes on.
+const MOST_PRUNED: usize = 200;
+
+/// How long, and how many, responses are kept once they have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// From their end on.
+    pub keep: Duration,
+    /// The oldest go first.
+    pub most: usize,
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// The responses of which something was taken back, with what.
+    pub reverted: Vec<(String, String)>,
+    /// The responses of which something could not be.
+    pub failed: Vec<(String, Failure)>,
+    /// The questions that nobody has answered in time.
+    pub expired: Vec<String>,
+    /// How many were deleted.
+    pub pruned: usize,
+}
+
+/// What is to be done about one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chore {
+    TakeBack,
+    /// The question is over.
+    Close(Phase),
+    /// It is over, and the event needs no longer be held.
+    Forget,
+    Delete,
+}
+
+impl Records {
+    /// Goes over all stored responses once. Any worker may, and several at once.
+    ///
+    /// # Errors
+    ///
+    /// Where they can't be listed. What goes wrong with one is told of, and doesn't keep the others.
+    pub async fn sweep(&self, retention: Retention) -> Result<Swept, Failure> {
+        let mut swept = Swept::default();
+        if !self.shelf().is_there().await? {
+            return Ok(swept);
+        }
+        let all = self.shelf().list(None).await?;
+        for (stored, chore) in chores(&all, retention, Timestamp::now()) {
+            let name = stored.metadata.name.clone().unwrap_or_default();
+            match self.carry_out(stored, chore, &mut swept).await {
+                Ok(()) => {}
+                // Somebody else was faster, and the next sweep sees what they have left.
+                Err(failure) if failure.kind == FailureKind::Transient => {}
+                Err(failure) => swept.failed.push((name, failure)),
+            }
+        }
+        Ok(swept)
+    }
+
+    async fn carry_out(
+        &self,
+        stored: &StoredResponse,
+        chore: Chore,
+        swept: &mut Swept,
+    ) -> Result<(), Failure> {
+        let name = stored.metadata.name.clone().unwrap_or_default();
+        match chore {
+            Chore::TakeBack => {
+                let done = self.reverter().revert(stored, Which::Expired, false).await?;
+                let told = done.undone.iter().map(|it| format!("{}: {}", it.action, it.detail));
+                let told: Vec<_> = told.collect();
+                if !told.is_empty() {
+                    swept.reverted.push((name.clone(), told.join("; ")));
+                }
+                swept.failed.extend(done.failed.into_iter().map(|(_, it)| (name.clone(), it)));
+            }
+            Chore::Close(phase) => {
+                let mut closed = stored.clone();
+                closed.status = Some(ResponseStatus {
+                    phase,
+                    run: stored.spec.run,
+                    finished: Some(Timestamp::now()),
+                    ..stored.current().cloned().unwrap_or_default()
+                });
+                self.shelf().replace_status(&closed).await?;
+                if phase == Phase::Expired {
+                    swept.expired.push(name);
+                }
+            }
+            Chore::Forget => {
+                let mut emptied = stored.clone();
+                emptied.spec.held = None;
+                emptied.metadata.labels.get_or_insert_default().remove(HELD);
+                self.shelf().replace(&emptied).await?;
+            }
+            Chore::Delete => match self.shelf().delete(stored).await {
+                Ok(()) => swept.pruned += 1,
+                Err(error) if matches!(error.class(), Class::NotFound | Class::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            },
+        }
+        Ok(())
+    }
+
+    /// Takes back in this worker's name.
+    pub fn reverter(&self) -> Reverter<'_> {
+        Reverter { shelf: self.shelf(), name: self.worker(), lease: self.lease() }
+    }
+}
+
+/// What is to be done, one chore an object.
+fn chores(
+    all: &[StoredResponse],
+    retention: Retention,
+    now: Timestamp,
+) -> Vec<(&StoredResponse, Chore)> {
+    let mut chores: Vec<_> =
+        all.iter().filter_map(|stored| Some((stored, chore(stored, now)?))).collect();
+    let mut ended: Vec<_> = all.iter().filter_map(|it| Some((ended(it, now)?, it))).collect();
+    ended.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let is_old = |at: Timestamp| at.checked_add(retention.keep).is_ok_and(|until| until <= now);
+    let old = ended
+        .iter()
+        .enumerate()
+        .filter(|(place, (at, _))| *place >= retention.most || is_old(*at))
+        .map(|(_, (_, stored))| (*stored, Chore::Delete));
+    let old: Vec<_> = old.take(MOST_PRUNED).collect();
+    chores.retain(|(stored, _)| !old.iter().any(|(gone, _)| std::ptr::eq(*gone, *stored)));
+    chores.extend(old);
+    chores
+}
+
+fn chore(stored: &StoredResponse, now: Timestamp) -> Option<Chore> {
+    if !wanted(stored, Which::Expired, now).is_empty() {
+        return Some(Chore::TakeBack);
+    }
+    let held = stored.spec.held.as_ref()?;
+    let is_open = matches!(stored.phase(), Phase::Running | Phase::Pending);
+    match (is_open, stored.spec.decision) {
+        (true, None) => (held.until <= now).then_some(Chore::Close(Phase::Expired)),
+        (true, Some(Decision::Denied)) => Some(Chore::Close(Phase::Denied)),
+        (true, Some(Decision::Approved)) => None,
+        // What has failed may be wanted once more.
+        (false, _) => (stored.phase() != Phase::Failed).then_some(Chore::Forget),
+    }
+}
+
+/// When a response ended, if it may go: nothing of it is still to expire.
+fn ended(stored: &StoredResponse, now: Timestamp) -> Option<Timestamp> {
+    let is_to_expire = stored
+        .spec
+        .changes
+        .iter()
+        .any(|change| change.expires_at.is_some() && is_live(stored, change));
+    if is_to_expire {
+        return None;
+    }
+    match stored.phase() {
+        Phase::Pending => None,
+        // Left behind by a worker whose event never came again.
+        Phase::Running => (stored.spec.held.is_none() && stored.spec.claim.until <= now)
+            .then_some(stored.spec.claim.until),
+        _ => stored.current()?.finished,
+    }
+}
