@@ -40,6 +40,7 @@ impl Check {
         }
         let mut needed = rules.permissions();
         needed.extend(guardrails.permissions());
+        needed.extend(resources.notifiers.permissions());
         needed.sort();
         needed.dedup();
         let api = Api::connect(None, config.limits.action_timeout.0).await?;

@@ -57,6 +57,9 @@ pub struct Engine(EngineParts);
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: EngineParts) -> Engine {
+        if let Some(api) = &parts.api {
+            parts.notifiers.connect(api);
+        }
         Engine(parts)
     }
 
@@ -65,9 +68,10 @@ impl Engine {
         self.0.api.as_ref()
     }
 
-    /// The rights that the guardrails take, beside those of the plans.
+    /// The rights that the guardrails and the notifiers take, beside those of the plans.
     pub fn permissions(&self) -> Vec<Permission> {
-        self.0.guardrails.permissions()
+        let guardrails = self.0.guardrails.permissions();
+        guardrails.into_iter().chain(self.0.notifiers.permissions()).collect()
     }
 
     /// Finds out which live object an event is about.
