@@ -16,10 +16,12 @@ use super::{
 const DEFAULT_FILE: &str = "stoop.yaml";
 
 /// The keys of the first level, for variables of the environment.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 13] = [
     "cluster",
     "playbooks",
     "subscriptions",
+    "destinations",
+    "functions",
     "notifiers",
     "defaultNotifiers",
     "health",

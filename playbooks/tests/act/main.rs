@@ -3,13 +3,16 @@
 //! The API server is a function here, so that every fault can be had and every byte be read. What only a real
 //! one can show is in `servers`.
 
+mod call;
 mod calls;
 mod delete;
 mod docs;
 mod drain;
 mod engine;
 mod fixtures;
+mod forward;
 mod guards;
+mod hostile;
 mod isolate;
 mod label;
 mod nodes;
@@ -18,9 +21,11 @@ mod outside;
 mod promises;
 mod receiver;
 mod reports;
+mod run;
 mod scale;
 #[cfg(feature = "servers")]
 mod servers;
+mod sinks;
 mod store;
 mod verify;
 mod wire;

@@ -6,6 +6,8 @@ mod isolate;
 mod nodes;
 mod races;
 mod rights;
+mod run;
+mod sinks;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
