@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod forward;
+mod google;
 mod leader;
 mod letters;
 mod outages;

@@ -10,7 +10,7 @@ use crate::{
     receiver::{Receiver, always, redirecting},
 };
 
-fn functions(config: Value) -> Result<Functions, ConfigError> {
+pub(crate) fn functions(config: Value) -> Result<Functions, ConfigError> {
     let configs: BTreeMap<String, FunctionConfig> =
         serde_json::from_value(json!({"scan": config})).expect("a function");
     Functions::new(&configs, Duration::from_secs(5))

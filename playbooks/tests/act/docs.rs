@@ -9,7 +9,7 @@ use playbooks::{
 
 use crate::forward::Topic;
 
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("call", include_str!("../../../docs/actions/call.md")),
     ("forward", include_str!("../../../docs/actions/forward.md")),
     ("run", include_str!("../../../docs/actions/run.md")),
@@ -18,6 +18,7 @@ const PAGES: [(&str, &str); 8] = [
     ("cordon", include_str!("../../../docs/actions/cordon.md")),
     ("drain", include_str!("../../../docs/actions/drain.md")),
     ("scale", include_str!("../../../docs/actions/scale.md")),
+    ("taint", include_str!("../../../docs/guardrails.md")),
 ];
 
 /// What the pages' configurations name.

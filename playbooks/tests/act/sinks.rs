@@ -218,7 +218,8 @@ async fn kubernetes_is_told_by_an_event_about_the_pod_that_has_the_messages_name
             .expect("a notifier");
     let mut setup = Setup::new(api);
     setup.notifiers = Notifiers::new(&configs, &[], Duration::from_secs(5)).expect("notifiers");
-    let rights: Vec<_> = setup.notifiers.permissions().iter().map(ToString::to_string).collect();
+    let rights = setup.notifiers.rights();
+    let rights: Vec<_> = rights.iter().map(|right| right.permission.to_string()).collect();
     assert_eq!(rights, ["create events.events.k8s.io"]);
     let bench = setup.build();
     let event = event();

@@ -35,6 +35,7 @@ use super::{
     api::{Api, Permission},
     config::ConfigError,
     outcome::{Dependency, Failure, FailureKind},
+    roles::Right,
 };
 use cloudevents::{CloudEvents, CloudEventsConfig};
 use falcosidekick::{Falcosidekick, FalcosidekickConfig};
@@ -227,8 +228,12 @@ impl Notifiers {
     }
 
     /// The rights that the sinks take on the API server.
-    pub fn permissions(&self) -> Vec<Permission> {
-        self.sinks.values().flat_map(|way| way.sink.permissions()).collect()
+    pub fn rights(&self) -> Vec<Right> {
+        let rights = self.sinks.iter().flat_map(|(name, way)| {
+            let named = move |permission| Right::new(permission, format!("notifier {name}"));
+            way.sink.permissions().into_iter().map(named)
+        });
+        rights.collect()
     }
 
     /// The names of those who are told when stoop did not act.

@@ -1,13 +1,16 @@
 //! What only a real API server can show: that its answers are what the tests beside this one play.
 
+mod budget;
 mod eviction;
 mod fleet;
 mod isolate;
 mod nodes;
 mod races;
 mod rights;
+mod roles;
 mod run;
 mod sinks;
+mod targets;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;

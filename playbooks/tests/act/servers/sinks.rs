@@ -6,7 +6,7 @@ use k8s_openapi::api::events::v1::Event;
 use playbooks::act::{NotifierConfig, Notifiers};
 use serde_json::json;
 
-use super::{api_server, connect, container_id, event_about, namespace, pod, rights::connect_with};
+use super::{api_server, connect, container_id, event_about, namespace, pod, roles::connect_with};
 use crate::fixtures::{Setup, words};
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn an_event_about_a_pod_is_made_once_and_with_no_other_right() {
     let label = "mode: enforce\nactions: [label: {key: suspect, value: 'yes'}]";
     let plan = Setup::new(connect(access).await).build().plan(label);
     let mut rights = plan.permissions();
-    rights.extend(notifiers().permissions());
+    rights.extend(notifiers().rights().into_iter().map(|right| right.permission));
 
     let mut setup = Setup::new(connect_with(access, "act-events", &rights).await);
     setup.notifiers = notifiers();

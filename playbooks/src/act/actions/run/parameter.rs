@@ -74,7 +74,7 @@ impl Parameter {
         let target = |part: fn(&crate::act::Verified) -> &str| match subject {
             Subject::Target(target) => part(target).to_owned(),
             // Without a target it is not applied.
-            Subject::Gone(_) | Subject::Event => String::new(),
+            Subject::Node(_) | Subject::Gone(_) | Subject::Event => String::new(),
         };
         let value = match &self.source {
             Source::Namespace => target(|pod| pod.namespace()),
