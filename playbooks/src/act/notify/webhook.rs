@@ -69,11 +69,6 @@ impl Sink for Webhook {
         }
         http::settle(request.send().await).await
     }
-
-    /// A receiver of any kind: it may keep no count of keys. While one message is on its way, the next ones gather.
-    fn apart(&self) -> Option<Duration> {
-        Some(Duration::ZERO)
-    }
 }
 
 /// `sha256=` and the HMAC-SHA256 of `timestamp.body`, in hex: the time is signed, so that a copy grows old.
