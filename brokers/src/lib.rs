@@ -20,6 +20,7 @@ pub mod conformance;
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
+pub mod destination;
 pub mod history;
 #[cfg(feature = "journal")]
 pub mod journal;
@@ -43,6 +44,7 @@ pub use contract::{
 };
 pub use dead_letter::{DeadLetter, DeadLetterError};
 pub use delivery::Delivery;
+pub use destination::{Destination, Outgoing, Unpublished};
 pub use history::History;
 pub use lease::Lease;
 pub use message::{Attempt, Borrowed, Message, MessageId};

@@ -38,7 +38,7 @@ impl Check {
         if !self.cluster {
             return Ok(ExitCode::SUCCESS);
         }
-        let rights = rules.rights(&guardrails).into_iter();
+        let rights = rules.rights(&guardrails).into_iter().chain(resources.notifiers.rights());
         let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
         let api = Api::connect(None, config.limits.action_timeout.0).await?;
         let records = assemble::records(&config, api.clone(), "check")?;

@@ -43,6 +43,7 @@ impl Rbac {
             self.service_account.unwrap_or_else(|| (config.namespace.clone(), "stoop".to_owned()));
         let bound = Bound { role: &self.name, namespace: &namespace, account: &account };
         let mut rights = rules.rights(&guardrails);
+        rights.extend(resources.notifiers.rights());
         if rules.plans().iter().any(|plan| plan.is_recorded()) {
             rights.extend(Records::rights(&config.namespace));
         }

@@ -20,6 +20,8 @@ const TOP_LEVEL: [&str; 13] = [
     "cluster",
     "playbooks",
     "subscriptions",
+    "destinations",
+    "functions",
     "notifiers",
     "defaultNotifiers",
     "health",

@@ -3,6 +3,7 @@
 //! Only what the file says and whether it contradicts itself lives here. A broker's or a notifier's own keys belong to its
 //! crate, and what the parts do with their values is theirs.
 
+mod destination;
 mod env;
 mod load;
 mod refuse;
@@ -17,11 +18,12 @@ use std::{
 };
 
 use brokers::journal::Tls;
-use playbooks::act::NotifierConfig;
+use playbooks::act::{FunctionConfig, NotifierConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::{ByteSize, Secret, Span};
 
+pub use destination::{Destination, Place};
 pub use load::{Error, load, load_usable, parse};
 pub use responses::{Approvals, Responses};
 pub use subscription::{Broker, Subscription};
@@ -36,6 +38,10 @@ pub struct Config {
     pub playbooks: Vec<PathBuf>,
     /// Streams of events, by name. Without any, the worker runs on a journal.
     pub subscriptions: BTreeMap<String, Subscription>,
+    /// Where playbooks forward events to, by name.
+    pub destinations: BTreeMap<String, Destination>,
+    /// Functions that playbooks call, by name.
+    pub functions: BTreeMap<String, FunctionConfig>,
     /// Where notifications go, by name.
     pub notifiers: BTreeMap<String, NotifierConfig>,
     /// The notifiers that are told of every refused, failed or dead-lettered containment.
@@ -64,6 +70,8 @@ impl Default for Config {
             cluster: Cluster::default(),
             playbooks: Vec::new(),
             subscriptions: BTreeMap::new(),
+            destinations: BTreeMap::new(),
+            functions: BTreeMap::new(),
             notifiers: BTreeMap::new(),
             default_notifiers: Vec::new(),
             health: Health::default(),

@@ -59,6 +59,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         check_subscription(&Path::root().key("subscriptions").key(name), subscription)?;
     }
     check_clashes(config)?;
+    check_destinations(config)?;
     check_control(config)?;
     check_cluster(config)?;
     check_notifiers(config)?;
@@ -84,6 +85,28 @@ fn check_subscription(at: &Path, subscription: &Subscription) -> Result<(), Faul
         return Fault::new(inside.key("deadLetters"), missing, help);
     }
     check_concurrency(at.key("concurrency"), subscription.concurrency)
+}
+
+fn check_destinations(config: &Config) -> Result<(), Fault> {
+    for (name, destination) in &config.destinations {
+        let at = Path::root().key("destinations").key(name);
+        let place = match destination.place() {
+            Ok(place) => place,
+            Err(why) => return Fault::new(at, why, "name exactly one of kafka, nats, pubsub"),
+        };
+        let inside = at.key(place.as_str());
+        if let Err(error) = place.check() {
+            return Fault::new(inside, error.to_string(), "");
+        }
+        let read_by = config.subscriptions.iter().find(|(_, reads)| place.feeds(reads));
+        if let Some((subscription, _)) = read_by {
+            let message = format!(
+                "the subscription {subscription} would read what is forwarded there, again and again"
+            );
+            return Fault::new(inside, message, "name another topic or stream");
+        }
+    }
+    Ok(())
 }
 
 /// Two that can't share a port or a folder.

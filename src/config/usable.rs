@@ -4,10 +4,13 @@
 
 use std::path::Path as FilePath;
 
-use brokers::{journal, kafka, nats};
-use playbooks::{act::Notifiers, decide::yaml::Path};
+use brokers::{journal, kafka, nats, pubsub};
+use playbooks::{
+    act::{Functions, Notifiers},
+    decide::yaml::Path,
+};
 
-use super::{Broker, Config, refuse::Fault};
+use super::{Broker, Config, Place, refuse::Fault};
 use crate::error::with_sources;
 
 /// The first thing that is not there, if any.
@@ -25,6 +28,17 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         .map_err(|error| Fault::of_part(&root.key("notifiers"), error))?;
     let links = config.approvals.links();
     links.map_err(|error| Fault::of_part(&root.key("approvals"), error))?;
+    Functions::new(&config.functions, timeout)
+        .map_err(|error| Fault::of_part(&root.key("functions"), error))?;
+    for (name, destination) in &config.destinations {
+        let at = root.key("destinations").key(name);
+        match destination.place() {
+            Ok(Place::Kafka(config)) => check_kafka(&at.key("kafka"), &config.client())?,
+            Ok(Place::Nats(config)) => check_nats(&at.key("nats"), &config.client())?,
+            Ok(Place::PubSub(config)) => check_pubsub(&at.key("pubsub"), &config.client())?,
+            Err(_) => {}
+        }
+    }
     if let Some(token) = &config.control.token {
         known(root.key("control").key("token"), token.read())?;
     }
@@ -33,11 +47,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
         match subscription.broker() {
             Ok(Broker::Kafka(config)) => check_kafka(&at.key("kafka"), config)?,
             Ok(Broker::Nats(config)) => check_nats(&at.key("nats"), config)?,
-            Ok(Broker::PubSub(config)) => {
-                if let Some(credentials) = &config.credentials {
-                    known(at.key("pubsub").key("credentials"), credentials.read())?;
-                }
-            }
+            Ok(Broker::PubSub(config)) => check_pubsub(&at.key("pubsub"), config)?,
             Ok(Broker::Journal(config)) => check_journal(&at.key("journal"), config)?,
             Err(_) => {}
         }
@@ -88,6 +98,13 @@ fn check_nats(at: &Path, config: &nats::Config) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+fn check_pubsub(at: &Path, config: &pubsub::Config) -> Result<(), Fault> {
+    match &config.credentials {
+        Some(credentials) => known(at.key("credentials"), credentials.read()),
+        None => Ok(()),
+    }
 }
 
 fn check_journal(at: &Path, config: &journal::Config) -> Result<(), Fault> {

@@ -6,13 +6,16 @@ use brokers::Pool;
 use playbooks::{
     act::{
         Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
-        EngineParts, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers,
-        OwnNode, OwnPod, Records, Registry, Resources,
+        EngineParts, Exemptions, Functions, GuardrailOptions, Guardrails, KillSwitchOptions,
+        Notifiers, OwnNode, OwnPod, Records, Registry, Resources,
     },
     decide::{Mode, PlaybookErrors},
 };
 
-use super::{Worker, audit::Audit, bursts::Bursts, lanes::Lanes, outage::Outages, rules::Rules};
+use super::{
+    Worker, audit::Audit, bursts::Bursts, forward::destinations, lanes::Lanes, outage::Outages,
+    rules::Rules,
+};
 use crate::{config::Config, metrics::Metrics};
 
 /// How many events may wait for a response of their burst, for each that may run.
@@ -71,8 +74,13 @@ pub fn resources(config: &Config) -> Result<Resources, Error> {
         config.limits.action_timeout.0,
     );
     let notifiers = notifiers.map_err(|error| Error::Setting { key: "notifiers", error })?;
+    let functions = Functions::new(&config.functions, config.limits.action_timeout.0)
+        .map_err(|error| Error::Setting { key: "functions", error })?;
     let enforces = config.cluster.enforces_network_policies;
-    Ok(Resources::new(Arc::new(notifiers)).enforcing_policies(enforces))
+    Ok(Resources::new(Arc::new(notifiers))
+        .enforcing_policies(enforces)
+        .with_destinations(destinations(config))
+        .with_functions(functions))
 }
 
 /// The playbooks that the configuration names, with their actions.

@@ -8,6 +8,7 @@ pub mod assemble;
 pub mod audit;
 pub mod bursts;
 mod bury;
+pub mod forward;
 mod handle;
 pub mod lanes;
 pub mod outage;

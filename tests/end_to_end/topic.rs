@@ -143,7 +143,16 @@ impl Topic {
 
     /// The dead letters so far.
     pub async fn dead_letters(&self) -> Vec<DeadLetter> {
-        let (client, name) = (self.client(), format!("{}.dead", self.name));
+        self.read_topic(format!("{}.dead", self.name)).await
+    }
+
+    /// The messages so far.
+    pub async fn read(&self) -> Vec<DeadLetter> {
+        self.read_topic(self.name.clone()).await
+    }
+
+    async fn read_topic(&self, name: String) -> Vec<DeadLetter> {
+        let client = self.client();
         tokio::task::spawn_blocking(move || {
             let consumer: BaseConsumer = client.create().unwrap();
             let patience = Duration::from_secs(10);

@@ -79,7 +79,7 @@ impl Sink for Pager {
     async fn send(&self, message: &Notification<'_>) -> Result<(), Failure> {
         let crashes = {
             let mut calls = self.0.lock().unwrap();
-            calls.told.push(message.playbook.to_owned());
+            calls.told.push(message.playbook.to_string());
             calls.crashes
         };
         assert!(!crashes, "the pager breaks the worker, as it was told to");

@@ -98,8 +98,7 @@ impl DeadLetters {
             }
             _ => format!("writing to {topic} failed"),
         };
-        let refused = is_too_large(&source)
-            || matches!(code, Some(Code::InvalidRecord | Code::PolicyViolation));
+        let refused = is_refused(&source);
         let failed = Box::new(Failed { what, source });
         if refused {
             DeadLetterError::Refused(failed)
@@ -107,6 +106,13 @@ impl DeadLetters {
             DeadLetterError::Unavailable(failed)
         }
     }
+}
+
+/// Whether the brokers will refuse the same record again.
+pub(super) fn is_refused(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    is_too_large(error)
+        || matches!(error.rdkafka_error_code(), Some(Code::InvalidRecord | Code::PolicyViolation))
 }
 
 fn is_too_large(error: &KafkaError) -> bool {

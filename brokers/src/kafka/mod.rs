@@ -16,6 +16,7 @@ mod commit;
 mod config;
 mod context;
 mod dead_letters;
+mod destination;
 mod dlq;
 mod health;
 mod history;
@@ -46,6 +47,7 @@ pub use self::note::read_note;
 pub use self::{
     assignments::Key,
     config::{Config, Mechanism, Sasl, Timing, Tls},
+    destination::{Destination, DestinationConfig},
     dlq::{DeadLetters as DeadLetterQueue, dead_letters},
     history::{History, history},
     lag::Lag,

@@ -50,11 +50,9 @@ impl Publisher {
         headers: &[(String, Bytes)],
     ) -> Result<(), Error> {
         let sent = self.producer.send(&self.topic, key, payload, headers).await;
-        sent.map_err(|error| {
-            match Outage::about(&error, &self.topic, self.producer.quiet.refused()) {
-                Some(outage) => Error::client(outage.what().to_owned(), error),
-                None => Error::client(format!("publishing to {} failed", self.topic), error),
-            }
+        sent.map_err(|error| match Outage::about(&error, &self.topic, self.producer.refused()) {
+            Some(outage) => Error::client(outage.what().to_owned(), error),
+            None => Error::client(format!("publishing to {} failed", self.topic), error),
         })
     }
 }
@@ -74,6 +72,11 @@ impl Producer {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let (client, quiet) = (settings::producer(config)?, Quiet::of(config));
         Ok(Self { config: client, quiet, client: Mutex::default() })
+    }
+
+    /// What to say when the brokers don't take our credentials.
+    pub(super) fn refused(&self) -> &str {
+        self.quiet.refused()
     }
 
     /// Sends a record and waits for the brokers' report.

@@ -17,6 +17,7 @@ mod client;
 mod config;
 mod core;
 mod dead_letters;
+mod destination;
 mod driver;
 mod fit;
 mod headers;
@@ -49,6 +50,7 @@ use crate::contract::{AckStrength, Error};
 
 pub use self::{
     config::{Auth, Config, Tls},
+    destination::{Destination, DestinationConfig},
     history::{History, history},
     lag::Lag,
     ledger::{Key, Ledger},

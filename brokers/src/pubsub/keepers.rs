@@ -1,4 +1,4 @@
-//! Whether anybody keeps what is published to the topic of dead letters: a topic without a subscription takes a message,
+//! Whether anybody keeps what is published to a topic: one without a subscription takes a message,
 //! says that it is durable, and forgets it.
 
 use std::{
@@ -15,7 +15,7 @@ use super::{client::ASK, names::Topic, outage::Outage};
 /// An answer holds for this long, for subscriptions seldom go.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// Why a dead letter can't be published now.
+/// Why nothing can be published now.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unkept {
     #[error(
@@ -56,7 +56,7 @@ impl Keepers {
             Ok(Err(error)) => match Outage::of(&error) {
                 Outage::Denied if asked_before.is_some() => {}
                 Outage::Denied => tracing::warn!(
-                    "whether {name} has a subscription can't be asked, and without one dead letters are lost: \
+                    "whether {name} has a subscription can't be asked, and without one what is published to it is lost: \
                      roles/pubsub.viewer on it lets the worker see"
                 ),
                 outage => return Err(Unkept::Unasked(outage.of_topic(name), error)),

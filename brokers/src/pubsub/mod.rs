@@ -18,6 +18,7 @@ mod attributes;
 mod burial;
 mod client;
 mod config;
+mod destination;
 mod health;
 mod history;
 mod keepers;
@@ -44,6 +45,7 @@ use crate::contract::{Demand, Error};
 
 pub use self::{
     config::{Config, Limits},
+    destination::{Destination, DestinationConfig},
     history::history,
     lag::Lag,
     ledger::Ledger,

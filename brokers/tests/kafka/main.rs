@@ -5,6 +5,7 @@
 mod bench;
 mod conformance;
 mod dead_letters;
+mod destination;
 mod flow;
 mod group;
 mod letters;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod conformance;
+mod destination;
 mod faults;
 mod rest;
 mod tools;

@@ -17,6 +17,8 @@ mod action;
 mod actions;
 mod api;
 mod config;
+mod destination;
+mod digest;
 mod engine;
 mod guard;
 mod notify;
@@ -35,10 +37,11 @@ mod text;
 mod trace;
 
 pub use action::{Action, Context, Marks, Subject};
-pub use actions::{Holder, revert};
+pub use actions::{FunctionConfig, Functions, Holder, revert};
 pub use actions::{Isolated, Reverted, revert_isolation};
 pub use api::{Api, ApiError, Class, ConnectError, Permission};
 pub use config::{ConfigError, read as read_config};
+pub use destination::{Destination, Destinations, Outgoing};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
 pub use guard::{
     BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::{
     action::Action,
     actions::{
-        Cordon, Delete, Drain, Isolate, Isolated, Label, Notify, OwnerLocks, Scale, TaintNode,
-        Turn, What,
+        Call, Cordon, Delete, Drain, Forward, Functions, Isolate, Isolated, Label, Notify,
+        OwnerLocks, Run, Scale, TaintNode, Turn, What,
     },
     api::Permission,
     config::{self, ConfigError},
+    destination::Destinations,
     notify::Notifiers,
     responses::{Undo, take_expiry},
     roles::Right,
@@ -26,6 +27,8 @@ use crate::decide::{
 pub struct Resources {
     /// The configured notifiers.
     pub notifiers: Arc<Notifiers>,
+    destinations: Arc<Destinations>,
+    functions: Arc<Functions>,
     owner_locks: Arc<OwnerLocks>,
     /// Whether the cluster's network is known to enforce NetworkPolicies.
     enforces_policies: bool,
@@ -37,10 +40,24 @@ impl Resources {
     pub fn new(notifiers: Arc<Notifiers>) -> Resources {
         Resources {
             notifiers,
+            destinations: Arc::default(),
+            functions: Arc::default(),
             owner_locks: Arc::default(),
             enforces_policies: false,
             node_turn: Turn::default(),
         }
+    }
+
+    /// With somewhere to forward events to.
+    #[must_use]
+    pub fn with_destinations(self, destinations: Destinations) -> Resources {
+        Resources { destinations: Arc::new(destinations), ..self }
+    }
+
+    /// With functions to call.
+    #[must_use]
+    pub fn with_functions(self, functions: Functions) -> Resources {
+        Resources { functions: Arc::new(functions), ..self }
     }
 
     /// Whether the cluster's network is known to enforce NetworkPolicies; without it no isolation is proven.
@@ -61,11 +78,17 @@ impl Registry {
     pub fn standard() -> Registry {
         Registry(BTreeMap::new())
             .with("annotate", |config, _| Ok(Arc::new(Label::configure(config, What::Annotation)?)))
+            .with("call", |config, resources| {
+                Ok(Arc::new(Call::configure(config, &resources.functions)?))
+            })
             .with("cordon", |config, resources| {
                 Ok(Arc::new(Cordon::configure(config, &resources.node_turn)?))
             })
             .with("drain", |config, resources| {
                 Ok(Arc::new(Drain::configure(config, &resources.node_turn)?))
+            })
+            .with("forward", |config, resources| {
+                Ok(Arc::new(Forward::configure(config, &resources.destinations)?))
             })
             .with("label", |config, _| Ok(Arc::new(Label::configure(config, What::Label)?)))
             .with("delete", |config, resources| {
@@ -74,6 +97,7 @@ impl Registry {
             .with("isolate", |config, resources| {
                 Ok(Arc::new(Isolate::configure(config, resources.enforces_policies)?))
             })
+            .with("run", |config, _| Ok(Arc::new(Run::configure(config)?)))
             .with("scale", |config, _| Ok(Arc::new(Scale::configure(config)?)))
             .with("taint", |config, resources| {
                 Ok(Arc::new(TaintNode::configure(config, &resources.node_turn)?))

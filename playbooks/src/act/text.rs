@@ -20,6 +20,35 @@ pub(super) fn clean(text: &str, limit: usize) -> String {
     out
 }
 
+/// Clean text that means nothing where it may be shown as Markdown, as HTML or in a chat: no mention, no link, no
+/// formatting. What could begin one is shown by a look-alike.
+pub(super) fn inert(text: &str) -> String {
+    let text: String = text.chars().map(alike).collect();
+    // What would be linked without any markup.
+    text.replace("://", ":\u{2215}\u{2215}").replace("www.", "www\u{2024}")
+}
+
+fn alike(c: char) -> char {
+    match c {
+        '<' => '\u{2039}',
+        '>' => '\u{203a}',
+        '@' => '\u{ff20}',
+        '#' => '\u{ff03}',
+        '!' => '\u{ff01}',
+        '[' => '\u{ff3b}',
+        ']' => '\u{ff3d}',
+        '{' => '\u{ff5b}',
+        '}' => '\u{ff5d}',
+        '|' => '\u{ff5c}',
+        '*' => '\u{2217}',
+        '~' => '\u{223c}',
+        '\\' => '\u{2216}',
+        '&' => '\u{ff06}',
+        '`' => '\'',
+        c => c,
+    }
+}
+
 /// The characters of a text that may be shown.
 struct Harmless<'a> {
     rest: &'a str,
@@ -120,6 +149,18 @@ mod tests {
         ];
         for (raw, shown) in table {
             assert_eq!(clean(raw, 1000), shown, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_chat_or_a_page_would_act_on_means_nothing() {
+        for (raw, shown) in [
+            ("<!channel> @here", "\u{2039}\u{ff01}channel\u{203a} \u{ff20}here"),
+            ("[bank](https://evil)", "\u{ff3b}bank\u{ff3d}(https:\u{2215}\u{2215}evil)"),
+            ("`a` www.evil", "'a' www\u{2024}evil"),
+            ("shop/web-5d_x.y", "shop/web-5d_x.y"),
+        ] {
+            assert_eq!(inert(raw), shown, "{raw}");
         }
     }
 

@@ -18,4 +18,5 @@ pub use format::{
 };
 pub use matching::{Candidate, Check, Facts, Holds, Match, Matcher, Owner};
 
+pub(crate) use event::OWN_SOURCE;
 use event::normal_source;

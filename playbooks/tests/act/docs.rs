@@ -1,11 +1,18 @@
 //! The pages about actions: every playbook in them can be run as it stands.
 
+use std::{sync::Arc, time::Duration};
+
 use playbooks::{
-    act::{Registry, Resources},
+    act::{Destinations, Functions, Registry, Resources},
     decide::read_text,
 };
 
-const PAGES: [(&str, &str); 6] = [
+use crate::forward::Topic;
+
+const PAGES: [(&str, &str); 9] = [
+    ("call", include_str!("../../../docs/actions/call.md")),
+    ("forward", include_str!("../../../docs/actions/forward.md")),
+    ("run", include_str!("../../../docs/actions/run.md")),
     ("label", include_str!("../../../docs/actions/label.md")),
     ("taint", include_str!("../../../docs/actions/taint.md")),
     ("cordon", include_str!("../../../docs/actions/cordon.md")),
@@ -30,6 +37,18 @@ fn the_playbooks_of_the_page_about_responses_can_be_run_and_need_them() {
     }
 }
 
+/// What the pages' configurations name.
+fn resources() -> Resources {
+    let named = ["sensitive", "others"];
+    let destinations = named
+        .iter()
+        .fold(Destinations::new(), |all, name| all.with(name, Arc::new(Topic::default())));
+    let functions = serde_json::json!({"scan": {"url": "https://scan.example"}});
+    let functions = serde_json::from_value(functions).expect("functions");
+    let functions = Functions::new(&functions, Duration::from_secs(5)).expect("functions");
+    Resources::default().with_destinations(destinations).with_functions(functions)
+}
+
 #[test]
 fn every_page_has_a_playbook_that_names_its_action_and_every_playbook_can_be_run() {
     for (action, page) in PAGES {
@@ -40,7 +59,7 @@ fn every_page_has_a_playbook_that_names_its_action_and_every_playbook_can_be_run
         for text in playbooks {
             let read = read_text(action, text).map_err(|error| error.to_string());
             for playbook in read.expect(action) {
-                let plan = Registry::standard().bind(&playbook, &Resources::default());
+                let plan = Registry::standard().bind(&playbook, &resources());
                 assert!(
                     plan.is_ok(),
                     "{action}: {}",

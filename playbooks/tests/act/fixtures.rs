@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
     act::{
-        Advance, Api, ClusterPolicy, Engine, EngineParts, Exemptions, GuardrailOptions, Guardrails,
-        Needs, Notifiers, Occurrence, Outcome, Plan, Registry, Report, Resources, Response,
-        Standing, Verification,
+        Advance, Api, ClusterPolicy, Destinations, Engine, EngineParts, Exemptions, Functions,
+        GuardrailOptions, Guardrails, Needs, Notifiers, Occurrence, Outcome, Plan, Registry,
+        Report, Resources, Response, Standing, Verification,
     },
     decide::{Claim, Event, Mode, read_text},
 };
@@ -92,6 +92,8 @@ pub(crate) struct Setup {
     pub(crate) cap: Mode,
     pub(crate) registry: Registry,
     pub(crate) enforces_policies: bool,
+    pub(crate) destinations: Destinations,
+    pub(crate) functions: Functions,
 }
 
 impl Setup {
@@ -104,6 +106,8 @@ impl Setup {
             cap: Mode::Enforce,
             registry: Registry::standard(),
             enforces_policies: false,
+            destinations: Destinations::default(),
+            functions: Functions::default(),
         }
     }
 
@@ -119,7 +123,10 @@ impl Setup {
             // Shorter than what a call may take by itself.
             action_timeout: DEADLINE - Duration::from_secs(1),
         });
-        let resources = Resources::new(notifiers).enforcing_policies(self.enforces_policies);
+        let resources = Resources::new(notifiers)
+            .enforcing_policies(self.enforces_policies)
+            .with_destinations(self.destinations)
+            .with_functions(self.functions);
         let needs = Needs { namespace, ..Needs::default() };
         Bench { engine, registry: self.registry, resources, needs }
     }

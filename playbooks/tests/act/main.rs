@@ -3,6 +3,7 @@
 //! The API server is a function here, so that every fault can be had and every byte be read. What only a real
 //! one can show is in `servers`.
 
+mod call;
 mod calls;
 mod delete;
 mod docs;
@@ -11,7 +12,9 @@ mod engine;
 mod exemptions;
 mod fixtures;
 mod fleet;
+mod forward;
 mod guards;
+mod hostile;
 mod hosts;
 mod isolate;
 mod label;
@@ -22,9 +25,11 @@ mod promises;
 mod receiver;
 mod reports;
 mod responses;
+mod run;
 mod scale;
 #[cfg(feature = "servers")]
 mod servers;
+mod sinks;
 mod store;
 mod verify;
 mod wire;

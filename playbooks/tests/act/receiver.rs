@@ -12,15 +12,27 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::IntoResponse,
 };
 
 /// One request that came in.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Received {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 /// A status, a text, and `Retry-After`.
@@ -45,7 +57,11 @@ impl Receiver {
             address,
             ..Receiver::default()
         };
-        let router = Router::new().fallback(receive).with_state(receiver.clone());
+        // Events can be larger than what axum takes by itself.
+        let router = Router::new()
+            .fallback(receive)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         receiver
     }
@@ -55,6 +71,11 @@ impl Receiver {
         format!("{}/services/T000/B000/topsecret", self.address)
     }
 
+    /// Where it listens, without a path.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().expect("received").clone()
     }
@@ -62,10 +83,17 @@ impl Receiver {
 
 async fn receive(
     State(receiver): State<Receiver>,
+    method: Method,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> impl IntoResponse {
-    receiver.received.lock().expect("received").push(Received { headers, body });
+    receiver.received.lock().expect("received").push(Received {
+        method: method.to_string(),
+        path: uri.path().to_owned(),
+        headers,
+        body,
+    });
     let (code, text, retry_after) =
         receiver.script.lock().expect("script").pop_front().unwrap_or((200, "ok", None));
     let headers: HeaderMap = retry_after

@@ -26,8 +26,52 @@ fn a_wrong_type_is_refused_at_its_value() {
     assert!(error.starts_with("stoop.yaml:1:23:"), "{error}");
 }
 
+#[test]
+fn every_configuration_of_the_pages_is_one() {
+    let pages = [
+        ("configuration", include_str!("../../../docs/configuration.md")),
+        ("notifiers", include_str!("../../../docs/notifiers.md")),
+        ("forward", include_str!("../../../docs/actions/forward.md")),
+        ("call", include_str!("../../../docs/actions/call.md")),
+    ];
+    for (page, text) in pages {
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let configurations: Vec<_> =
+            blocks.filter(|block| !block.contains("kind: Playbook")).collect();
+        assert!(!configurations.is_empty(), "{page}");
+        for text in configurations {
+            if let Err(error) = parse(page, text, []) {
+                panic!("{error}");
+            }
+        }
+    }
+}
+
 /// What is wrong, the path that is named, and a word of what is said.
 const REFUSED: &[(&str, &str, &str)] = &[
+    ("destinations: {a: {}}", "destinations.a", "kafka, nats, pubsub"),
+    ("destinations: {a: {kafka: {brokers: [], topic: t}}}", "destinations.a.kafka", "host:port"),
+    (
+        "destinations: {a: {nats: {servers: ['nats://a'], stream: S, subject: 's.>'}}}",
+        "destinations.a.nats",
+        "without wildcards",
+    ),
+    ("destinations: {a: {pubsub: {project: p, topic: 'a b'}}}", "destinations.a.pubsub", "topic"),
+    (
+        "{subscriptions: {f: {kafka: {brokers: [x:1, b:1], topicPattern: 'f.*', group: g, deadLetters: d}}}, destinations: {a: {kafka: {brokers: [b:1], topic: f2}}}}",
+        "destinations.a.kafka",
+        "another topic",
+    ),
+    (
+        "{subscriptions: {f: {nats: {servers: ['nats://a'], stream: S, consumer: c, deadLetters: d}}}, destinations: {a: {nats: {servers: ['nats://a'], stream: S, subject: x}}}}",
+        "destinations.a.nats",
+        "another topic or stream",
+    ),
+    (
+        "{subscriptions: {f: {pubsub: {project: acme, subscription: stoop, topic: falco, deadLetters: dead}}}, destinations: {a: {pubsub: {project: acme, topic: falco}}}}",
+        "destinations.a.pubsub",
+        "another topic",
+    ),
     ("subscriptions: {a: {concurrency: 3}}", "subscriptions.a", "kafka, nats, pubsub"),
     (
         "subscriptions: {a: {kafka: {brokers: [b:1], topic: t, group: g}}}",

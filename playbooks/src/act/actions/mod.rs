@@ -1,9 +1,11 @@
 //! The actions that come with stoop. Each implements `Action` and nothing else knows its insides; one from
 //! outside is registered the same way.
 
+mod call;
 mod cordon;
 mod delete;
 mod drain;
+mod forward;
 mod hold;
 mod isolate;
 mod label;
@@ -11,12 +13,16 @@ mod names;
 mod node;
 mod notify;
 mod revert;
+mod run;
 mod scale;
 mod taint;
 
+pub(super) use call::Call;
+pub use call::{FunctionConfig, Functions};
 pub(super) use cordon::Cordon;
 pub(super) use delete::{Delete, OwnerLocks};
 pub(super) use drain::Drain;
+pub(super) use forward::Forward;
 pub use hold::Holder;
 pub(super) use isolate::Isolate;
 pub use isolate::{Isolated, Reverted, revert as revert_isolation};
@@ -24,5 +30,6 @@ pub(super) use label::{Label, What};
 pub(super) use node::Turn;
 pub(super) use notify::Notify;
 pub use revert::revert;
+pub(super) use run::Run;
 pub(super) use scale::Scale;
 pub(super) use taint::TaintNode;

@@ -59,6 +59,9 @@ pub struct Engine(EngineParts, Option<Records>);
 impl Engine {
     /// An engine of these parts.
     pub fn new(parts: EngineParts) -> Engine {
+        if let Some(api) = &parts.api {
+            parts.notifiers.connect(api);
+        }
         Engine(parts, None)
     }
 

@@ -29,7 +29,7 @@ impl Notification<'_> {
             priority = self.priority,
             object = self.target.as_deref().unwrap_or_default(),
             verified = self.verified,
-            playbook = self.playbook,
+            playbook = &*self.playbook,
             mode = self.mode,
             steps = steps.join(", "),
             output = self.output,

@@ -1,10 +1,13 @@
 //! What a notification says: the event, and what was done about it, every text made harmless.
 
+use std::{borrow::Cow, sync::Arc};
+
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     act::{
+        object::{ObjectRef, Uid},
         occurrence::Occurrence,
         outcome::{Outcome, Refusal},
         response::{Standing, StepReport},
@@ -18,7 +21,7 @@ use crate::{
 const LIMIT: usize = 256;
 
 /// One message, the same for every sink. There is no template language: fields are values, never text to expand.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification<'a> {
     /// For receivers that drop what they have seen: the same for every copy of this message.
@@ -44,7 +47,7 @@ pub struct Notification<'a> {
     /// The cluster that the event names.
     pub cluster: Option<String>,
     /// The playbook's name.
-    pub playbook: &'a str,
+    pub playbook: Cow<'a, str>,
     /// `observe`, `dryRun` or `enforce`.
     pub mode: &'static str,
     /// The trace that the event's publisher was in: the value of `traceparent`.
@@ -52,10 +55,16 @@ pub struct Notification<'a> {
     pub trace: Option<TraceParent>,
     /// What was done so far.
     pub steps: Vec<StepLine>,
+    /// Others that waited for their turn with this one, for sinks that take [several at once](super::Sink::apart).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<Arc<Notification<'static>>>,
+    /// The verified object.
+    #[serde(skip)]
+    pub(super) object: Option<(ObjectRef, Uid)>,
 }
 
 /// What became of one action.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct StepLine {
     /// The action's name.
     pub action: &'static str,
@@ -85,7 +94,7 @@ impl<'a> Notification<'a> {
             }
         };
         Notification {
-            key: key(occurrence, playbook),
+            key: key(occurrence, playbook, steps.len()),
             event_id: occurrence.id.to_string(),
             rule: clean(&occurrence.rule, LIMIT),
             priority: occurrence.priority.as_str(),
@@ -96,10 +105,46 @@ impl<'a> Notification<'a> {
             verified,
             hostname: occurrence.hostname.as_deref().map(|name| clean(name, LIMIT)),
             cluster: occurrence.cluster.as_deref().map(|name| clean(name, LIMIT)),
-            playbook,
+            playbook: Cow::Borrowed(playbook),
             mode: mode.as_str(),
             trace: occurrence.trace.clone(),
             steps: steps.iter().map(StepLine::new).collect(),
+            more: Vec::new(),
+            object: standing.target().map(|target| (target.object().clone(), target.uid().clone())),
+        }
+    }
+
+    /// One that outlives the response.
+    pub(super) fn owned(&self) -> Notification<'static> {
+        Notification { playbook: Cow::Owned(self.playbook.clone().into_owned()), ..self.clone() }
+    }
+
+    /// What it all came to, in a word: the worst of the steps.
+    pub(super) fn result(&self) -> &'static str {
+        let had = |outcome| self.steps.iter().any(|step| step.outcome == outcome);
+        match self.mode {
+            "enforce" if had("failed") => "failed",
+            "enforce" if had("refused") => "refused",
+            "enforce" => "answered",
+            _ => "observed",
+        }
+    }
+
+    /// What was done, on one line.
+    pub(super) fn done(&self) -> String {
+        let steps = self.steps.iter().map(|step| {
+            let reason = step.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            format!("{} {}{reason}", step.action, step.outcome)
+        });
+        steps.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The pod, and whether it is the event's word alone.
+    pub(super) fn about(&self) -> String {
+        match &self.target {
+            Some(target) if self.verified => target.clone(),
+            Some(target) => format!("{target} (not verified)"),
+            None => "no pod".to_owned(),
         }
     }
 }
@@ -129,10 +174,12 @@ fn claimed(occurrence: &Occurrence) -> Option<String> {
     }
 }
 
-/// Event and playbook: a redelivery repeats it, another playbook's message about the same event does not.
-fn key(occurrence: &Occurrence, playbook: &str) -> String {
+/// Event, playbook, and how far it is: a redelivery repeats it; another playbook's message about the same event, or a
+/// later one of the same playbook, does not.
+fn key(occurrence: &Occurrence, playbook: &str, steps: usize) -> String {
     let mut hash = Sha256::new();
     hash.update(occurrence.id.to_string());
+    hash.update((steps as u64).to_be_bytes());
     hash.update(playbook);
     // What was told before, that it waits, is another message.
     if occurrence.approved.is_some() {

@@ -16,7 +16,7 @@ impl From<SecretError> for ConfigError {
 }
 
 /// A secret URL, parsed; the error says where it is wrong, never what it is.
-pub(super) fn url(secret: &Secret) -> Result<SecretString, ConfigError> {
+pub(in crate::act) fn url(secret: &Secret) -> Result<SecretString, ConfigError> {
     let text = secret.read()?;
     match Url::parse(text.expose_secret()) {
         Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(text),

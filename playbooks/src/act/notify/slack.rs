@@ -4,17 +4,18 @@
 //! spans that they can't end, and `verbatim` keeps Slack from turning what is left into links.
 //! <https://docs.slack.dev/messaging/formatting-message-text>
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use reqwest::{Client, header::CONTENT_TYPE};
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use settings::Secret;
 
-use super::{Notification, Sink, http, secret};
+use super::{
+    Notification, Sink,
+    http::{self, Endpoint},
+};
 use crate::act::{config::ConfigError, outcome::Failure, text::clean};
 
 /// `slack: {url}`.
@@ -26,28 +27,23 @@ pub struct SlackConfig {
 }
 
 #[derive(Debug)]
-pub(super) struct Slack {
-    client: Client,
-    url: SecretString,
-}
+pub(super) struct Slack(Endpoint);
 
 impl Slack {
     pub(super) fn new(config: &SlackConfig, timeout: Duration) -> Result<Slack, ConfigError> {
-        let url = secret::url(&config.url).map_err(|error| error.at("url"))?;
-        Ok(Slack { client: http::client(timeout)?, url })
+        Ok(Slack(Endpoint::new(&config.url, "", http::headers(&BTreeMap::new())?, timeout)?))
     }
 }
 
 #[async_trait]
 impl Sink for Slack {
     async fn send(&self, message: &Notification<'_>) -> Result<(), Failure> {
-        let body = render(message).to_string();
-        let request = self
-            .client
-            .post(self.url.expose_secret())
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
-        http::settle(request.send().await).await
+        http::settle(self.0.post(&render(message)).send().await).await
+    }
+
+    /// <https://docs.slack.dev/apis/web-api/rate-limits/>: one a second to a channel.
+    fn apart(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
     }
 }
 
@@ -55,6 +51,10 @@ impl Sink for Slack {
 const VALUE: usize = 120;
 const OUTPUT: usize = 400;
 const STEPS: usize = 8;
+
+/// How many of what goes along stand in one section, shorter still.
+const LINES: usize = 4;
+const SHORT: usize = 60;
 
 fn render(message: &Notification<'_>) -> Value {
     let target = match (&message.target, message.verified) {
@@ -87,9 +87,16 @@ fn render(message: &Notification<'_>) -> Value {
     if !message.output.is_empty() {
         blocks.push(section(&code(&message.output, OUTPUT)));
     }
+    for others in message.more.chunks(LINES) {
+        let lines = others.iter().map(|other| {
+            let (rule, about) = (code(&other.rule, SHORT), code(&other.about(), SHORT));
+            format!("• *{}* {rule} · {about}: {}", other.priority, other.result())
+        });
+        blocks.push(section(&lines.collect::<Vec<_>>().join("\n")));
+    }
     let foot = format!(
         "playbook {} · {} · {} · {}",
-        code(message.playbook, VALUE),
+        code(&message.playbook, VALUE),
         message.mode,
         message.time,
         code(message.event_id.get(..16).unwrap_or_default(), VALUE)

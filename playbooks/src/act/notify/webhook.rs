@@ -5,17 +5,16 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use reqwest::{
-    Client,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
-};
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use settings::Secret;
 use sha2::Sha256;
 
-use super::{Notification, Sink, http, secret};
+use super::{
+    Notification, Sink,
+    http::{self, Endpoint},
+};
 use crate::act::{config::ConfigError, outcome::Failure};
 
 /// `webhook: {url, secret, headers}`.
@@ -33,34 +32,17 @@ pub struct WebhookConfig {
 
 #[derive(Debug)]
 pub(super) struct Webhook {
-    client: Client,
-    url: SecretString,
+    endpoint: Endpoint,
     key: Option<SecretString>,
-    headers: HeaderMap,
 }
 
 impl Webhook {
     pub(super) fn new(config: &WebhookConfig, timeout: Duration) -> Result<Webhook, ConfigError> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &config.headers {
-            let unusable =
-                || ConfigError::new(format!("the header {name} can't be sent")).at("headers");
-            let text =
-                value.read().map_err(|error| ConfigError::from(error).at(name).at("headers"))?;
-            let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| unusable())?;
-            value.set_sensitive(true);
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?, value);
-        }
+        let headers = http::headers(&config.headers)?;
+        let key = config.secret.as_ref().map(Secret::read).transpose();
         Ok(Webhook {
-            client: http::client(timeout)?,
-            url: secret::url(&config.url).map_err(|error| error.at("url"))?,
-            key: config
-                .secret
-                .as_ref()
-                .map(Secret::read)
-                .transpose()
-                .map_err(|error| ConfigError::from(error).at("secret"))?,
-            headers,
+            endpoint: Endpoint::new(&config.url, "", headers, timeout)?,
+            key: key.map_err(|error| ConfigError::from(error).at("secret"))?,
         })
     }
 }
@@ -72,20 +54,20 @@ impl Sink for Webhook {
             Failure::permanent(format!("the message can't be written as JSON: {error}"))
         })?;
         let timestamp = Timestamp::now().as_second().to_string();
+        let signature =
+            self.key.as_ref().map(|key| signature(key, &timestamp, &body)).transpose()?;
         let mut request = self
-            .client
-            .post(self.url.expose_secret())
-            .headers(self.headers.clone())
-            .header(CONTENT_TYPE, "application/json")
+            .endpoint
+            .post_as("application/json", body)
             .header("Idempotency-Key", &message.key)
             .header("X-Stoop-Timestamp", &timestamp);
         if let Some(trace) = &message.trace {
             request = request.header("traceparent", trace.as_str());
         }
-        if let Some(key) = &self.key {
-            request = request.header("X-Stoop-Signature", signature(key, &timestamp, &body)?);
+        if let Some(signature) = signature {
+            request = request.header("X-Stoop-Signature", signature);
         }
-        http::settle(request.body(body).send().await).await
+        http::settle(request.send().await).await
     }
 }
 

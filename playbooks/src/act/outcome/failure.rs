@@ -9,6 +9,10 @@ pub enum Dependency {
     KubernetesApi,
     /// A notifier's receiver, by the notifier's configured name.
     Sink(String),
+    /// Where events are forwarded to, by the destination's configured name.
+    Destination(String),
+    /// A function, by its configured name.
+    Function(String),
     /// A dead-letter queue, by its subscription's configured name.
     DeadLetters(String),
 }
@@ -19,6 +23,8 @@ impl Dependency {
         match self {
             Dependency::KubernetesApi => "kubernetes-api",
             Dependency::Sink(_) => "sink",
+            Dependency::Destination(_) => "destination",
+            Dependency::Function(_) => "function",
             Dependency::DeadLetters(_) => "dead-letters",
         }
     }
@@ -29,6 +35,8 @@ impl fmt::Display for Dependency {
         match self {
             Dependency::KubernetesApi => f.write_str("the Kubernetes API"),
             Dependency::Sink(name) => write!(f, "the notifier {name}"),
+            Dependency::Destination(name) => write!(f, "the destination {name}"),
+            Dependency::Function(name) => write!(f, "the function {name}"),
             Dependency::DeadLetters(name) => write!(f, "the dead letters of {name}"),
         }
     }

@@ -11,6 +11,8 @@ pub enum Guardrail {
     ProtectedNamespace,
     /// The target is the worker itself.
     OwnPod,
+    /// What is to be started would run with the worker's own rights.
+    OwnAccount,
     /// A static pod's mirror: only its node can delete it.
     MirrorPod,
     /// A `system-*` priority class.
@@ -66,6 +68,7 @@ impl Guardrail {
             Guardrail::Identity => "identity",
             Guardrail::ProtectedNamespace => "protected-namespace",
             Guardrail::OwnPod => "own-pod",
+            Guardrail::OwnAccount => "own-account",
             Guardrail::MirrorPod => "mirror-pod",
             Guardrail::PriorityClass => "priority-class",
             Guardrail::Approval => "approval",

@@ -9,6 +9,8 @@ mod races;
 mod responses;
 mod rights;
 mod roles;
+mod run;
+mod sinks;
 mod targets;
 
 use k8s_openapi::api::core::v1::Pod;

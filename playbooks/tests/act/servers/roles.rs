@@ -10,7 +10,7 @@ use kube::{
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
     config::AuthInfo,
 };
-use playbooks::act::{Api, Bound, Permission, Registry, Right, Roles};
+use playbooks::act::{Api, Bound, Destinations, Permission, Registry, Right, Roles};
 use serde_json::{Value, json};
 use testbed::cluster::Access;
 
@@ -21,17 +21,22 @@ use crate::{fixtures::Setup, wire::DEADLINE};
 const HOME: &str = "default";
 
 /// Every action, configured so that it takes all the rights that it can.
-const ACTIONS: [(&str, &str); 9] = [
+const ACTIONS: [(&str, &str); 12] = [
     ("annotate", "{key: a, value: b}"),
+    ("call", "{function: scan}"),
     ("cordon", "{}"),
     ("delete", "{minHealthy: 1}"),
     ("drain", "{evictsPods: true}"),
+    ("forward", "{to: topic}"),
     ("isolate", "{}"),
     ("label", "{key: a, value: b}"),
     ("notify", "{to: [log]}"),
+    ("run", RUN),
     ("scale", "{}"),
     ("taint", "{}"),
 ];
+
+const RUN: &str = "{namespace: default, serviceAccount: scanner, template: {apiVersion: batch/v1, kind: Job, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}";
 
 /// What no action may ever ask for.
 const NEVER: [(&str, &str, &str); 7] = [
@@ -155,7 +160,12 @@ fn every_action_is_in_the_table() {
 #[tokio::test]
 async fn each_actions_roles_grant_what_it_names_and_all_else_answers_403() {
     let access = api_server().await;
-    let bench = Setup::new(connect(access).await).build();
+    let mut setup = Setup::new(connect(access).await);
+    setup.functions =
+        crate::call::functions(json!({"url": "https://scan.example"})).expect("a function");
+    setup.destinations =
+        Destinations::new().with("topic", std::sync::Arc::new(crate::forward::Topic::default()));
+    let bench = setup.build();
     let rights_of = |(action, config): &(&str, &str)| -> Vec<Right> {
         bench.plan(&format!("mode: enforce\nactions: [{action}: {config}]")).rights()
     };

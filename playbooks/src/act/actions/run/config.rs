@@ -1,0 +1,84 @@
+//! `run: {namespace, serviceAccount, template, parameters, wait}`, as it is written.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Run, parameter::Parameter, template::Template};
+use crate::{
+    act::{
+        config::{self, ConfigError},
+        digest::digest,
+    },
+    decide::{is_label, is_subdomain, yaml},
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Written {
+    namespace: String,
+    service_account: String,
+    #[serde(default)]
+    template: Option<Value>,
+    #[serde(default)]
+    template_file: Option<PathBuf>,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    wait: bool,
+}
+
+impl Run {
+    /// Reads the configuration, and the template from its file where it is in one.
+    pub(in crate::act) fn configure(config: &Value) -> Result<Run, ConfigError> {
+        let written: Written = config::read(config)?;
+        if !is_label(&written.namespace) {
+            let message = format!("`{}` can't be the name of a namespace", written.namespace);
+            return Err(ConfigError::new(message).at("namespace").help("such as `forensics`"));
+        }
+        if !is_subdomain(&written.service_account) {
+            let message = format!("`{}` can't be a service account", written.service_account);
+            return Err(ConfigError::new(message)
+                .at("serviceAccount")
+                .help("name one of the namespace, with the rights that the work takes"));
+        }
+        let parameters = written.parameters.iter().map(|(name, from)| {
+            Parameter::read(name, from).map_err(|error| error.at(name).at("parameters"))
+        });
+        let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
+        let (key, template) = match (written.template, written.template_file) {
+            (Some(template), None) => ("template", template),
+            (None, Some(file)) => ("templateFile", from_file(&file)?),
+            _ => {
+                return Err(ConfigError::new("one of template and templateFile has to be there")
+                    .help("write the Job or PipelineRun below `template`, or name its file"));
+            }
+        };
+        // As it was written: what it becomes may differ by version.
+        let digest = digest(&[&config.to_string(), &template.to_string()]);
+        let template = Template::read(template, &written.service_account, &parameters)
+            .map_err(|error| error.at(key))?;
+        Ok(Run {
+            namespace: written.namespace,
+            service_account: written.service_account,
+            template,
+            parameters,
+            wait: written.wait,
+            digest,
+        })
+    }
+}
+
+fn from_file(file: &std::path::Path) -> Result<Value, ConfigError> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        ConfigError::new(format!("{name} can't be read: {error}"))
+            .at("templateFile")
+            .help("name a file that is there, seen from the working directory")
+    })?;
+    let read = yaml::parse(&name, &text);
+    read.map(|located| located.value).map_err(|error| {
+        ConfigError::new(format!("{name} is no YAML: {}", error.message())).at("templateFile")
+    })
+}

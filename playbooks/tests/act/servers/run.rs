@@ -1,0 +1,155 @@
+//! A Job and a PipelineRun that the real API server takes, once, by someone who may do nothing else.
+
+use k8s_openapi::{
+    api::batch::v1::Job,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    ResourceExt as _,
+    api::{ListParams, PostParams},
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use serde_json::json;
+use testbed::cluster::Access;
+
+use super::{api_server, connect, container_id, event_about, namespace, pod, roles::connect_with};
+use crate::fixtures::{Setup, words};
+
+fn job(namespace: &str) -> String {
+    format!(
+        r#"
+mode: enforce
+actions:
+  - run:
+      namespace: {namespace}
+      serviceAccount: scanner
+      parameters: {{EVENT_COMMAND: proc.cmdline, EVENT_POD: target.pod}}
+      template:
+        apiVersion: batch/v1
+        kind: Job
+        spec:
+          backoffLimit: 0
+          template:
+            spec:
+              restartPolicy: Never
+              containers: [{{name: scan, image: "scan:1"}}]
+"#
+    )
+}
+
+#[tokio::test]
+async fn a_job_is_started_once_with_exactly_these_rights() {
+    let access = api_server().await;
+    let namespace = namespace(access).await;
+    let pod = pod(access, &namespace, "run", &container_id("run")).await;
+    let mut event = event_about(&pod, None);
+    event["output_fields"]["proc.cmdline"] = json!("sh -c '$(id)'\0\n\u{202e}".repeat(1000));
+    let spec = job(&namespace);
+    let rights = Setup::new(connect(access).await).build().plan(&spec).permissions();
+    let bench = Setup::new(connect_with(access, "act-run", &rights).await).build();
+    let dry = bench.run(&spec.replace("mode: enforce", "mode: dryRun"), &event).await;
+    assert_eq!(words(&dry), ["run skipped (dry-run)"], "{}", dry.overall.detail());
+    assert_eq!(words(&bench.run(&spec, &event).await), ["run applied"]);
+    assert_eq!(words(&bench.run(&spec, &event).await), ["run already-done"]);
+
+    let client = access.client().await.map_err(|error| error.to_string()).expect("a client");
+    let jobs = kube::Api::<Job>::namespaced(client, &namespace);
+    let all = jobs.list(&ListParams::default()).await.expect("jobs").items;
+    let [job] = &all[..] else { panic!("{}", all.len()) };
+    assert!(job.name_any().starts_with("stoop-run-"));
+    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod");
+    assert_eq!(pod.service_account_name.as_deref(), Some("scanner"));
+
+    for missing in [("jobs", "get"), ("jobs", "create")] {
+        let is_missing = |right: &&playbooks::act::Permission| {
+            (right.resource.as_str(), right.verb.as_str()) == missing
+        };
+        let fewer: Vec<_> = rights.iter().filter(|right| !is_missing(right)).cloned().collect();
+        let user = format!("act-run-no-{}", missing.1);
+        let mut other = event.clone();
+        other["rule"] = json!(user);
+        let report =
+            Setup::new(connect_with(access, &user, &fewer).await).build().run(&spec, &other).await;
+        assert_eq!(words(&report), ["run failed (permanent)"], "{missing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_slip_in_a_template_is_refused_by_the_server_and_not_left_out() {
+    let access = api_server().await;
+    let namespace = namespace(access).await;
+    let pod = pod(access, &namespace, "slip", &container_id("slip")).await;
+    let spec = job(&namespace).replace("backoffLimit", "backofLimit");
+    let bench = Setup::new(connect(access).await).build();
+    let report = bench.run(&spec, &event_about(&pod, None)).await;
+    assert_eq!(words(&report), ["run failed (permanent)"]);
+    assert!(report.overall.detail().contains("backofLimit"), "{}", report.overall.detail());
+}
+
+/// The part of Tekton's definition that is used, with its fields' types and no others: what isn't in it is refused.
+async fn serve_pipeline_runs(access: &Access) {
+    let text = json!({"type": "string"});
+    let param = json!({
+        "type": "object", "required": ["name", "value"],
+        "properties": {"name": text, "value": {"x-kubernetes-preserve-unknown-fields": true}},
+    });
+    let spec = json!({"type": "object", "properties": {
+        "params": {"type": "array", "items": param, "x-kubernetes-list-type": "atomic"},
+        "pipelineRef": {"type": "object", "properties": {"name": text}},
+        "taskRunTemplate": {"type": "object", "properties": {"serviceAccountName": text}},
+    }});
+    let definition: CustomResourceDefinition = serde_json::from_value(json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "pipelineruns.tekton.dev"},
+        "spec": {
+            "group": "tekton.dev", "scope": "Namespaced",
+            "names": {"kind": "PipelineRun", "plural": "pipelineruns", "singular": "pipelinerun"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}},
+            }],
+        },
+    }))
+    .expect("a definition");
+    let client = access.client().await.map_err(|error| error.to_string()).expect("a client");
+    let definitions = kube::Api::<CustomResourceDefinition>::all(client);
+    definitions.create(&PostParams::default(), &definition).await.expect("defined");
+    let served = testbed::until(
+        "the definition to be served",
+        std::time::Duration::from_secs(30),
+        async || {
+            let found = definitions
+                .get("pipelineruns.tekton.dev")
+                .await
+                .map_err(|error| error.to_string())?;
+            let conditions = found.status.and_then(|status| status.conditions).unwrap_or_default();
+            let is = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
+            is.then_some(()).ok_or_else(|| "not yet".to_owned())
+        },
+    );
+    served.await.map_err(|error| error.to_string()).expect("served");
+}
+
+#[tokio::test]
+async fn a_pipeline_run_is_started_as_tekton_defines_it() {
+    let access = api_server().await;
+    serve_pipeline_runs(access).await;
+    let namespace = namespace(access).await;
+    let spec = format!(
+        "mode: enforce\nactions:\n  - run:\n      namespace: {namespace}\n      serviceAccount: scanner\n      parameters: {{command: proc.cmdline}}\n      template: {{apiVersion: tekton.dev/v1, kind: PipelineRun, spec: {{pipelineRef: {{name: respond}}}}}}\n"
+    );
+    let pod = pod(access, &namespace, "tekton", &container_id("tekton")).await;
+    let mut event = event_about(&pod, None);
+    event["output_fields"]["proc.cmdline"] = json!("sh -c id");
+    let rights = Setup::new(connect(access).await).build().plan(&spec).permissions();
+    let bench = Setup::new(connect_with(access, "act-tekton", &rights).await).build();
+    let report = bench.run(&spec, &event).await;
+    assert_eq!(words(&report), ["run applied"], "{}", report.overall.detail());
+    let client = access.client().await.map_err(|error| error.to_string()).expect("a client");
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("tekton.dev", "v1", "PipelineRun"));
+    let runs = kube::Api::<DynamicObject>::namespaced_with(client, &namespace, &resource);
+    let all = runs.list(&ListParams::default()).await.expect("runs").items;
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].data["spec"]["params"], json!([{"name": "command", "value": "sh_-c_id"}]));
+    assert_eq!(all[0].data["spec"]["taskRunTemplate"]["serviceAccountName"], "scanner");
+}

@@ -1,0 +1,80 @@
+//! An event that is to be kept elsewhere is acknowledged once it is there, and not before.
+
+use testbed::kafka::Kafka;
+
+use crate::{
+    bad_input::event,
+    topic::Topic,
+    worker::{Desk, Worker},
+};
+
+const SPLIT: &str = r#"
+apiVersion: stoop.dev/v1alpha1
+kind: Playbook
+metadata: {name: split}
+spec:
+  mode: enforce
+  match: {rules: ["Tell"]}
+  actions:
+    - forward: {to: sensitive}
+    - forward: {to: others, remove: [proc.cmdline]}
+"#;
+
+#[tokio::test]
+async fn a_destination_that_is_away_holds_the_acknowledgement() {
+    let kafka = Kafka::shared().await.unwrap();
+    let [topic, sensitive, others] =
+        ["forward", "sensitive", "others"].map(|name| Topic::new(kafka.bootstrap(), name));
+    let place = |topic: &Topic| {
+        format!("{{kafka: {{brokers: [\"{}\"], topic: {}}}}}", kafka.bootstrap(), topic.name())
+    };
+    let config = format!(
+        "destinations: {{sensitive: {}, others: {}}}\n{}",
+        place(&sensitive),
+        place(&others),
+        topic.subscription()
+    );
+    let desk = Desk::new(std::path::Path::new("no cluster"), &config, &[SPLIT]);
+    desk.must(&["setup"]).await;
+    sensitive.make().await;
+    let worker: Worker = desk.run().await;
+
+    let mut event: serde_json::Value = serde_json::from_slice(&event("Tell", 1)).unwrap();
+    event["output_fields"]["proc.cmdline"] = "sh -c secret".into();
+    event["output"] = "it was sh -c secret".into();
+    topic.publish(event.to_string().as_bytes()).await;
+    worker
+        .wait("the worker says what is away", async || match worker.get("/readyz").await {
+            Ok((503, body)) if body.contains("the destination others") => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    assert_eq!(topic.progress().await, (1, 0));
+    others.make().await;
+    worker.ready().await;
+    topic.all_committed(&worker).await;
+
+    let whole = sensitive.read().await;
+    assert_eq!(whole.len(), 1, "what was done is not done again");
+    assert_eq!(whole[0].payload, event.to_string().into_bytes());
+    assert_eq!(whole[0].header("stoop-playbook"), Some("split"));
+    let part = others.read().await;
+    assert_eq!(part.len(), 1);
+    assert!(!String::from_utf8_lossy(&part[0].payload).contains("secret"));
+    assert_eq!(whole[0].header("stoop-event-id"), part[0].header("stoop-event-id"));
+    assert_ne!(whole[0].header("stoop-id"), part[0].header("stoop-id"));
+}
+
+#[tokio::test]
+async fn a_destination_that_the_worker_would_read_again_is_refused() {
+    let topic = Topic::new("127.0.0.1:9", "loop");
+    let config = format!(
+        "destinations: {{again: {{kafka: {{brokers: [\"127.0.0.1:9\"], topic: {}}}}}}}\n{}",
+        topic.name(),
+        topic.subscription()
+    );
+    let desk = Desk::new(std::path::Path::new("no cluster"), &config, &[]);
+    let (code, _, err) = desk.call(&["check"]).await;
+    assert_ne!(code, 0);
+    assert!(err.contains("would read what is forwarded there"), "{err}");
+}
