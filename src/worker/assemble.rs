@@ -71,8 +71,10 @@ pub fn resources(config: &Config) -> Result<Resources, Error> {
         config.limits.action_timeout.0,
     );
     let notifiers = notifiers.map_err(|error| Error::Setting { key: "notifiers", error })?;
-    let enforces = config.cluster.enforces_network_policies;
-    Ok(Resources::new(Arc::new(notifiers)).enforcing_policies(enforces))
+    let cluster = &config.cluster;
+    Ok(Resources::new(Arc::new(notifiers))
+        .enforcing_policies(cluster.enforces_network_policies)
+        .enforcing_cluster_policies(cluster.enforces_cluster_network_policies))
 }
 
 /// The playbooks that the configuration names, with their actions.

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{
     action::Action,
     actions::{
-        Cordon, Delete, Drain, Isolate, Label, Notify, OwnerLocks, Scale, TaintNode, Turn, What,
+        Cordon, Delete, Drain, Isolate, Label, Network, Notify, OwnerLocks, Scale, TaintNode, Turn,
+        What,
     },
     api::Permission,
     config::{self, ConfigError},
@@ -22,8 +23,7 @@ pub struct Resources {
     /// The configured notifiers.
     pub notifiers: Arc<Notifiers>,
     owner_locks: Arc<OwnerLocks>,
-    /// Whether the cluster's network is known to enforce NetworkPolicies.
-    enforces_policies: bool,
+    network: Network,
     node_turn: Turn,
 }
 
@@ -33,15 +33,23 @@ impl Resources {
         Resources {
             notifiers,
             owner_locks: Arc::default(),
-            enforces_policies: false,
+            network: Network::default(),
             node_turn: Turn::default(),
         }
     }
 
     /// Whether the cluster's network is known to enforce NetworkPolicies; without it no isolation is proven.
     #[must_use]
-    pub fn enforcing_policies(self, known: bool) -> Resources {
-        Resources { enforces_policies: known, ..self }
+    pub fn enforcing_policies(mut self, known: bool) -> Resources {
+        self.network.policies = known;
+        self
+    }
+
+    /// Whether it is known to enforce ClusterNetworkPolicies; without it a deny of that kind proves nothing.
+    #[must_use]
+    pub fn enforcing_cluster_policies(mut self, known: bool) -> Resources {
+        self.network.cluster_policies = known;
+        self
     }
 }
 
@@ -67,7 +75,7 @@ impl Registry {
                 Ok(Arc::new(Delete::configure(config, &resources.owner_locks)?))
             })
             .with("isolate", |config, resources| {
-                Ok(Arc::new(Isolate::configure(config, resources.enforces_policies)?))
+                Ok(Arc::new(Isolate::configure(config, &resources.network)?))
             })
             .with("scale", |config, _| Ok(Arc::new(Scale::configure(config)?)))
             .with("taint", |config, resources| {

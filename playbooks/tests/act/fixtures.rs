@@ -92,6 +92,7 @@ pub(crate) struct Setup {
     pub(crate) cap: Mode,
     pub(crate) registry: Registry,
     pub(crate) enforces_policies: bool,
+    pub(crate) enforces_cluster_policies: bool,
 }
 
 impl Setup {
@@ -104,6 +105,7 @@ impl Setup {
             cap: Mode::Enforce,
             registry: Registry::standard(),
             enforces_policies: false,
+            enforces_cluster_policies: false,
         }
     }
 
@@ -118,7 +120,9 @@ impl Setup {
             // Shorter than what a call may take by itself.
             action_timeout: DEADLINE - Duration::from_secs(1),
         });
-        let resources = Resources::new(notifiers).enforcing_policies(self.enforces_policies);
+        let resources = Resources::new(notifiers)
+            .enforcing_policies(self.enforces_policies)
+            .enforcing_cluster_policies(self.enforces_cluster_policies);
         Bench { engine, registry: self.registry, resources }
     }
 }

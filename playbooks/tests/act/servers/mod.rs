@@ -6,6 +6,7 @@ mod isolate;
 mod nodes;
 mod races;
 mod rights;
+mod tiers;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
