@@ -4,6 +4,7 @@ mod eviction;
 mod fleet;
 mod isolate;
 mod nodes;
+mod probe;
 mod races;
 mod rights;
 mod tiers;
