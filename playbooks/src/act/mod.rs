@@ -28,6 +28,7 @@ mod progress;
 mod registry;
 mod report;
 mod response;
+mod roles;
 mod target;
 mod testimony;
 mod text;
@@ -40,8 +41,8 @@ pub use api::{Api, ApiError, Class, ConnectError, Permission};
 pub use config::{ConfigError, read as read_config};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
 pub use guard::{
-    BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnNode,
-    OwnPod,
+    BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,
+    OwnNode, OwnPod,
 };
 pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
@@ -51,6 +52,7 @@ pub use probe::{Aspect, Finding, Probe};
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
-pub use target::{Gone, Needs, Verification, Verified, foresee};
+pub use roles::{Bound, Right, Roles};
+pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;
 pub use trace::{NotATrace, TraceParent};

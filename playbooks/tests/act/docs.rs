@@ -5,12 +5,13 @@ use playbooks::{
     decide::read_text,
 };
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("label", include_str!("../../../docs/actions/label.md")),
     ("taint", include_str!("../../../docs/actions/taint.md")),
     ("cordon", include_str!("../../../docs/actions/cordon.md")),
     ("drain", include_str!("../../../docs/actions/drain.md")),
     ("scale", include_str!("../../../docs/actions/scale.md")),
+    ("taint", include_str!("../../../docs/guardrails.md")),
 ];
 
 #[test]

@@ -100,9 +100,15 @@ async fn join(client: TcpStream, server: TcpStream) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((mut from_server, to_server), (from_client, mut to_client)) =
         (server.into_split(), client.into_split());
+    let ask = ask(from_client, to_server);
+    tokio::pin!(ask);
     let client_gone = tokio::select! {
-        _ = ask(from_client, to_server) => true,
-        _ = tokio::io::copy(&mut from_server, &mut to_client) => false,
+        _ = &mut ask => true,
+        answered = tokio::io::copy(&mut from_server, &mut to_client) => match answered {
+            Ok(_) => false,
+            // A client that is gone may be found out by what is written to it; its halves are still to be ended.
+            Err(_) => timeout(LINGER, &mut ask).await.is_ok(),
+        },
     };
     if client_gone {
         // To close on what the server still says would be a reset, which overtakes what it was told.
@@ -130,39 +136,49 @@ async fn ask(client: OwnedReadHalf, server: OwnedWriteHalf) -> io::Result<()> {
     server.shutdown().await
 }
 
-/// Carries frames until there are no more.
+/// Carries frames until there are no more. One that a client leaves off in the middle is not begun, so that the end of its
+/// halves can follow.
 ///
 /// # Errors
-/// Either side failed, or a frame is not whole, and nothing can follow it.
+/// The server takes no more.
 async fn carry(
     client: &mut BufReader<OwnedReadHalf>,
     server: &mut BufWriter<OwnedWriteHalf>,
     halves: &mut Halves,
 ) -> io::Result<()> {
-    loop {
-        let mut head = [0; Head::LENGTH];
-        if client.read_exact(&mut head).await.is_err() {
-            return Ok(());
-        }
-        let frame = Head::read(head);
-        if let Some(end) = halves.see(frame) {
+    let mut frame = Vec::new();
+    while let Ok(head) = read_frame(client, &mut frame).await {
+        if let Some(end) = halves.see(head) {
             server.write_all(&end).await?;
         }
-        server.write_all(&head).await?;
-        let whole = tokio::io::copy(&mut (&mut *client).take(frame.length), server).await?;
-        if whole < frame.length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        server.write_all(&frame).await?;
         if client.buffer().is_empty() {
             server.flush().await?;
         }
     }
+    Ok(())
+}
+
+/// Reads a frame, head and all, in place of what is in `frame`.
+async fn read_frame(
+    client: &mut BufReader<OwnedReadHalf>,
+    frame: &mut Vec<u8>,
+) -> io::Result<Head> {
+    let mut bytes = [0; Head::LENGTH];
+    client.read_exact(&mut bytes).await?;
+    let head = Head::read(bytes);
+    frame.clear();
+    frame.extend_from_slice(&bytes);
+    frame.resize(Head::LENGTH + head.length, 0);
+    let (_, body) = frame.split_at_mut(Head::LENGTH);
+    client.read_exact(body).await?;
+    Ok(head)
 }
 
 /// The head of a frame: <https://www.rfc-editor.org/rfc/rfc9113#section-4.1>
 #[derive(Clone, Copy, Debug)]
 struct Head {
-    length: u64,
+    length: usize,
     kind: u8,
     flags: u8,
     stream: [u8; 4],
@@ -177,7 +193,8 @@ impl Head {
     const END_STREAM: u8 = 1;
 
     fn read([a, b, c, kind, flags, stream @ ..]: [u8; Self::LENGTH]) -> Self {
-        Self { length: u32::from_be_bytes([0, a, b, c]).into(), kind, flags, stream }
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        Self { length, kind, flags, stream }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What only a real API server can show: that its answers are what the tests beside this one play.
 
+mod budget;
 mod eviction;
 mod fleet;
 mod isolate;
@@ -7,6 +8,8 @@ mod nodes;
 mod probe;
 mod races;
 mod rights;
+mod roles;
+mod targets;
 mod tiers;
 
 use k8s_openapi::api::core::v1::Pod;

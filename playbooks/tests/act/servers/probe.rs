@@ -276,7 +276,7 @@ async fn what_only_has_the_name_of_a_probes_pod_is_not_touched() {
 async fn what_the_server_refuses_is_why_it_could_not_be_told() {
     let access = api_server().await;
     definitions(access).await;
-    let api = super::rights::connect_with(access, "act-probe-nobody", &[]).await;
+    let api = super::roles::connect_with(access, "act-probe-nobody", &[]).await;
     let found = probe("default", PATIENCE).run(&api).await.expect("findings");
     for (_, finding) in found {
         assert!(finding.to_string().contains("cannot create resource \"pods\""), "{finding}");
