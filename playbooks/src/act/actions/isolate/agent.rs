@@ -84,7 +84,7 @@ fn judge(
         );
     }
     for direction in cut {
-        let of = &status["policy"][direction.to_string()];
+        let of = status.pointer(&format!("/policy/{direction}")).unwrap_or(&Value::Null);
         if of["enforcing"] == true {
             continue;
         }

@@ -175,10 +175,10 @@ impl Run<'_> {
         if self.dry_run || !self.order.reach.is_one_pod() {
             return Ok(());
         }
-        if let (Some(tier), Some(denial)) = (self.order.tier, self.denial().await?) {
-            if is_ours(&denial.metadata, self.target.uid().as_str()) {
-                gone(self.api.delete_custom(tier.kind(), &denial).await)?;
-            }
+        if let (Some(tier), Some(denial)) = (self.order.tier, self.denial().await?)
+            && is_ours(&denial.metadata, self.target.uid().as_str())
+        {
+            gone(self.api.delete_custom(tier.kind(), &denial).await)?;
         }
         let (name, uid) = (self.order.reach.policy_name(), self.target.uid().as_str());
         let ours = self.api.policies(self.target.namespace()).await?.into_iter().find(|policy| {

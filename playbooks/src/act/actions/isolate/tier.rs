@@ -81,19 +81,24 @@ impl Tier {
                 }},
             }),
         };
-        for direction in cut {
-            spec[self.field(*direction)] = match (self, direction) {
-                (Tier::Cilium, Direction::Ingress) => json!([{"fromEntities": ["all"]}]),
-                (Tier::Cilium, Direction::Egress) => json!([{"toEntities": ["all"]}]),
-                (Tier::ClusterNetworkPolicy, Direction::Ingress) => {
-                    json!([{"action": "Deny", "from": [{"namespaces": {}}]}])
-                }
-                (Tier::ClusterNetworkPolicy, Direction::Egress) => {
-                    json!([{"action": "Deny", "to": [{"networks": ["0.0.0.0/0", "::/0"]}]}])
-                }
-            };
+        let rules = cut.iter().map(|it| (self.field(*it).to_owned(), self.rules(*it)));
+        if let Some(fields) = spec.as_object_mut() {
+            fields.extend(rules);
         }
         spec
+    }
+
+    fn rules(self, direction: Direction) -> Value {
+        match (self, direction) {
+            (Tier::Cilium, Direction::Ingress) => json!([{"fromEntities": ["all"]}]),
+            (Tier::Cilium, Direction::Egress) => json!([{"toEntities": ["all"]}]),
+            (Tier::ClusterNetworkPolicy, Direction::Ingress) => {
+                json!([{"action": "Deny", "from": [{"namespaces": {}}]}])
+            }
+            (Tier::ClusterNetworkPolicy, Direction::Egress) => {
+                json!([{"action": "Deny", "to": [{"networks": ["0.0.0.0/0", "::/0"]}]}])
+            }
+        }
     }
 
     /// The directions that a policy of ours says something of.
