@@ -111,6 +111,8 @@ pub struct Cluster {
     pub field: String,
     /// Whether its network is known to enforce NetworkPolicies: without it no isolation is called effective.
     pub enforces_network_policies: bool,
+    /// Whether it is known to enforce ClusterNetworkPolicies: without it a deny of that kind proves nothing.
+    pub enforces_cluster_network_policies: bool,
 }
 
 impl Default for Cluster {
@@ -120,6 +122,7 @@ impl Default for Cluster {
             require: false,
             field: "static.cluster".to_owned(),
             enforces_network_policies: false,
+            enforces_cluster_network_policies: false,
         }
     }
 }

@@ -76,9 +76,10 @@ pub fn resources(config: &Config) -> Result<Resources, Error> {
     let notifiers = notifiers.map_err(|error| Error::Setting { key: "notifiers", error })?;
     let functions = Functions::new(&config.functions, config.limits.action_timeout.0)
         .map_err(|error| Error::Setting { key: "functions", error })?;
-    let enforces = config.cluster.enforces_network_policies;
+    let cluster = &config.cluster;
     Ok(Resources::new(Arc::new(notifiers))
-        .enforcing_policies(enforces)
+        .enforcing_policies(cluster.enforces_network_policies)
+        .enforcing_cluster_policies(cluster.enforces_cluster_network_policies)
         .with_destinations(destinations(config))
         .with_functions(functions))
 }

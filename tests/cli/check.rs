@@ -65,3 +65,12 @@ fn permissions_and_pods_need_a_cluster_and_say_how_to_name_one() {
         assert!(ran.err.contains("KUBECONFIG"), "no fix in: {}", ran.err);
     }
 }
+
+#[test]
+fn a_probe_wants_a_cluster_and_an_image_by_name() {
+    for arguments in [&["check", "--probe"][..], &["check", "--cluster", "--probe"]] {
+        let ran = Stage::empty().run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");
+        assert!(ran.err.contains("--probe-image"), "{}", ran.err);
+    }
+}

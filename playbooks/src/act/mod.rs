@@ -8,6 +8,7 @@
 //! * [`actions`](Action) — `delete`, `isolate`, `notify`; one from outside registers in the [`Registry`].
 //! * [`responses`](Records) — what outlives the worker: an object for each playbook and target.
 //! * [`notify`](Notifiers) — how people and systems are told.
+//! * [`probe`](Probe) — whether the network enforces policies at all.
 //! * [`api`](Api) — calls with deadlines, errors classified, uids in every write.
 //!
 //! Every pod that is changed goes through `verify`, then the guardrails, then an action whose request carries
@@ -25,6 +26,7 @@ mod notify;
 mod object;
 mod occurrence;
 mod outcome;
+mod probe;
 mod progress;
 mod registry;
 mod report;
@@ -51,6 +53,7 @@ pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
 pub use occurrence::Occurrence;
 pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason};
+pub use probe::{Aspect, Finding, Probe};
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};

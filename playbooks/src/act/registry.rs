@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     action::Action,
     actions::{
-        Call, Cordon, Delete, Drain, Forward, Functions, Isolate, Isolated, Label, Notify,
+        Call, Cordon, Delete, Drain, Forward, Functions, Isolate, Isolated, Label, Network, Notify,
         OwnerLocks, Run, Scale, TaintNode, Turn, What,
     },
     api::Permission,
@@ -30,8 +30,7 @@ pub struct Resources {
     destinations: Arc<Destinations>,
     functions: Arc<Functions>,
     owner_locks: Arc<OwnerLocks>,
-    /// Whether the cluster's network is known to enforce NetworkPolicies.
-    enforces_policies: bool,
+    network: Network,
     node_turn: Turn,
 }
 
@@ -43,7 +42,7 @@ impl Resources {
             destinations: Arc::default(),
             functions: Arc::default(),
             owner_locks: Arc::default(),
-            enforces_policies: false,
+            network: Network::default(),
             node_turn: Turn::default(),
         }
     }
@@ -62,8 +61,16 @@ impl Resources {
 
     /// Whether the cluster's network is known to enforce NetworkPolicies; without it no isolation is proven.
     #[must_use]
-    pub fn enforcing_policies(self, known: bool) -> Resources {
-        Resources { enforces_policies: known, ..self }
+    pub fn enforcing_policies(mut self, known: bool) -> Resources {
+        self.network.policies = known;
+        self
+    }
+
+    /// Whether it is known to enforce ClusterNetworkPolicies; without it a deny of that kind proves nothing.
+    #[must_use]
+    pub fn enforcing_cluster_policies(mut self, known: bool) -> Resources {
+        self.network.cluster_policies = known;
+        self
     }
 }
 
@@ -95,7 +102,7 @@ impl Registry {
                 Ok(Arc::new(Delete::configure(config, &resources.owner_locks)?))
             })
             .with("isolate", |config, resources| {
-                Ok(Arc::new(Isolate::configure(config, resources.enforces_policies)?))
+                Ok(Arc::new(Isolate::configure(config, &resources.network)?))
             })
             .with("run", |config, _| Ok(Arc::new(Run::configure(config)?)))
             .with("scale", |config, _| Ok(Arc::new(Scale::configure(config)?)))

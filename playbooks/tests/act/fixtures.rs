@@ -94,6 +94,7 @@ pub(crate) struct Setup {
     pub(crate) enforces_policies: bool,
     pub(crate) destinations: Destinations,
     pub(crate) functions: Functions,
+    pub(crate) enforces_cluster_policies: bool,
 }
 
 impl Setup {
@@ -108,6 +109,7 @@ impl Setup {
             enforces_policies: false,
             destinations: Destinations::default(),
             functions: Functions::default(),
+            enforces_cluster_policies: false,
         }
     }
 
@@ -125,6 +127,7 @@ impl Setup {
         });
         let resources = Resources::new(notifiers)
             .enforcing_policies(self.enforces_policies)
+            .enforcing_cluster_policies(self.enforces_cluster_policies)
             .with_destinations(self.destinations)
             .with_functions(self.functions);
         let needs = Needs { namespace, ..Needs::default() };

@@ -24,7 +24,7 @@ pub(super) use delete::{Delete, OwnerLocks};
 pub(super) use drain::Drain;
 pub(super) use forward::Forward;
 pub use hold::Holder;
-pub(super) use isolate::Isolate;
+pub(super) use isolate::{CLUSTER_NETWORK_POLICY, Isolate, Network};
 pub use isolate::{Isolated, Reverted, revert as revert_isolation};
 pub(super) use label::{Label, What};
 pub(super) use node::Turn;

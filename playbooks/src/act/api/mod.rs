@@ -3,6 +3,7 @@
 //!
 //! What may not live here: decisions about targets or guardrails, caches, and anything that reads a Secret.
 
+mod custom;
 mod error;
 mod live;
 mod networks;
@@ -17,9 +18,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(super) use custom::Kind;
 pub use error::{ApiError, Class, ConnectError};
 pub(super) use live::{Edit, Part, Place, Verdict};
-pub(super) use networks::FIELD_MANAGER;
+pub(super) use networks::{FIELD_MANAGER, spec_managers};
 pub(super) use operations::Operations;
 pub use permission::Permission;
 pub(super) use pods::{Grace, PodSelector, Write};
@@ -86,8 +88,13 @@ impl Api {
 
     /// The same connection, for a call that leaves half of the time to find out what became of it.
     pub(super) fn for_half(&self) -> Api {
+        self.until(Instant::now() + self.spare())
+    }
+
+    /// How long something may take so that half of the time is left.
+    pub(super) fn spare(&self) -> Duration {
         let now = Instant::now();
-        self.until(now + self.deadline(now).saturating_duration_since(now) / 2)
+        self.deadline(now).saturating_duration_since(now) / 2
     }
 
     /// When a call that begins now is given up.

@@ -3,6 +3,7 @@
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{core::v1::Service, networking::v1::NetworkPolicy},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use serde::de::DeserializeOwned;
@@ -80,17 +81,25 @@ impl Api {
         let meta = &policy.metadata;
         let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
         let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: meta.uid.clone(),
-                resource_version: meta.resource_version.clone(),
-            }),
-            ..DeleteParams::default()
-        };
+        let params = DeleteParams { preconditions: Some(as_read(meta)), ..DeleteParams::default() };
         self.call(|client| async move {
             let policies = kube::Api::<NetworkPolicy>::namespaced(client, namespace);
             policies.delete(name, &params).await.map(drop)
         })
         .await
     }
+}
+
+/// What holds for an object only as long as nobody changes or replaces it.
+pub(super) fn as_read(meta: &ObjectMeta) -> Preconditions {
+    Preconditions { uid: meta.uid.clone(), resource_version: meta.resource_version.clone() }
+}
+
+/// Who has written the spec of an object.
+pub(in crate::act) fn spec_managers(meta: &ObjectMeta) -> impl Iterator<Item = &str> {
+    let entries = meta.managed_fields.iter().flatten();
+    let of_spec = entries.filter(|entry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some())
+    });
+    of_spec.map(|entry| entry.manager.as_deref().unwrap_or_default())
 }

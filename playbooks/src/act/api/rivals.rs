@@ -1,9 +1,12 @@
 //! Policies of other kinds, which a network plugin obeys beside NetworkPolicies and which can overrule them.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, ObjectMeta};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
-use super::{Api, ApiError, Permission};
+use super::{
+    Api, ApiError, Kind, Permission,
+    networks::{FIELD_MANAGER, spec_managers},
+};
 use crate::act::outcome::Failure;
 
 /// Group and plural of every kind that can allow what a NetworkPolicy denies.
@@ -42,13 +45,21 @@ pub(in crate::act) fn rival_permissions() -> Vec<Permission> {
 
 impl Api {
     /// The kinds that can overrule the NetworkPolicies of a namespace: those that have objects, for the namespace or
-    /// the whole cluster, and those of which that can't be told.
-    pub(in crate::act) async fn rivals(&self, namespace: &str) -> Result<Vec<Rival>, Failure> {
+    /// the whole cluster, and those of which that can't be told. `known` is not looked at.
+    pub(in crate::act) async fn rivals(
+        &self,
+        namespace: &str,
+        known: Option<&Kind>,
+    ) -> Result<Vec<Rival>, Failure> {
         let mut found = Vec::new();
         let served = self.call(|client| async move { client.list_api_groups().await }).await?;
         for group in served.groups {
+            let is_known = |of: &str, name: &str| {
+                known.is_some_and(|known| known.group == of && known.plural == name)
+            };
+            let rivals = RIVALS.iter().filter(|(of, name)| !is_known(of, name));
             let plurals: Vec<_> =
-                RIVALS.iter().filter(|(of, _)| *of == group.name).map(|(_, name)| *name).collect();
+                rivals.filter(|(of, _)| *of == group.name).map(|(_, name)| *name).collect();
             if plurals.is_empty() {
                 continue;
             }
@@ -95,9 +106,7 @@ impl Api {
             .await;
         match listed {
             Ok(page) => {
-                let counts = page.items.iter().any(|object| {
-                    !object.metadata.name.as_deref().unwrap_or_default().starts_with(TRANSLATED)
-                });
+                let counts = page.items.iter().any(|object| counts(&object.metadata));
                 let more = page.metadata.continue_.is_some_and(|token| !token.is_empty());
                 Ok((counts || more).then_some(Rival::Present(name)))
             }
@@ -107,8 +116,16 @@ impl Api {
     }
 }
 
+/// Not a translation, and not a deny that an isolation has made: those allow nothing.
+fn counts(meta: &ObjectMeta) -> bool {
+    let is_translated = meta.name.as_deref().unwrap_or_default().starts_with(TRANSLATED);
+    let mut managers = spec_managers(meta).peekable();
+    let is_ours = managers.peek().is_some() && managers.all(|manager| manager == FIELD_MANAGER);
+    !is_translated && !is_ours
+}
+
 /// A group that another server answers for can be away by itself: that is no outage, which would hold everything.
-fn of_group(error: ApiError) -> Failure {
+pub(super) fn of_group(error: ApiError) -> Failure {
     match error.code() {
         None | Some(429) => error.into(),
         Some(_) => Failure::transient(error.to_string()),

@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) workloads: BTreeMap<String, Value>,
     /// Other kinds of policies: their path, and their names.
     pub(super) rivals: BTreeMap<String, Vec<String>>,
+    /// Objects of those kinds, by path.
+    pub(super) customs: BTreeMap<String, Value>,
 }
 
 #[derive(Clone)]
@@ -59,6 +61,7 @@ impl Cluster {
                 owner,
             )]),
             rivals: BTreeMap::new(),
+            customs: BTreeMap::new(),
         })))
     }
 
@@ -74,6 +77,12 @@ impl Cluster {
 
     pub(super) fn with_pod(self, change: impl FnOnce(&mut Value)) -> Cluster {
         change(self.state().pod.as_mut().expect("a pod"));
+        self
+    }
+
+    /// With a kind that is served, by its path.
+    pub(super) fn serving(self, path: &str) -> Cluster {
+        self.state().rivals.entry(path.to_owned()).or_default();
         self
     }
 
@@ -150,25 +159,30 @@ impl State {
             ("GET", SERVICES) => list(&self.services),
             ("GET", "/apis") => self.groups(),
             ("PATCH", path) if path.starts_with(POLICIES) => {
-                self.apply_policy(&path[POLICIES.len() + 1..], &request.body)
+                let version = self.next_version();
+                let name = &path[POLICIES.len() + 1..];
+                apply(&mut self.policies, name, &request.body, &version)
             }
             ("DELETE", path) if path.starts_with(POLICIES) => {
-                let name = &path[POLICIES.len() + 1..];
-                let wanted = &request.body["preconditions"];
-                let Some(stored) = self.policies.get(name) else { return missing() };
-                let same = |key: &str| stored["metadata"][key] == wanted[key];
-                if !same("uid") || !same("resourceVersion") {
-                    return error(409, "Conflict", "the precondition does not hold");
-                }
-                self.policies.remove(name);
-                Answer::Json(200, json!({"kind": "Status", "status": "Success"}))
+                delete(&mut self.policies, &path[POLICIES.len() + 1..], &request.body)
+            }
+            ("PATCH", path) if self.serves(path) => {
+                let version = self.next_version();
+                apply(&mut self.customs, path, &request.body, &version)
+            }
+            ("DELETE", path) if self.serves(path) => delete(&mut self.customs, path, &request.body),
+            ("GET", path) if self.serves(path) => {
+                self.customs.get(path).map_or_else(missing, |it| Answer::Json(200, it.clone()))
             }
             ("GET", path) if self.workloads.contains_key(path) => {
                 Answer::Json(200, self.workloads[path].clone())
             }
             ("GET", path) if self.rivals.contains_key(path) => {
                 let named = self.rivals[path].iter();
-                list(&named.map(|name| json!({"metadata": {"name": name}})).collect::<Vec<_>>())
+                let named = named.map(|name| json!({"metadata": {"name": name}}));
+                let below = |it: &String| it.rsplit_once('/').is_some_and(|(of, _)| of == path);
+                let whole = self.customs.iter().filter(|(path, _)| below(path));
+                list(&named.chain(whole.map(|(_, it)| it.clone())).collect::<Vec<_>>())
             }
             ("GET", path) => {
                 self.resources(path).map_or_else(missing, |all| Answer::Json(200, all))
@@ -204,33 +218,9 @@ impl State {
         )
     }
 
-    fn apply_policy(&mut self, name: &str, applied: &Value) -> Answer {
-        let wanted = &applied["metadata"];
-        let stored = self.policies.get(name).map(|stored| &stored["metadata"]);
-        let uid = match stored {
-            Some(stored) if !wanted["uid"].is_null() && wanted["uid"] != stored["uid"] => {
-                return error(422, "Invalid", "metadata.uid: field is immutable");
-            }
-            Some(stored)
-                if !wanted["resourceVersion"].is_null()
-                    && wanted["resourceVersion"] != stored["resourceVersion"] =>
-            {
-                return error(409, "Conflict", "the object has been modified");
-            }
-            None if !wanted["uid"].is_null() => {
-                return error(409, "Conflict", "uid mismatch: the object does not exist");
-            }
-            Some(stored) => stored["uid"].clone(),
-            None => json!(format!("uid-of-{name}")),
-        };
-        let mut policy = applied.clone();
-        // An empty list is not stored.
-        let spec = policy["spec"].as_object_mut().expect("a spec");
-        spec.retain(|_, value| *value != json!([]));
-        policy["metadata"]["uid"] = uid;
-        policy["metadata"]["resourceVersion"] = json!(self.next_version());
-        self.policies.insert(name.to_owned(), policy.clone());
-        Answer::Json(201, policy)
+    /// Whether it is the path of one object of a kind that is served.
+    fn serves(&self, path: &str) -> bool {
+        path.rsplit_once('/').is_some_and(|(of, _)| self.rivals.contains_key(of))
     }
 
     /// Group, version, whether namespaced, and plural of a path.
@@ -265,4 +255,46 @@ impl State {
         (!resources.is_empty())
             .then(|| json!({"kind": "APIResourceList", "groupVersion": of, "resources": resources}))
     }
+}
+
+fn apply(all: &mut BTreeMap<String, Value>, key: &str, applied: &Value, version: &str) -> Answer {
+    let wanted = &applied["metadata"];
+    let stored = all.get(key).map(|stored| &stored["metadata"]);
+    let uid = match stored {
+        Some(stored) if !wanted["uid"].is_null() && wanted["uid"] != stored["uid"] => {
+            return error(422, "Invalid", "metadata.uid: field is immutable");
+        }
+        Some(stored)
+            if !wanted["resourceVersion"].is_null()
+                && wanted["resourceVersion"] != stored["resourceVersion"] =>
+        {
+            return error(409, "Conflict", "the object has been modified");
+        }
+        None if !wanted["uid"].is_null() => {
+            return error(409, "Conflict", "uid mismatch: the object does not exist");
+        }
+        Some(stored) => stored["uid"].clone(),
+        None => json!(format!("uid-of-{key}")),
+    };
+    let mut policy = applied.clone();
+    // An empty list is not stored.
+    let spec = policy["spec"].as_object_mut().expect("a spec");
+    spec.retain(|_, value| *value != json!([]));
+    policy["metadata"]["uid"] = uid;
+    policy["metadata"]["resourceVersion"] = json!(version);
+    policy["metadata"]["managedFields"] =
+        json!([{"manager": "stoop-isolate", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]);
+    all.insert(key.to_owned(), policy.clone());
+    Answer::Json(201, policy)
+}
+
+fn delete(all: &mut BTreeMap<String, Value>, key: &str, options: &Value) -> Answer {
+    let wanted = &options["preconditions"];
+    let Some(stored) = all.get(key) else { return error(404, "NotFound", "not found") };
+    let same = |key: &str| stored["metadata"][key] == wanted[key];
+    if !same("uid") || !same("resourceVersion") {
+        return error(409, "Conflict", "the precondition does not hold");
+    }
+    all.remove(key);
+    Answer::Json(200, json!({"kind": "Status", "status": "Success"}))
 }

@@ -3,6 +3,7 @@
 mod cluster;
 mod doubts;
 mod races;
+mod tiers;
 mod undo;
 
 use http::Method;

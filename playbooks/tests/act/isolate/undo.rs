@@ -112,7 +112,7 @@ async fn a_change_between_look_and_write_is_looked_at_again() {
 
 #[tokio::test]
 async fn a_crash_anywhere_is_finished_by_the_next_try() {
-    for lost_answer in 0..4 {
+    for lost_answer in 0..5 {
         let cluster = isolated("{}").await;
         let mut asked = 0;
         let (api, _) = cluster.serve_with(move |state, request| {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::{
-    api::{apps::v1::ReplicaSet, core::v1::Pod, core::v1::Service, networking::v1::NetworkPolicy},
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+use k8s_openapi::api::{
+    apps::v1::ReplicaSet, core::v1::Pod, core::v1::Service, networking::v1::NetworkPolicy,
 };
 use kube::{
     Api as Objects, ResourceExt as _,
@@ -22,7 +21,7 @@ use super::{api_server, connect, container_id, event_about, namespace, pods, rol
 use crate::fixtures::{Bench, Setup, words};
 
 const ISOLATE: &str = "mode: enforce\nactions: [isolate: {}]";
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 fn enforcing(api: Api) -> Bench {
     let mut setup = Setup::new(api);
@@ -30,12 +29,12 @@ fn enforcing(api: Api) -> Bench {
     setup.build()
 }
 
-async fn client(access: &Access) -> kube::Client {
+pub(super) async fn client(access: &Access) -> kube::Client {
     access.client().await.map_err(|error| error.to_string()).expect("a client")
 }
 
 /// A connection with these rights and no others, once the server knows of them.
-async fn worker(access: &Access, user: &str, rights: &[Permission]) -> Api {
+pub(super) async fn worker(access: &Access, user: &str, rights: &[Permission]) -> Api {
     let api = connect_with(access, user, rights).await;
     for right in rights {
         let known = until(format!("the right to {right}"), PATIENCE, async || {
@@ -47,7 +46,7 @@ async fn worker(access: &Access, user: &str, rights: &[Permission]) -> Api {
     api
 }
 
-async fn create<K>(access: &Access, namespace: &str, object: Value) -> K
+pub(super) async fn create<K>(access: &Access, namespace: &str, object: Value) -> K
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -66,7 +65,7 @@ async fn policies(access: &Access, namespace: &str) -> Vec<NetworkPolicy> {
 }
 
 /// A pod of a ReplicaSet behind a Service and under a policy that lets everybody in.
-async fn served_pod(access: &Access, namespace: &str, name: &str) -> Pod {
+pub(super) async fn served_pod(access: &Access, namespace: &str, name: &str) -> Pod {
     let labels = json!({"app": name, "hash": "5d"});
     let set: ReplicaSet = create(access, namespace, json!({
         "metadata": {"name": name}, "spec": {
@@ -275,27 +274,17 @@ async fn policies_of_another_kind_are_found_where_they_are_served() {
     let access = api_server().await;
     let namespace = namespace(access).await;
     let pod = served_pod(access, &namespace, "web").await;
-    let definition: CustomResourceDefinition = serde_json::from_value(json!({
-        "metadata": {"name": "ciliumnetworkpolicies.cilium.io"},
-        "spec": {
-            "group": "cilium.io", "scope": "Namespaced",
-            "names": {"plural": "ciliumnetworkpolicies", "singular": "ciliumnetworkpolicy", "kind": "CiliumNetworkPolicy"},
-            "versions": [{"name": "v2", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
-                "type": "object", "x-kubernetes-preserve-unknown-fields": true
-            }}}]
-        }
-    }))
-    .expect("a definition");
-    let all = Objects::<CustomResourceDefinition>::all(client(access).await);
-    all.create(&PostParams::default(), &definition).await.expect("created");
+    super::tiers::definitions(access).await;
     let resource = ApiResource::from_gvk_with_plural(
         &GroupVersionKind::gvk("cilium.io", "v2", "CiliumNetworkPolicy"),
         "ciliumnetworkpolicies",
     );
     let policies =
         Objects::<DynamicObject>::namespaced_with(client(access).await, &namespace, &resource);
-    let theirs = DynamicObject::new("theirs", &resource);
-    // The path is served a moment after the definition is stored.
+    let theirs = DynamicObject::new("theirs", &resource).data(json!({
+        "spec": {"endpointSelector": {}, "ingress": [{}]}
+    }));
+    // The path is served a moment after the definition is established.
     let served = until("the kind to be served", PATIENCE, async || {
         let created = policies.create(&PostParams::default(), &theirs).await;
         created.map_err(|error| error.to_string())

@@ -5,6 +5,7 @@ mod eviction;
 mod fleet;
 mod isolate;
 mod nodes;
+mod probe;
 mod races;
 mod responses;
 mod rights;
@@ -12,6 +13,7 @@ mod roles;
 mod run;
 mod sinks;
 mod targets;
+mod tiers;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{peers::Peer, proof::Accepted, restriction::Restriction};
+use super::{peers::Peer, proof::Accepted, restriction::Restriction, tier::Choice};
 use crate::act::config::{self, ConfigError};
 
 /// What was configured, understood.
@@ -15,6 +15,8 @@ pub(super) struct IsolateConfig {
     /// The label by which the seeds' simple form chooses its pods.
     pub(super) by_label: Option<String>,
     pub(super) accept: Vec<Accepted>,
+    /// The kind in which a policy denies the same on top.
+    pub(super) choice: Choice,
 }
 
 #[derive(Deserialize)]
@@ -26,6 +28,8 @@ struct Written {
     deny_egress_by_label: Option<String>,
     #[serde(default)]
     accept: Vec<String>,
+    #[serde(default)]
+    tier: Choice,
 }
 
 #[derive(Default, Deserialize)]
@@ -66,7 +70,29 @@ impl IsolateConfig {
         };
         let accept = written.accept.iter().map(|word| accepted(word));
         let accept = accept.collect::<Result<_, _>>().map_err(|error| error.at("accept"))?;
-        Ok(IsolateConfig { restriction, by_label, accept })
+        let choice = choice(written.tier, &restriction, by_label.is_some())?;
+        Ok(IsolateConfig { restriction, by_label, accept, choice })
+    }
+}
+
+/// A deny beats every allow, those of the allow-list too, so that there is one only where nobody is excepted.
+fn choice(
+    choice: Choice,
+    restriction: &Restriction,
+    by_label: bool,
+) -> Result<Choice, ConfigError> {
+    let why = match (by_label, restriction.has_exceptions()) {
+        (false, false) => return Ok(choice),
+        (true, _) => "denyEgressByLabel is a NetworkPolicy alone",
+        (false, true) => {
+            "what `allow` excepts would be denied all the same: a deny beats every allow"
+        }
+    };
+    match choice {
+        Choice::NetworkPolicy | Choice::Auto => Ok(Choice::NetworkPolicy),
+        Choice::Cilium | Choice::ClusterNetworkPolicy => {
+            Err(ConfigError::new(why).at("tier").help("leave one of the two out"))
+        }
     }
 }
 
@@ -113,6 +139,17 @@ mod tests {
             (json!({"accept": ["Ineffective"]}), "accept", "nothing would be cut off"),
             (json!({"denyEgressByLabel": "app=web"}), "denyEgressByLabel", "the key alone"),
             (json!({"denyEgressByLabel": ""}), "denyEgressByLabel", "the key alone"),
+            (json!({"tier": "calico"}), "tier", "did you mean `cilium`?"),
+            (
+                json!({"tier": "cilium", "allow": {"namespaces": ["forensics"]}}),
+                "tier",
+                "a deny beats every allow",
+            ),
+            (
+                json!({"tier": "clusterNetworkPolicy", "denyEgressByLabel": "app"}),
+                "tier",
+                "a NetworkPolicy alone",
+            ),
             (
                 json!({"denyEgressByLabel": "app", "egressOnly": false}),
                 "egressOnly",
@@ -132,6 +169,14 @@ mod tests {
         let read = IsolateConfig::read(&json!({})).unwrap();
         assert_eq!(read.restriction, Restriction::both(BTreeSet::new()));
         assert_eq!(read.accept, []);
+        assert_eq!(read.choice, Choice::NetworkPolicy);
+        let auto = |mut config: Value| {
+            config["tier"] = json!("auto");
+            IsolateConfig::read(&config).unwrap().choice
+        };
+        assert_eq!(auto(json!({"egressOnly": true})), Choice::Auto);
+        assert_eq!(auto(json!({"denyEgressByLabel": "app"})), Choice::NetworkPolicy);
+        assert_eq!(auto(json!({"allow": {"cidrs": ["10.0.0.0/8"]}})), Choice::NetworkPolicy);
         let all = json!({
             "egressOnly": true, "accept": ["Partial", "Unproven"],
             "allow": {"cidrs": ["10.0.0.0/8", "fd00::/8"], "namespaces": ["forensics"]}

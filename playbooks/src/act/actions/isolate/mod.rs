@@ -2,10 +2,13 @@
 //!
 //! NetworkPolicies add up, so that one of ours holds only what no other opens. The pod's labels are what others
 //! select it by: those are taken away (and kept in an annotation), a quarantine label is put in their place, and a
-//! policy of ours selects that. `plan` and `proof` decide, and are pure; `run` looks, writes and looks again;
-//! `revert` takes it back. What a network plugin does with all this is not known here: it is configuration.
+//! policy of ours selects that; where a playbook asks for it, one of a kind (`tier`) whose deny beats every allow
+//! does so too. `plan` and `proof` decide, and are pure; `run` looks, writes and looks again; `revert` takes it back.
+//! What a network plugin does with all this is configuration, or its agent's own word (`network`, `agent`).
 
+mod agent;
 mod config;
+mod network;
 mod peers;
 mod plan;
 mod proof;
@@ -15,6 +18,8 @@ mod revert;
 mod run;
 mod scene;
 mod selector;
+mod served;
+mod tier;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -26,17 +31,20 @@ use self::{
     quarantine::Reach,
     restriction::Direction,
     run::{Done, Ended, Run},
+    tier::Tier,
 };
 use crate::act::{
     action::{Action, Context, Subject},
-    api::{Permission, rival_permissions},
+    api::{Api, Permission, rival_permissions},
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome, SkipReason},
     responses::Undo,
     target::{Id, Verified},
 };
 
+pub(in crate::act) use network::Network;
 pub use revert::{Isolated, Reverted, revert};
+pub(in crate::act) use tier::CLUSTER_NETWORK_POLICY;
 
 /// What every isolation leaves as it is.
 const REST: &str = "connections that are already open may live on, a `delete` behind it ends them; its own node still \
@@ -46,20 +54,20 @@ const REST: &str = "connections that are already open may live on, a `delete` be
 #[derive(Debug)]
 pub(in crate::act) struct Isolate {
     config: IsolateConfig,
-    enforced: bool,
+    network: Network,
 }
 
 impl Isolate {
-    /// Reads the configuration; `enforced` is whether the cluster is known to enforce NetworkPolicies.
+    /// Reads the configuration.
     pub(in crate::act) fn configure(
         config: &Value,
-        enforced: bool,
+        network: &Network,
     ) -> Result<Isolate, ConfigError> {
         let config = IsolateConfig::read(config)?;
         if let Some(key) = &config.by_label {
             tracing::warn!(%key, "isolate.denyEgressByLabel cuts off every pod that shares the label, not only the event's");
         }
-        Ok(Isolate { config, enforced })
+        Ok(Isolate { config, network: network.clone() })
     }
 
     /// Whether the pod is to leave Services and owner: not while it may still be reached.
@@ -75,30 +83,32 @@ impl Isolate {
             );
             return Ok(Outcome::refused(Guardrail::HostNetwork, why));
         }
+        let api = cx.api()?;
+        let (tier, unserved) = self.tier(&api).await?;
         let order = Order {
             reach: self.reach(target)?,
             restriction: self.config.restriction.clone(),
+            tier,
             playbook: cx.playbook().to_owned(),
         };
-        let api = cx.api()?;
         let run = Run {
             api: &api,
             target,
             order: &order,
             leaves_holders: self.leaves_holders(),
-            enforced: self.enforced,
+            network: &self.network,
             dry_run: cx.dry_run(),
         };
         Ok(match run.to_end().await? {
             Ended::Gone(why) => Outcome::Skipped(SkipReason::Gone, why),
             Ended::Rehearsed { proof, done } => {
-                let what = self.tell(target, &order.reach, &done);
+                let what = self.tell(target, &order, unserved.as_deref(), &done);
                 let word = if self.is_enough(&proof) { "accepted" } else { "would fail" };
                 let told = format!("{what}; a dry run, {word}: {proof}; {REST}");
                 Outcome::Skipped(SkipReason::DryRun, told)
             }
             Ended::InPlace { proof, done } => {
-                let what = self.tell(target, &order.reach, &done);
+                let what = self.tell(target, &order, unserved.as_deref(), &done);
                 if !self.is_enough(&proof) {
                     let why = format!("{what}; that is in place and not enough: {proof}; {REST}");
                     return Err(Failure::permanent(why));
@@ -107,6 +117,16 @@ impl Isolate {
                 if done.changed { Outcome::Applied(told) } else { Outcome::AlreadyDone(told) }
             }
         })
+    }
+
+    /// The kind in which to deny on top; why there is none where one was named.
+    async fn tier(&self, api: &Api) -> Result<(Option<Tier>, Option<String>), Failure> {
+        let choice = self.config.choice;
+        if choice.tiers().is_empty() {
+            return Ok((None, None));
+        }
+        let served = self.network.served.tiers(api).await?;
+        Ok(choice.pick(&served).map_or_else(|why| (None, Some(why)), |tier| (tier, None)))
     }
 
     fn is_enough(&self, proof: &Proof) -> bool {
@@ -127,9 +147,15 @@ impl Isolate {
     }
 
     /// What is cut off, what the pod has left, and what follows for its owner.
-    fn tell(&self, target: &Verified, reach: &Reach, done: &Done) -> String {
+    fn tell(
+        &self,
+        target: &Verified,
+        order: &Order,
+        unserved: Option<&str>,
+        done: &Done,
+    ) -> String {
         let cut = &self.config.restriction;
-        let mut told = match reach {
+        let mut told = match &order.reach {
             Reach::Pod(_) => format!("cut {cut} of {}", target.object()),
             Reach::Label { key, value, .. } => format!(
                 "cut {cut} of EVERY pod of {} with {key}={value}, not only of {}",
@@ -137,8 +163,14 @@ impl Isolate {
                 target.object()
             ),
         };
+        if let Some(tier) = order.tier {
+            told = format!("{told}, denied by a {} too", tier.kind().kind);
+        }
         if !done.left.is_empty() {
             told = format!("{told}, which left {}", done.left.join(", "));
+        }
+        if let Some(why) = unserved {
+            told = format!("{told}; {why}");
         }
         if let Some(owner) = &done.unknown_owner {
             told = format!(
@@ -195,7 +227,8 @@ impl Action for Isolate {
         if self.config.by_label.is_none() {
             all.extend([Permission::new("", "pods", "patch"), policies("delete")]);
         }
-        if self.enforced {
+        all.extend(self.config.choice.tiers().iter().flat_map(|tier| tier.permissions()));
+        if self.network.policies {
             all.extend(rival_permissions());
         }
         all

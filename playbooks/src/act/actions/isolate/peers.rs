@@ -12,7 +12,7 @@ use super::selector::Labels;
 use crate::act::config::ConfigError;
 
 /// The label that every namespace has, whose value is its name.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+pub(super) const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// One entry of an allow-list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

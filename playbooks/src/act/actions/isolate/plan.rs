@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::{
     api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
+use kube::api::DynamicObject;
 
 use super::{
     quarantine::{Reach, is_ours},
     restriction::{Direction, Restriction, governs},
     scene::Scene,
     selector::{Labels, needed_keys, selects},
+    tier::Tier,
 };
 use crate::act::{
     api::Relabel,
@@ -23,6 +25,8 @@ use crate::act::{
 pub(super) struct Order {
     pub(super) reach: Reach,
     pub(super) restriction: Restriction,
+    /// The kind in which a policy denies the same on top.
+    pub(super) tier: Option<Tier>,
     pub(super) playbook: String,
 }
 
@@ -32,6 +36,8 @@ pub(super) struct Plan {
     /// Applied first: it selects nothing yet, and from the moment that the pod leaves the policies that held it
     /// before, ours holds it.
     pub(super) policy: Option<NetworkPolicy>,
+    /// Applied last, on top.
+    pub(super) denial: Option<DynamicObject>,
     pub(super) relabel: Option<Relabel>,
     /// The labels as they will be.
     pub(super) labels: Labels,
@@ -42,7 +48,7 @@ pub(super) struct Plan {
 impl Plan {
     /// True where everything is as it should be.
     pub(super) fn is_done(&self) -> bool {
-        self.policy.is_none() && self.relabel.is_none()
+        self.policy.is_none() && self.denial.is_none() && self.relabel.is_none()
     }
 }
 
@@ -55,8 +61,9 @@ pub(super) fn plan(scene: &Scene, order: &Order) -> Result<Plan, Failure> {
     let policy = plan_policy(scene, order)?;
     let labels = scene.labels();
     let Reach::Pod(id) = &order.reach else {
-        return Ok(Plan { policy, relabel: None, labels, leaves: Vec::new() });
+        return Ok(Plan { policy, denial: None, relabel: None, labels, leaves: Vec::new() });
     };
+    let denial = plan_denial(scene, order, id)?;
     let taken = labels_to_take(scene, order, &labels);
     let mut after = labels.clone();
     after.retain(|key, _| !taken.contains(key));
@@ -68,7 +75,8 @@ pub(super) fn plan(scene: &Scene, order: &Order) -> Result<Plan, Failure> {
         .filter(|holder| holds(&labels, &holder.selector) && !holds(&after, &holder.selector))
         .map(ToString::to_string)
         .collect();
-    Ok(Plan { policy, relabel: relabel(scene, id, &labels, &after), labels: after, leaves })
+    let relabel = relabel(scene, id, &labels, &after);
+    Ok(Plan { policy, denial, relabel, labels: after, leaves })
 }
 
 fn plan_policy(scene: &Scene, order: &Order) -> Result<Option<NetworkPolicy>, Failure> {
@@ -76,10 +84,8 @@ fn plan_policy(scene: &Scene, order: &Order) -> Result<Option<NetworkPolicy>, Fa
     let stored =
         scene.policies.iter().find(|policy| policy.metadata.name.as_deref() == Some(&name));
     let uid = scene.pod.metadata.uid.as_deref().unwrap_or_default();
-    if stored.is_some_and(|stored| !is_ours(stored, uid)) {
-        return Err(Failure::permanent(format!(
-            "the NetworkPolicy {name} is there and not ours: it is left alone, rename or delete it"
-        )));
+    if stored.is_some_and(|stored| !is_ours(&stored.metadata, uid)) {
+        return Err(not_ours("NetworkPolicy", &name));
     }
     let before = stored.and_then(|stored| stored.spec.as_ref());
     let restriction = match before {
@@ -90,6 +96,31 @@ fn plan_policy(scene: &Scene, order: &Order) -> Result<Option<NetworkPolicy>, Fa
         return Ok(None);
     }
     Ok(Some(order.reach.policy(&scene.pod, &restriction, &order.playbook, stored)))
+}
+
+/// A direction that another playbook has had denied stays so.
+fn plan_denial(scene: &Scene, order: &Order, id: &Id) -> Result<Option<DynamicObject>, Failure> {
+    let Some(tier) = order.tier else { return Ok(None) };
+    let meta = &scene.pod.metadata;
+    let stored = scene.denial.as_ref();
+    if stored.is_some_and(|it| !is_ours(&it.metadata, meta.uid.as_deref().unwrap_or_default())) {
+        return Err(not_ours(tier.kind().kind, &order.reach.policy_name()));
+    }
+    let before = stored.and_then(|stored| stored.data.get("spec"));
+    let mut cut = order.restriction.directions();
+    cut.extend(before.map(|spec| tier.cut_by(spec)).unwrap_or_default());
+    let spec = tier.spec(meta.namespace.as_deref().unwrap_or_default(), id, &cut);
+    if before == Some(&spec) {
+        return Ok(None);
+    }
+    let stored = stored.map(|stored| &stored.metadata);
+    Ok(Some(tier.policy(&scene.pod, order, spec, stored)))
+}
+
+fn not_ours(kind: &str, name: &str) -> Failure {
+    Failure::permanent(format!(
+        "the {kind} {name} is there and not ours: it is left alone, rename or delete it"
+    ))
 }
 
 /// The keys without which no Service, no owner, and no policy that opens what is to be cut off selects the pod.

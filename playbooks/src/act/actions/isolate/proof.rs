@@ -10,6 +10,7 @@ use super::{
     quarantine::is_ours,
     restriction::Direction,
     selector::{Labels, selects},
+    tier::Tier,
 };
 
 /// What is known of the cluster's network.
@@ -56,18 +57,39 @@ impl Shortfall {
     }
 }
 
+/// What a deny of ours in a stronger tier is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// There is none.
+    None,
+    /// It is enforced: what anybody allows in the directions that the tier settles is moot.
+    Enforced(Tier),
+    /// It is in place, and nobody is known to enforce it: why.
+    Moot(String),
+}
+
+impl Denial {
+    fn settles(&self, direction: Direction) -> bool {
+        matches!(self, Denial::Enforced(tier) if tier.settles(direction))
+    }
+}
+
 /// What is left to doubt; `Effective` where nothing is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Proof(Vec<Shortfall>);
+pub(super) struct Proof {
+    shortfalls: Vec<Shortfall>,
+    /// Why a deny that was asked for doesn't make up for them.
+    unaided: Option<String>,
+}
 
 impl Proof {
     pub(super) fn is_effective(&self) -> bool {
-        self.0.is_empty()
+        self.shortfalls.is_empty()
     }
 
     /// True where the playbook has accepted everything that it falls short of.
     pub(super) fn is_enough(&self, accept: &[Accepted]) -> bool {
-        self.0.iter().all(|shortfall| accept.iter().any(|word| shortfall.is(*word)))
+        self.shortfalls.iter().all(|shortfall| accept.iter().any(|word| shortfall.is(*word)))
     }
 }
 
@@ -79,13 +101,18 @@ pub(super) struct Evidence<'a> {
     /// All of the namespace, ours among them.
     pub(super) policies: &'a [NetworkPolicy],
     pub(super) enforcement: &'a Enforcement,
+    pub(super) denial: &'a Denial,
 }
 
 /// Judges whether what was ordered holds.
 pub(super) fn prove(order: &Order, evidence: &Evidence<'_>) -> Proof {
+    let unaided = match evidence.denial {
+        Denial::Moot(why) => Some(why.clone()),
+        Denial::None | Denial::Enforced(_) => None,
+    };
     if evidence.spec.is_some_and(on_host_network) {
         let why = "the pod is on its node's network, which no NetworkPolicy reaches";
-        return Proof(vec![Shortfall::Ineffective(why.into())]);
+        return Proof { shortfalls: vec![Shortfall::Ineffective(why.into())], unaided };
     }
     let name = order.reach.policy_name();
     let selected = |policy: &NetworkPolicy| {
@@ -95,19 +122,20 @@ pub(super) fn prove(order: &Order, evidence: &Evidence<'_>) -> Proof {
     };
     let holds = |policy: &&NetworkPolicy| {
         policy.metadata.name.as_deref() == Some(&name)
-            && is_ours(policy, evidence.uid)
+            && is_ours(&policy.metadata, evidence.uid)
             && selected(policy) == Ok(true)
             && policy.spec.as_ref().is_some_and(|spec| order.restriction.is_kept_by(spec))
     };
     if !evidence.policies.iter().any(|policy| holds(&policy)) {
         let why = format!("the NetworkPolicy {name} is not there or doesn't hold the pod");
-        return Proof(vec![Shortfall::Ineffective(why)]);
+        return Proof { shortfalls: vec![Shortfall::Ineffective(why)], unaided };
     }
 
     let mut shortfalls = Vec::new();
     let mut openings = Vec::new();
     for policy in evidence.policies {
-        let directions = order.restriction.opened_by(policy);
+        let mut directions = order.restriction.opened_by(policy);
+        directions.retain(|direction| !evidence.denial.settles(*direction));
         let name = policy.metadata.name.clone().unwrap_or_default();
         match selected(policy) {
             _ if directions.is_empty() => {}
@@ -121,10 +149,12 @@ pub(super) fn prove(order: &Order, evidence: &Evidence<'_>) -> Proof {
     if !openings.is_empty() {
         shortfalls.insert(0, Shortfall::Partial(openings));
     }
-    if let Enforcement::Unknown(why) = evidence.enforcement {
+    let cut = order.restriction.directions();
+    let rests_on_policies = cut.iter().any(|direction| !evidence.denial.settles(*direction));
+    if let (true, Enforcement::Unknown(why)) = (rests_on_policies, evidence.enforcement) {
         shortfalls.push(Shortfall::Unproven(why.clone()));
     }
-    Proof(shortfalls)
+    Proof { shortfalls, unaided }
 }
 
 /// True for a pod that shares its node's network: whatever a policy says of it, it says in vain.
@@ -137,13 +167,16 @@ impl fmt::Display for Proof {
         if self.is_effective() {
             return f.write_str("Effective");
         }
-        for (at, shortfall) in self.0.iter().enumerate() {
+        for (at, shortfall) in self.shortfalls.iter().enumerate() {
             if at > 0 {
                 f.write_str("; ")?;
             }
             shortfall.fmt(f)?;
         }
-        Ok(())
+        match &self.unaided {
+            Some(why) => write!(f, "; no deny makes up for that: {why}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use k8s_openapi::{
 
 use super::{restriction::Restriction, selector::Labels};
 use crate::act::{
-    api::FIELD_MANAGER,
+    api::{FIELD_MANAGER, spec_managers},
     target::{Id, QUARANTINE},
 };
 
@@ -61,8 +61,6 @@ impl Reach {
     }
 
     /// Our policy, as it is applied: in place of `stored`, or made anew.
-    ///
-    /// It belongs to the pod, so that the garbage collector takes it along; one that reaches others stays.
     pub(super) fn policy(
         &self,
         pod: &Pod,
@@ -70,47 +68,57 @@ impl Reach {
         playbook: &str,
         stored: Option<&NetworkPolicy>,
     ) -> NetworkPolicy {
+        let mut spec = self.spec(restriction);
+        // A field that isn't applied stays as another manager has set it: rules that are not to be are sent as none.
+        spec.ingress.get_or_insert_default();
+        spec.egress.get_or_insert_default();
+        let stored = stored.map(|policy| &policy.metadata);
+        NetworkPolicy { metadata: self.metadata(pod, playbook, stored), spec: Some(spec) }
+    }
+
+    /// The metadata of a policy of ours, as it is applied.
+    ///
+    /// It belongs to the pod, so that the garbage collector takes it along; one that reaches others stays.
+    pub(super) fn metadata(
+        &self,
+        pod: &Pod,
+        playbook: &str,
+        stored: Option<&ObjectMeta>,
+    ) -> ObjectMeta {
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
         let owner = match self {
             Reach::Pod(_) => Some(vec![OwnerReference {
                 api_version: "v1".into(),
                 kind: "Pod".into(),
                 name: pod.metadata.name.clone().unwrap_or_default(),
-                uid: pod.metadata.uid.clone().unwrap_or_default(),
+                uid: uid.clone(),
                 ..OwnerReference::default()
             }]),
             Reach::Label { .. } => None,
         };
-        let uid = pod.metadata.uid.clone().unwrap_or_default();
-        let mut spec = self.spec(restriction);
-        // A field that isn't applied stays as another manager has set it: rules that are not to be are sent as none.
-        spec.ingress.get_or_insert_default();
-        spec.egress.get_or_insert_default();
-        NetworkPolicy {
-            metadata: ObjectMeta {
-                name: Some(self.policy_name()),
-                namespace: pod.metadata.namespace.clone(),
-                labels: Some(BTreeMap::from([
-                    (MANAGED_BY.to_owned(), "stoop".to_owned()),
-                    (POD_UID.to_owned(), uid),
-                ])),
-                annotations: Some(BTreeMap::from([(PLAYBOOK.to_owned(), playbook.to_owned())])),
-                owner_references: owner,
-                uid: stored.and_then(|policy| policy.metadata.uid.clone()),
-                resource_version: match stored {
-                    Some(policy) => policy.metadata.resource_version.clone(),
-                    // No object ever has this version: one that appeared meanwhile is a conflict, none is created.
-                    None => Some("1".to_owned()),
-                },
-                ..ObjectMeta::default()
+        ObjectMeta {
+            name: Some(self.policy_name()),
+            namespace: pod.metadata.namespace.clone(),
+            labels: Some(BTreeMap::from([
+                (MANAGED_BY.to_owned(), "stoop".to_owned()),
+                (POD_UID.to_owned(), uid),
+            ])),
+            annotations: Some(BTreeMap::from([(PLAYBOOK.to_owned(), playbook.to_owned())])),
+            owner_references: owner,
+            uid: stored.and_then(|meta| meta.uid.clone()),
+            resource_version: match stored {
+                Some(meta) => meta.resource_version.clone(),
+                // No object ever has this version: one that appeared meanwhile is a conflict, none is created.
+                None => Some("1".to_owned()),
             },
-            spec: Some(spec),
+            ..ObjectMeta::default()
         }
     }
 }
 
 /// True for a policy that was made for this pod by us.
-pub(super) fn is_ours(policy: &NetworkPolicy, uid: &str) -> bool {
-    let labels = policy.metadata.labels.as_ref();
+pub(super) fn is_ours(policy: &ObjectMeta, uid: &str) -> bool {
+    let labels = policy.labels.as_ref();
     let has = |key: &str, value: &str| {
         labels.and_then(|labels| labels.get(key)).is_some_and(|it| it == value)
     };
@@ -118,11 +126,8 @@ pub(super) fn is_ours(policy: &NetworkPolicy, uid: &str) -> bool {
 }
 
 /// True where somebody else has changed what our policy selects or allows.
-pub(super) fn is_changed_by_others(policy: &NetworkPolicy) -> bool {
-    policy.metadata.managed_fields.iter().flatten().any(|entry| {
-        entry.manager.as_deref() != Some(FIELD_MANAGER)
-            && entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some())
-    })
+pub(super) fn is_changed_by_others(policy: &ObjectMeta) -> bool {
+    spec_managers(policy).any(|manager| manager != FIELD_MANAGER)
 }
 
 #[cfg(test)]

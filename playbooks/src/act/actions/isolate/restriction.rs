@@ -18,7 +18,7 @@ pub(super) enum Direction {
 }
 
 impl Direction {
-    const BOTH: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+    pub(super) const BOTH: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
     /// As policies write it.
     fn as_policy_type(self) -> &'static str {
@@ -71,6 +71,16 @@ impl Restriction {
         self.allowed(direction).is_some()
     }
 
+    /// The directions that are cut off.
+    pub(super) fn directions(&self) -> Vec<Direction> {
+        Direction::BOTH.into_iter().filter(|direction| self.cuts(*direction)).collect()
+    }
+
+    /// True where somebody is excepted.
+    pub(super) fn has_exceptions(&self) -> bool {
+        [&self.ingress, &self.egress].into_iter().flatten().any(|allowed| !allowed.is_empty())
+    }
+
     /// What both together cut off: every direction that either does, open only to whom both leave it open.
     ///
     /// Two playbooks that isolate one pod share its policy, and neither may loosen what the other has done.
@@ -92,7 +102,7 @@ impl Restriction {
             // A rule without peers would allow everybody.
             (!peers.is_empty()).then_some(peers)
         };
-        let types = Direction::BOTH.into_iter().filter(|direction| self.cuts(*direction));
+        let types = self.directions().into_iter();
         NetworkPolicySpec {
             pod_selector: Some(pods),
             policy_types: Some(types.map(|direction| direction.as_policy_type().into()).collect()),
@@ -171,8 +181,7 @@ pub(super) fn governs(spec: &NetworkPolicySpec, direction: Direction) -> bool {
 
 impl fmt::Display for Restriction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cut: Vec<_> =
-            Direction::BOTH.iter().filter(|it| self.cuts(**it)).map(ToString::to_string).collect();
+        let cut: Vec<_> = self.directions().iter().map(ToString::to_string).collect();
         f.write_str(&cut.join(" and "))?;
         let excepted: BTreeSet<_> =
             [&self.ingress, &self.egress].into_iter().flatten().flatten().collect();

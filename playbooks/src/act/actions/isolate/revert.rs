@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::quarantine::{is_changed_by_others, is_ours};
+use super::{
+    quarantine::{Reach, is_changed_by_others, is_ours},
+    served,
+};
 use crate::act::{
-    api::{Api, Class, Permission, Relabel},
+    api::{Api, ApiError, Class, Permission, Relabel},
     object::Uid,
     outcome::Failure,
     target::{Id, KEPT, Kept, QUARANTINE},
@@ -66,6 +69,20 @@ pub struct Reverted {
     pub changed: bool,
 }
 
+impl Reverted {
+    fn take(&mut self, name: String, deleted: Result<(), ApiError>) -> Result<(), Failure> {
+        match deleted {
+            Ok(()) => {
+                self.deleted.push(name);
+                self.changed = true;
+                Ok(())
+            }
+            Err(error) if *error.class() == Class::NotFound => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 /// Gives the pod its labels back and deletes our policies for it.
 ///
 /// The labels come first: the pod goes from our policy's hands into those of the ones that held it before, with
@@ -78,22 +95,36 @@ pub async fn revert(api: &Api, isolated: &Isolated) -> Result<Reverted, Failure>
     let mut done = Reverted::default();
     release(api, isolated, &mut done).await?;
     for policy in api.policies(&isolated.namespace).await? {
-        if !is_ours(&policy, isolated.uid.as_str()) {
+        if !is_ours(&policy.metadata, isolated.uid.as_str()) {
             continue;
         }
         let name = policy.metadata.name.clone().unwrap_or_default();
-        if is_changed_by_others(&policy) {
+        if is_changed_by_others(&policy.metadata) {
             done.left.push(name);
             continue;
         }
-        match api.delete_policy(&policy).await {
-            Ok(()) => {
-                done.deleted.push(name);
-                done.changed = true;
-            }
-            Err(error) if *error.class() == Class::NotFound => {}
+        let deleted = api.delete_policy(&policy).await;
+        done.take(name, deleted)?;
+    }
+    for tier in served::ask(api).await? {
+        let kind = tier.kind();
+        let name = Reach::Pod(Id::of(&isolated.uid)).policy_name();
+        let stored = match api.custom(kind, &isolated.namespace, &name).await {
+            Ok(stored) => stored,
+            // What we were never granted we have never made; were it there all the same, it holds nobody any more.
+            Err(error) if error.code() == Some(403) => continue,
             Err(error) => return Err(error.into()),
+        };
+        let Some(policy) = stored.filter(|it| is_ours(&it.metadata, isolated.uid.as_str())) else {
+            continue;
+        };
+        let name = format!("{} {name}", kind.kind);
+        if is_changed_by_others(&policy.metadata) {
+            done.left.push(name);
+            continue;
         }
+        let deleted = api.delete_custom(kind, &policy).await;
+        done.take(name, deleted)?;
     }
     Ok(done)
 }

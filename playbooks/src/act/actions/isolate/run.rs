@@ -1,13 +1,16 @@
 //! Looks, does what is left to do, and looks again, until a look finds nothing left: that look is the proof.
 
+use kube::api::DynamicObject;
+
 use super::{
+    network::{Network, Question},
     plan::{Order, Plan, plan},
-    proof::{Enforcement, Evidence, Proof, prove},
+    proof::{Evidence, Proof, prove},
     quarantine::is_ours,
     scene::{Scene, Sight, look},
 };
 use crate::act::{
-    api::{Api, ApiError, Class, Rival},
+    api::{Api, ApiError, Class},
     outcome::{Dependency, Failure, FailureKind},
     target::Verified,
 };
@@ -52,8 +55,7 @@ pub(super) struct Run<'a> {
     pub(super) order: &'a Order,
     /// Whether the pod is to be taken out of Services and of its owner.
     pub(super) leaves_holders: bool,
-    /// Whether the cluster is known to enforce NetworkPolicies.
-    pub(super) enforced: bool,
+    pub(super) network: &'a Network,
     pub(super) dry_run: bool,
 }
 
@@ -64,7 +66,10 @@ impl Run<'_> {
         let mut hitch = None;
         for _ in 0..ROUNDS {
             let scene = match look(self.api, self.target, self.leaves_holders).await? {
-                Sight::Scene(scene) => scene,
+                Sight::Scene(mut scene) => {
+                    scene.denial = self.denial().await?;
+                    scene
+                }
                 Sight::Gone(why) => {
                     self.tidy_up().await?;
                     return Ok(Ended::Gone(why));
@@ -113,14 +118,30 @@ impl Run<'_> {
                 return Ok(Some(hitch));
             }
         }
-        let Some(relabel) = &plan.relabel else { return Ok(None) };
-        let (target, api) = (self.target, self.api.for_half());
-        let at = (target.namespace(), target.name());
-        hitch(api.relabel_pod(at, target.uid(), relabel, self.dry_run).await)
+        if let Some(relabel) = &plan.relabel {
+            let (target, api) = (self.target, self.api.for_half());
+            let at = (target.namespace(), target.name());
+            let patched = api.relabel_pod(at, target.uid(), relabel, self.dry_run).await;
+            if let Some(hitch) = hitch(patched)? {
+                return Ok(Some(hitch));
+            }
+        }
+        // Last: where it is refused, the pod is cut off as far as it can be without.
+        let (Some(tier), Some(denial)) = (self.order.tier, &plan.denial) else { return Ok(None) };
+        let api = self.api.for_half();
+        hitch(api.apply_custom(tier.kind(), denial, self.dry_run).await)
     }
 
     async fn prove(&self, scene: &Scene, plan: &Plan) -> Result<Proof, Failure> {
-        let enforcement = self.enforcement().await?;
+        let question = Question {
+            api: self.api,
+            target: self.target,
+            order: self.order,
+            denial: scene.denial.as_ref(),
+            dry_run: self.dry_run,
+        };
+        let denial = self.network.judge(&question).await?;
+        let enforcement = self.network.enforcement(&question, &denial).await?;
         Ok(prove(
             self.order,
             &Evidence {
@@ -129,46 +150,52 @@ impl Run<'_> {
                 labels: &plan.labels,
                 policies: &scene.policies,
                 enforcement: &enforcement,
+                denial: &denial,
             },
         ))
     }
 
-    async fn enforcement(&self) -> Result<Enforcement, Failure> {
-        if !self.enforced {
-            return Ok(Enforcement::Unknown(
-                "whether this cluster's network enforces NetworkPolicies is not known: set \
-                 cluster.enforcesNetworkPolicies once it is"
-                    .into(),
-            ));
+    /// The stored policy of ours that denies.
+    async fn denial(&self) -> Result<Option<DynamicObject>, Failure> {
+        let Some(tier) = self.order.tier else { return Ok(None) };
+        let name = self.order.reach.policy_name();
+        match self.api.custom(tier.kind(), self.target.namespace(), &name).await {
+            Ok(stored) => Ok(stored),
+            // The kind itself is gone, and no outage: the next try finds that out.
+            Err(error) if error.code() == Some(404) => {
+                self.network.served.forget().await;
+                Err(Failure::transient(error.to_string()))
+            }
+            Err(error) => Err(error.into()),
         }
-        let rivals = self.api.rivals(self.target.namespace()).await?;
-        if rivals.is_empty() {
-            return Ok(Enforcement::Known);
-        }
-        let words = rivals.iter().map(|rival| match rival {
-            Rival::Present(kind) => format!("there are {kind}, which can overrule NetworkPolicies"),
-            Rival::Forbidden(kind) => format!("{kind} may not be listed: grant list"),
-        });
-        Ok(Enforcement::Unknown(words.collect::<Vec<_>>().join(", ")))
     }
 
-    /// Takes our policy away where the pod went before it could hold it.
+    /// Takes our policies away where the pod went before they could hold it.
     async fn tidy_up(&self) -> Result<(), Failure> {
         if self.dry_run || !self.order.reach.is_one_pod() {
             return Ok(());
         }
-        let (name, uid) = (self.order.reach.policy_name(), self.target.uid().as_str());
-        let ours =
-            self.api.policies(self.target.namespace()).await?.into_iter().find(|policy| {
-                policy.metadata.name.as_deref() == Some(&name) && is_ours(policy, uid)
-            });
-        let Some(ours) = ours else { return Ok(()) };
-        match self.api.delete_policy(&ours).await {
-            Ok(()) => Ok(()),
-            // Gone, or no longer the one that was read: nothing of ours to take away.
-            Err(error) if matches!(error.class(), Class::NotFound | Class::Conflict) => Ok(()),
-            Err(error) => Err(error.into()),
+        if let (Some(tier), Some(denial)) = (self.order.tier, self.denial().await?)
+            && is_ours(&denial.metadata, self.target.uid().as_str())
+        {
+            gone(self.api.delete_custom(tier.kind(), &denial).await)?;
         }
+        let (name, uid) = (self.order.reach.policy_name(), self.target.uid().as_str());
+        let ours = self.api.policies(self.target.namespace()).await?.into_iter().find(|policy| {
+            policy.metadata.name.as_deref() == Some(&name) && is_ours(&policy.metadata, uid)
+        });
+        let Some(ours) = ours else { return Ok(()) };
+        gone(self.api.delete_policy(&ours).await)
+    }
+}
+
+/// Gone, or no longer the one that was read: nothing of ours to take away.
+fn gone(deleted: Result<(), ApiError>) -> Result<(), Failure> {
+    match deleted {
+        Err(error) if !matches!(error.class(), Class::NotFound | Class::Conflict) => {
+            Err(error.into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -178,6 +205,7 @@ fn foreseen(mut scene: Scene, plan: &Plan) -> Scene {
         scene.policies.retain(|it| it.metadata.name != policy.metadata.name);
         scene.policies.push(policy.clone());
     }
+    scene.denial = plan.denial.clone().or(scene.denial);
     scene
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Scene {
     pub(super) pod: Pod,
     /// All of the namespace, ours among them.
     pub(super) policies: Vec<NetworkPolicy>,
+    /// Ours that denies, or what else has its name.
+    pub(super) denial: Option<DynamicObject>,
     /// What the pod has to be taken out of, beside policies.
     pub(super) holders: Vec<Holder>,
     /// The owner whose selector can't be read, for want of knowing its kind.
@@ -78,6 +80,8 @@ pub(super) fn permissions(holders: bool) -> Vec<Permission> {
 }
 
 /// Reads it live, the pod first; `holders` says whether Services and the owner matter.
+///
+/// The policy that denies is not read here: its kind need not be served.
 pub(super) async fn look(api: &Api, target: &Verified, holders: bool) -> Result<Sight, Failure> {
     let Some(pod) = api.pod(target.namespace(), target.name()).await? else {
         return Ok(Sight::Gone(format!("{} is gone", target.object())));

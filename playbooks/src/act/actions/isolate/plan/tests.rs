@@ -19,7 +19,7 @@ fn id() -> Id {
 }
 
 fn order(restriction: Restriction) -> Order {
-    Order { reach: Reach::Pod(id()), restriction, playbook: "test".into() }
+    Order { reach: Reach::Pod(id()), restriction, tier: None, playbook: "test".into() }
 }
 
 fn pod(labels: &Labels) -> Pod {
@@ -64,6 +64,7 @@ fn carried_out(scene: &Scene, plan: &Plan) -> Scene {
         after.policies.retain(|it| it.metadata.name != policy.metadata.name);
         after.policies.push(policy);
     }
+    after.denial = plan.denial.clone().or(after.denial);
     if let Some(relabel) = &plan.relabel {
         let meta = &mut after.pod.metadata;
         for (changes, map) in [
@@ -170,6 +171,30 @@ fn a_looser_order_never_loosens_what_is_in_place() {
     let scene = Scene { pod: pod(&Labels::new()), ..Scene::default() };
     let scene = carried_out(&scene, &plan(&scene, &strict).unwrap());
     assert!(plan(&scene, &loose).unwrap().is_done());
+}
+
+#[test]
+fn a_deny_covers_what_every_playbook_has_asked_for_and_only_ever_grows() {
+    use Direction::{Egress, Ingress};
+    for tier in Tier::ALL {
+        let of = |restriction| Order { tier: Some(tier), ..order(restriction) };
+        let cut = |scene: &Scene| {
+            let spec = scene.denial.as_ref().map(|it| it.data["spec"].clone());
+            tier.cut_by(&spec.unwrap_or_default())
+        };
+        let (loose, strict) =
+            (of(Restriction::egress_only(BTreeSet::new())), of(Restriction::both(BTreeSet::new())));
+        let mut scene = Scene { pod: pod(&Labels::new()), ..Scene::default() };
+        for (order, expected) in [
+            (&loose, vec![Egress]),
+            (&strict, vec![Ingress, Egress]),
+            (&loose, vec![Ingress, Egress]),
+        ] {
+            scene = carried_out(&scene, &plan(&scene, order).unwrap());
+            assert_eq!(cut(&scene), expected, "{tier:?}");
+            assert!(plan(&scene, order).unwrap().is_done());
+        }
+    }
 }
 
 fn rules() -> impl Strategy<Value = Value> {

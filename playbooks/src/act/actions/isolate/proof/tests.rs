@@ -20,6 +20,7 @@ struct Case {
     pod: Pod,
     policies: Vec<NetworkPolicy>,
     enforcement: Enforcement,
+    denial: Denial,
 }
 
 impl Case {
@@ -37,8 +38,9 @@ impl Case {
         .unwrap();
         let reach = Reach::Pod(id);
         let ours = reach.policy(&pod, &restriction, "test", None);
-        let order = Order { reach, restriction, playbook: "test".into() };
-        Case { order, pod, policies: vec![ours], enforcement: Enforcement::Known }
+        let order = Order { reach, restriction, tier: None, playbook: "test".into() };
+        let (enforcement, denial) = (Enforcement::Known, Denial::None);
+        Case { order, pod, policies: vec![ours], enforcement, denial }
     }
 
     fn and(mut self, name: &str, spec: Value) -> Case {
@@ -61,6 +63,7 @@ impl Case {
                 labels: self.pod.metadata.labels.as_ref().unwrap(),
                 policies: &self.policies,
                 enforcement: &self.enforcement,
+                denial: &self.denial,
             },
         )
     }
@@ -133,6 +136,55 @@ fn every_doubt_has_to_be_accepted_by_its_name() {
     for (case, enough) in table {
         let proof = case.prove();
         assert_eq!(words.map(|accept| proof.is_enough(accept)), enough, "{proof}");
+    }
+}
+
+#[test]
+fn a_deny_settles_its_directions_and_no_others_where_it_is_known_to_be_enforced() {
+    let (cilium, cluster) =
+        (Denial::Enforced(Tier::Cilium), Denial::Enforced(Tier::ClusterNetworkPolicy));
+    let moot = Denial::Moot("nobody home".into());
+    let open = |ingress: bool, egress: bool| {
+        let rules = |there: bool| if there { json!([{}]) } else { json!(null) };
+        Case::whole().and("p", json!({"ingress": rules(ingress), "egress": rules(egress)}))
+    };
+    let unknown = |case: &mut Case| case.enforcement = Enforcement::Unknown("flannel".into());
+    let egress_only = || Case::of(Restriction::egress_only(BTreeSet::new()));
+    let table = [
+        (open(true, true), &cilium, "Effective"),
+        (open(true, true).with(unknown), &cilium, "Effective"),
+        (open(false, true), &cluster, "Effective"),
+        (open(true, true), &cluster, "Partial: the NetworkPolicy p still allows ingress"),
+        (Case::whole().with(unknown), &cluster, "Unproven: flannel"),
+        (egress_only().with(unknown), &cluster, "Effective"),
+        (
+            open(true, false),
+            &moot,
+            "Partial: the NetworkPolicy p still allows ingress; no deny makes up for that: nobody home",
+        ),
+        (Case::whole(), &moot, "Effective"),
+        // The deny selects the same label: without it, it holds nobody either.
+        (Case::whole().with(|case| case.policies.clear()), &cilium, "Ineffective: "),
+        (
+            Case::whole()
+                .with(|case| drop(case.pod.metadata.labels.as_mut().unwrap().remove(QUARANTINE))),
+            &cilium,
+            "Ineffective: ",
+        ),
+        (
+            Case::whole().with(|case| case.pod.spec.as_mut().unwrap().host_network = Some(true)),
+            &cilium,
+            "Ineffective: ",
+        ),
+    ];
+    for (at, (case, denial, words)) in table.into_iter().enumerate() {
+        let proof = case.with(|case| case.denial = denial.clone()).prove();
+        assert!(proof.to_string().starts_with(words), "{at}: {proof}");
+        assert_eq!(proof.is_effective(), words == "Effective", "{at}");
+        assert!(
+            words != "Partial: the NetworkPolicy p still allows ingress"
+                || !proof.to_string().contains("egress")
+        );
     }
 }
 

@@ -1,4 +1,6 @@
-//! `stoop check`: configuration, playbooks and, with `--cluster`, permissions.
+//! `stoop check`: configuration, playbooks and, with `--cluster`, permissions; with `--probe` the network too.
+
+mod probe;
 
 use std::{io, process::ExitCode};
 
@@ -13,12 +15,15 @@ use crate::{
 
 /// Check configuration and playbooks, and with --cluster the permissions.
 ///
-/// Exits with 0 if all is well, 1 if a permission is missing or the kill switch can't be read, 2 if something else can't.
+/// Exits with 0 if all is well, 1 if a permission is missing, the kill switch can't be read, or the network does not
+/// enforce policies as far as could be told, 2 if something else can't.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   stoop check                             what a worker would run with
-  stoop check -c prod.yaml --cluster      and whether the API server would let it")]
+  stoop check -c prod.yaml --cluster      and whether the API server would let it
+  stoop check --cluster --probe --probe-image busybox@sha256:...
+                                          and whether the network enforces NetworkPolicies")]
 pub struct Check {
     #[command(flatten)]
     config: ConfigArgs,
@@ -26,6 +31,9 @@ pub struct Check {
     /// Ask the API server whether we may do what the playbooks say; nothing is changed
     #[arg(long)]
     cluster: bool,
+
+    #[command(flatten)]
+    probe: probe::Probe,
 }
 
 impl Check {
@@ -58,7 +66,8 @@ impl Check {
                 needed.len()
             ))?;
         }
-        Ok(if missing == 0 && readable { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        let enforced = self.probe.run(&config, &api).await?;
+        Ok(if missing == 0 && readable && enforced { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }
 
