@@ -17,6 +17,7 @@ mod actions;
 mod api;
 mod config;
 mod engine;
+mod evidence;
 mod guard;
 mod notify;
 mod object;
@@ -37,6 +38,10 @@ pub use actions::{Isolated, Reverted, revert_isolation};
 pub use api::{Api, ApiError, Class, ConnectError, Permission};
 pub use config::{ConfigError, read as read_config};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
+pub use evidence::{
+    About, Artefact, Evidence, EvidenceConfig, Manifest, Missing, NotTaken, Ticket, UploadsConfig,
+    Verdict,
+};
 pub use guard::{
     BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnNode,
     OwnPod,
