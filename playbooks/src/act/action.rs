@@ -57,6 +57,11 @@ pub trait Action: Send + Sync {
         false
     }
 
+    /// True where `apply` is called with [`Subject::Gone`] for a target that is verified to be gone, in place of `on_gone`.
+    fn answers_gone(&self) -> bool {
+        false
+    }
+
     /// The outcome where its target is verified to be gone.
     fn on_gone(&self, gone: &Gone) -> Outcome {
         Outcome::Skipped(SkipReason::Gone, gone.why.clone())

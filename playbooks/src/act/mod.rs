@@ -33,6 +33,7 @@ mod text;
 mod trace;
 
 pub use action::{Action, Context, Marks, Subject};
+pub use actions::Captures;
 pub use actions::{Holder, revert};
 pub use actions::{Isolated, Reverted, revert_isolation};
 pub use api::{Api, ApiError, Class, ConnectError, Permission};

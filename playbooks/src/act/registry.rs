@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{
     action::Action,
     actions::{
-        Cordon, Delete, Drain, Isolate, Label, Notify, OwnerLocks, Scale, TaintNode, Turn, What,
+        Capture, Captures, Cordon, Delete, Drain, Isolate, Label, Notify, OwnerLocks, Scale,
+        TaintNode, Turn, What,
     },
     api::Permission,
     config::{self, ConfigError},
@@ -25,6 +26,7 @@ pub struct Resources {
     /// Whether the cluster's network is known to enforce NetworkPolicies.
     enforces_policies: bool,
     node_turn: Turn,
+    captures: Option<Captures>,
 }
 
 impl Resources {
@@ -35,6 +37,7 @@ impl Resources {
             owner_locks: Arc::default(),
             enforces_policies: false,
             node_turn: Turn::default(),
+            captures: None,
         }
     }
 
@@ -42,6 +45,12 @@ impl Resources {
     #[must_use]
     pub fn enforcing_policies(self, known: bool) -> Resources {
         Resources { enforces_policies: known, ..self }
+    }
+
+    /// Where captures are kept and made; without it no playbook can capture.
+    #[must_use]
+    pub fn capturing(self, captures: Captures) -> Resources {
+        Resources { captures: Some(captures), ..self }
     }
 }
 
@@ -56,6 +65,9 @@ impl Registry {
     pub fn standard() -> Registry {
         Registry(BTreeMap::new())
             .with("annotate", |config, _| Ok(Arc::new(Label::configure(config, What::Annotation)?)))
+            .with("capture", |config, resources| {
+                Ok(Arc::new(Capture::configure(config, resources.captures.as_ref())?))
+            })
             .with("cordon", |config, resources| {
                 Ok(Arc::new(Cordon::configure(config, &resources.node_turn)?))
             })

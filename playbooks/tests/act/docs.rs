@@ -5,7 +5,10 @@ use playbooks::{
     decide::read_text,
 };
 
-const PAGES: [(&str, &str); 5] = [
+use crate::capture::Kept;
+
+const PAGES: [(&str, &str); 6] = [
+    ("capture", include_str!("../../../docs/actions/capture.md")),
     ("label", include_str!("../../../docs/actions/label.md")),
     ("taint", include_str!("../../../docs/actions/taint.md")),
     ("cordon", include_str!("../../../docs/actions/cordon.md")),
@@ -15,6 +18,8 @@ const PAGES: [(&str, &str); 5] = [
 
 #[test]
 fn every_page_has_a_playbook_that_names_its_action_and_every_playbook_can_be_run() {
+    let kept = Kept::new("http://stoop:2809");
+    let resources = Resources::default().capturing(kept.captures.clone());
     for (action, page) in PAGES {
         let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
         let playbooks: Vec<_> = blocks.filter(|block| block.contains("kind: Playbook")).collect();
@@ -23,7 +28,7 @@ fn every_page_has_a_playbook_that_names_its_action_and_every_playbook_can_be_run
         for text in playbooks {
             let read = read_text(action, text).map_err(|error| error.to_string());
             for playbook in read.expect(action) {
-                let plan = Registry::standard().bind(&playbook, &Resources::default());
+                let plan = Registry::standard().bind(&playbook, &resources);
                 assert!(
                     plan.is_ok(),
                     "{action}: {}",

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
     act::{
-        Advance, Api, ClusterPolicy, Engine, EngineParts, GuardrailOptions, Guardrails, Needs,
-        Notifiers, Occurrence, Outcome, Plan, Registry, Report, Resources, Response, Standing,
-        Verification,
+        Advance, Api, Captures, ClusterPolicy, Engine, EngineParts, GuardrailOptions, Guardrails,
+        Needs, Notifiers, Occurrence, Outcome, Plan, Registry, Report, Resources, Response,
+        Standing, Verification,
     },
     decide::{Claim, Event, Mode, read_text},
 };
@@ -92,6 +92,7 @@ pub(crate) struct Setup {
     pub(crate) cap: Mode,
     pub(crate) registry: Registry,
     pub(crate) enforces_policies: bool,
+    pub(crate) captures: Option<Captures>,
 }
 
 impl Setup {
@@ -104,6 +105,7 @@ impl Setup {
             cap: Mode::Enforce,
             registry: Registry::standard(),
             enforces_policies: false,
+            captures: None,
         }
     }
 
@@ -118,7 +120,10 @@ impl Setup {
             // Shorter than what a call may take by itself.
             action_timeout: DEADLINE - Duration::from_secs(1),
         });
-        let resources = Resources::new(notifiers).enforcing_policies(self.enforces_policies);
+        let mut resources = Resources::new(notifiers).enforcing_policies(self.enforces_policies);
+        if let Some(captures) = self.captures {
+            resources = resources.capturing(captures);
+        }
         Bench { engine, registry: self.registry, resources }
     }
 }

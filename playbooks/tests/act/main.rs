@@ -4,6 +4,7 @@
 //! one can show is in `servers`.
 
 mod calls;
+mod capture;
 mod delete;
 mod docs;
 mod drain;

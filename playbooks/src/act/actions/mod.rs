@@ -1,6 +1,7 @@
 //! The actions that come with stoop. Each implements `Action` and nothing else knows its insides; one from
 //! outside is registered the same way.
 
+mod capture;
 mod cordon;
 mod delete;
 mod drain;
@@ -14,6 +15,8 @@ mod revert;
 mod scale;
 mod taint;
 
+pub(super) use capture::Capture;
+pub use capture::Captures;
 pub(super) use cordon::Cordon;
 pub(super) use delete::{Delete, OwnerLocks};
 pub(super) use drain::Drain;

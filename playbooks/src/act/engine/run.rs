@@ -124,6 +124,7 @@ impl Engine {
         if action.needs_target() {
             match standing {
                 Standing::Target(_) => {}
+                Standing::Gone(_) if action.answers_gone() => {}
                 Standing::Gone(gone) => return Some(action.on_gone(gone)),
                 Standing::NoTarget => {
                     return Some(Outcome::refused(

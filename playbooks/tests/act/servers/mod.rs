@@ -1,5 +1,6 @@
 //! What only a real API server can show: that its answers are what the tests beside this one play.
 
+mod capture;
 mod eviction;
 mod fleet;
 mod isolate;
