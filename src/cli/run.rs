@@ -4,7 +4,10 @@ use std::{process::ExitCode, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use futures::future::join_all;
-use playbooks::{act::Registry, decide};
+use playbooks::{
+    act::{Evidence, Registry},
+    decide,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, Ended, Refused, signals};
@@ -13,6 +16,7 @@ use crate::{
     control::{self, Journals},
     error::with_sources,
     health::{self, Health},
+    uploads,
     worker::{Worker, assemble, audit::Audit, readiness::Readiness, shares, subscription::Runner},
 };
 
@@ -73,7 +77,7 @@ impl Run {
         let cluster = assemble::cluster(&config).await;
         let worker =
             assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
-        serve(&config, worker, stop).await?;
+        serve(&config, worker, assemble::evidence(&config)?, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -82,6 +86,7 @@ impl Run {
 async fn serve(
     config: &Config,
     worker: Arc<Worker>,
+    evidence: Option<Evidence>,
     stop: CancellationToken,
 ) -> Result<(), Refused> {
     let streams = config.streams();
@@ -94,6 +99,12 @@ async fn serve(
     // The probes go on answering while the worker drains.
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
+    if let (Some(uploads), Some(evidence)) =
+        (config.evidence.as_ref().and_then(|evidence| evidence.uploads.as_ref()), evidence)
+    {
+        let address = uploads::serve(uploads.listen, evidence, closed.clone()).await?;
+        tracing::info!(%address, "the port for uploads of capture jobs listens");
+    }
     let journals = Arc::<Journals>::default();
     let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
     if streams.values().any(is_journal) {

@@ -113,10 +113,12 @@ async fn answer(
         Method::POST => {
             let text = String::from_utf8_lossy(&body).into_owned();
             let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+            let mut deleted = String::new();
             for key in keys {
                 inside.objects.remove(&format!("/evidence/{key}"));
+                deleted.push_str(&format!("<Deleted><Key>{key}</Key></Deleted>"));
             }
-            (StatusCode::OK, "<DeleteResult></DeleteResult>").into_response()
+            (StatusCode::OK, format!("<DeleteResult>{deleted}</DeleteResult>")).into_response()
         }
         _ => error(StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
     }

@@ -129,7 +129,7 @@ impl Source<'_> {
                 client.request(request.map_err(kube::Error::BuildRequest)?).await
             })
             .await?;
-        if object["metadata"]["uid"] != uid.as_str() {
+        if object.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid.as_str()) {
             return Err(Failure::permanent(format!("{kind} {name} is another one by now")).into());
         }
         Ok(object)
@@ -137,9 +137,9 @@ impl Source<'_> {
 }
 
 fn controller(object: &Value) -> Option<Wanted> {
-    let owners = object["metadata"]["ownerReferences"].as_array()?;
-    let owner = owners.iter().find(|owner| owner["controller"] == true)?;
-    let text = |key: &str| owner[key].as_str().map(str::to_owned);
+    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owner = owners.iter().find(|owner| owner.get("controller") == Some(&Value::Bool(true)))?;
+    let text = |key: &str| owner.get(key)?.as_str().map(str::to_owned);
     Some(Wanted {
         version: text("apiVersion")?,
         kind: text("kind")?,

@@ -111,7 +111,7 @@ fn unreadable(error: serde_json::Error) -> ApiError {
 }
 
 enum Begun<'a> {
-    Taking(Taking<'a>),
+    Taking(Box<Taking<'a>>),
     /// An earlier delivery of the event has kept it; where, in words.
     Before(String),
 }
@@ -171,7 +171,7 @@ impl<'a> Taking<'a> {
         };
         let event = serde_json::from_slice(&occurrence.payload).map_err(unreadable);
         taking.document("falco-event.json", event).await?;
-        Ok(Begun::Taking(taking))
+        Ok(Begun::Taking(Box::new(taking)))
     }
 
     /// How many bytes may still be kept.

@@ -78,7 +78,7 @@ pub(super) fn document(value: &mut Value) {
             // `--password`, and the password behind it.
             let mut is_next = false;
             for item in items {
-                let flag = item.as_str().is_some_and(|text| is_flag(text));
+                let flag = item.as_str().is_some_and(is_flag);
                 match item {
                     Value::String(_) if is_next && !flag => hide(item),
                     item => document(item),
