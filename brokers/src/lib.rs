@@ -35,6 +35,8 @@ pub mod pool;
 #[cfg(feature = "pubsub")]
 pub mod pubsub;
 pub mod pump;
+#[cfg(any(feature = "nats", feature = "pubsub"))]
+pub mod tls;
 
 pub use contract::{
     AckStrength, Attempts, Capabilities, Demand, Error, Health, Ledger, Receiver, Settled,

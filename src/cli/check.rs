@@ -38,8 +38,8 @@ impl Check {
         if !self.cluster {
             return Ok(ExitCode::SUCCESS);
         }
-        let mut needed = rules.permissions();
-        needed.extend(guardrails.permissions());
+        let rights = rules.rights(&guardrails).into_iter();
+        let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
         needed.sort();
         needed.dedup();
         let api = Api::connect(None, config.limits.action_timeout.0).await?;
@@ -47,7 +47,7 @@ impl Check {
         let readable = look_at_the_kill_switch(&config, &guardrails, &api).await?;
         if missing > 0 {
             say(format_args!(
-                "\n{missing} of {} permissions are missing: add them to the worker's ClusterRole",
+                "\n{missing} of {} permissions are missing: `stoop rbac` prints the roles that grant them",
                 needed.len()
             ))?;
         }

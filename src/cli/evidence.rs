@@ -14,6 +14,9 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Check what captures have kept.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  stoop evidence verify 2026-11-21/cap-5d41402abc4b2a76b9719d911017c592")]
 pub struct Evidence {
     #[command(subcommand)]
     command: Command,

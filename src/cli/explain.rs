@@ -138,6 +138,9 @@ async fn verify(
         Some(Standing::Target(target)) => {
             say(format_args!("target: {} with uid {}", target.object(), target.uid()))?;
         }
+        Some(Standing::Node(node)) => {
+            say(format_args!("target: {} with uid {}", node.object(), node.uid()))?;
+        }
         Some(Standing::Gone(gone)) => say(format_args!("target: gone, {}", gone.why))?,
         Some(Standing::NoTarget) => say("target: none, the event is about no pod")?,
         Some(Standing::Unidentified(why)) => say(format_args!("target: not verified, {why}"))?,
@@ -157,7 +160,9 @@ fn explain_object(playbook: &Playbook, claimed: Option<&str>, standing: &Standin
                 format!("the target is gone, said to have been in {}", claimed.unwrap_or("none"));
             vec![Check::new("namespaces", playbook.could_select_in(claimed), why)]
         }
-        Standing::NoTarget => vec![Check::new("target", false, "the event is about no pod")],
+        Standing::Node(_) | Standing::NoTarget => {
+            vec![Check::new("target", false, "the event is about no pod")]
+        }
         // It can't be ruled out: the playbook is asked, and the engine refuses.
         Standing::Unidentified(_) => Vec::new(),
     }

@@ -9,6 +9,7 @@ pub mod event;
 pub mod evidence;
 pub mod explain;
 mod output;
+pub mod rbac;
 pub mod release;
 pub mod replay;
 pub mod run;
@@ -68,6 +69,8 @@ enum Command {
     Release(release::Release),
     /// Rehearse the playbooks on a history, or publish its events again
     Replay(replay::Replay),
+    /// Print the least roles for the configured playbooks
+    Rbac(rbac::Rbac),
     /// Print a JSON Schema, for editors
     Schema(schema::Schema),
     /// Print completions for a shell
@@ -134,6 +137,7 @@ impl Cli {
             Command::Dlq(command) => command.run().await,
             Command::Release(command) => command.run().await,
             Command::Replay(command) => command.run().await,
+            Command::Rbac(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -203,8 +203,11 @@ impl Default for Limits {
 
 /// Adds to what is protected; nothing here takes away.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Protect {
     /// Namespaces, by name or glob.
     pub namespaces: Vec<String>,
+    /// Whether a pod's own annotation exempts it, as its namespace's does: whoever may create a pod can then keep stoop
+    /// away from it.
+    pub pod_opt_out: bool,
 }

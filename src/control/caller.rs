@@ -1,6 +1,6 @@
 //! How a command calls the control port: over HTTP or HTTPS, with what it shows; and what it means where TLS fails.
 
-use std::{error::Error as StdError, io, path::Path, time::Duration};
+use std::{error::Error as StdError, path::Path, time::Duration};
 
 use brokers::Error;
 use reqwest::{Certificate, Identity};
@@ -65,7 +65,7 @@ fn unusable(key: &str, path: &Path, why: &dyn StdError) -> Error {
 /// What the user can do about a request that came to nothing because of TLS.
 pub(super) fn advice(control: &Control, error: &reqwest::Error) -> Option<&'static str> {
     let shows_nothing = control.client.as_ref().is_none_or(|client| client.certificate.is_none());
-    match tls_error(error) {
+    match brokers::tls::said(error) {
         Some(TlsError::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => Some(
@@ -90,19 +90,4 @@ pub(super) fn advice(control: &Control, error: &reqwest::Error) -> Option<&'stat
         }
         None => None,
     }
-}
-
-/// What TLS says lies inside of I/O errors, one in another.
-fn tls_error(error: &reqwest::Error) -> Option<&TlsError> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(tls) = error.downcast_ref() {
-            return Some(tls);
-        }
-        source = match error.downcast_ref().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
 }

@@ -2,7 +2,7 @@
 
 use playbooks::{
     act::{Guardrails, Occurrence, Plan, Verification, foresee},
-    decide::{Candidate, Claim},
+    decide::{Candidate, Claim, ClaimSource},
 };
 
 use crate::config::Cluster;
@@ -59,7 +59,11 @@ impl Setting<'_> {
         if let Some(why) = self.stranger(occurrence) {
             return Some((Verdict::Identity, why));
         }
-        match foresee(claim) {
+        // `namespaces` and `target` are about pods.
+        if claim.source == ClaimSource::Host && candidate.playbook.needs_object() {
+            return None;
+        }
+        match foresee(claim, plan.needs()) {
             Some(Verification::NoTarget) if candidate.playbook.needs_object() => return None,
             Some(Verification::NoTarget) => {
                 return Some((Verdict::Identity, "the event is about no pod".to_owned()));

@@ -6,8 +6,8 @@ use brokers::Pool;
 use playbooks::{
     act::{
         Api, BreakerLimits, Captures, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
-        EngineParts, Evidence, GuardrailOptions, Guardrails, KillSwitchOptions, Notifiers, OwnNode,
-        OwnPod, Registry, Resources,
+        EngineParts, Evidence, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions,
+        Notifiers, OwnNode, OwnPod, Registry, Resources,
     },
     decide::{Mode, PlaybookErrors},
 };
@@ -130,6 +130,10 @@ pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
     let options = GuardrailOptions {
         protected_namespaces: config.protect.namespaces.iter().cloned().chain(captures).collect(),
         own_namespace: Some(config.namespace.clone()),
+        exemptions: match config.protect.pod_opt_out {
+            true => Exemptions::NamespacesAndPods,
+            false => Exemptions::Namespaces,
+        },
         own_pod: OwnPod::detect(),
         own_node: OwnNode::detect(),
         kill_switch,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use brokers::Delivery;
 use playbooks::{
     act::{Failure, Needs, Standing, Verification},
-    decide::{Candidate, Claim},
+    decide::{Candidate, Claim, ClaimSource},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -227,11 +227,15 @@ fn selected(candidate: &Candidate, claim: &Claim, standing: &Standing) -> bool {
     if !playbook.needs_object() {
         return true;
     }
+    // `namespaces` and `target` are about pods.
+    if claim.source == ClaimSource::Host {
+        return false;
+    }
     match standing {
         Standing::Target(target) => playbook.selects(target.facts()),
         // Nothing can be hurt any more. The claimed namespace only keeps other namespaces' playbooks from telling of it.
         Standing::Gone(_) => playbook.could_select_in(claim.namespace.as_deref()),
-        Standing::NoTarget => false,
+        Standing::Node(_) | Standing::NoTarget => false,
         // It can't be ruled out, so the refusal is on record.
         Standing::Unidentified(_) => true,
     }

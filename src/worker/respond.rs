@@ -25,7 +25,7 @@ const TELLING: Patience = Patience { attempts: 5, timeout: Duration::from_secs(6
 /// What a response is about, for joining events to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Concern {
-    /// A verified pod.
+    /// A verified pod or node.
     Target(Uid),
     /// This event alone.
     Event(EventId),
@@ -42,10 +42,11 @@ pub(super) enum Ask {
 
 impl Ask {
     pub(super) fn concern(&self, occurrence: &Occurrence) -> Concern {
-        match self {
-            Self::Respond(Standing::Target(target)) => Concern::Target(target.uid().clone()),
-            Self::Respond(_) | Self::Abandon(..) => Concern::Event(occurrence.id),
-        }
+        let uid = match self {
+            Self::Respond(standing) => standing.uid(),
+            Self::Abandon(..) => None,
+        };
+        uid.map_or(Concern::Event(occurrence.id), |uid| Concern::Target(uid.clone()))
     }
 }
 
@@ -93,11 +94,11 @@ impl Worker {
                 (Standing::Unidentified(failure.why.clone()), Some((failure, attempts)))
             }
         };
-        let _lane = match standing.target() {
-            Some(target) => Some(tokio::select! {
+        let _lane = match standing.uid() {
+            Some(uid) => Some(tokio::select! {
                 biased;
                 () = lost.cancelled() => return None,
-                lane = self.lanes.enter(target.uid().clone()) => lane,
+                lane = self.lanes.enter(uid.clone()) => lane,
             }),
             None => None,
         };

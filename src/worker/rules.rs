@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use playbooks::{
-    act::{Permission, Plan, Registry, Resources},
+    act::{Guardrails, Plan, Registry, Resources, Right},
     decide::{Approval, Candidate, Matcher, Mode, Playbook, PlaybookErrors, yaml},
 };
 
@@ -67,12 +67,10 @@ impl Rules {
         &self.plans
     }
 
-    /// The rights that the playbooks take on the API server.
-    pub fn permissions(&self) -> Vec<Permission> {
-        let mut all: Vec<_> = self.plans.iter().flat_map(|plan| plan.permissions()).collect();
-        all.sort();
-        all.dedup();
-        all
+    /// The rights that the playbooks take on the API server as far as they go, and the guardrails with them.
+    pub fn rights(&self, guardrails: &Guardrails) -> Vec<Right> {
+        let plans = || self.plans.iter().map(|plan| &**plan);
+        plans().flat_map(Plan::rights).chain(guardrails.rights(plans())).collect()
     }
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod help;
 mod output;
+mod rbac;
 mod replay;
 mod signals;
 mod stage;

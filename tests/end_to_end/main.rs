@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
 
 mod bad_input;
+mod google;
 mod leader;
 mod letters;
 mod outages;

@@ -21,6 +21,7 @@ pub struct Desk {
     folder: TempDir,
     kubeconfig: PathBuf,
     health: u16,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// A running worker. Dropping it kills it.
@@ -47,7 +48,13 @@ impl Desk {
             let name = folder.path().join(format!("playbooks/{position}.yaml"));
             std::fs::write(name, text).unwrap();
         }
-        Self { folder, kubeconfig: kubeconfig.to_owned(), health }
+        Self { folder, kubeconfig: kubeconfig.to_owned(), health, environment: Vec::new() }
+    }
+
+    /// With a variable in the environment of what is called.
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
     }
 
     pub fn path(&self) -> &Path {
@@ -64,6 +71,7 @@ impl Desk {
             .env("KUBECONFIG", &self.kubeconfig)
             .env("STOOP_LOG_FORMAT", "pretty")
             .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

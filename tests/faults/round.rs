@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
     brokers::{
@@ -69,24 +69,36 @@ pub struct Outcome {
 pub struct Servers {
     kafka: OnceCell<(kafka::Shared, kafka::Detours)>,
     nats: OnceCell<nats::Shared>,
-    pubsub: OnceCell<pubsub::Shared>,
+    /// With the number of rounds that it has served.
+    pubsub: Mutex<Option<(pubsub::Shared, usize)>>,
     at_once: usize,
 }
+
+/// How many rounds an emulator of Pub/Sub serves: it keeps some memory of every connection that was reset.
+const ROUNDS_OF_AN_EMULATOR: usize = 100;
 
 impl Servers {
     /// For so many rounds at once.
     pub fn new(at_once: usize) -> Self {
-        Self { kafka: OnceCell::new(), nats: OnceCell::new(), pubsub: OnceCell::new(), at_once }
+        Self { kafka: OnceCell::new(), nats: OnceCell::new(), pubsub: Mutex::default(), at_once }
+    }
+
+    /// Whoever has the one before goes on with it.
+    async fn pubsub(&self) -> pubsub::Shared {
+        let mut current = self.pubsub.lock().await;
+        let (server, served) = match current.take() {
+            Some((server, served)) if served < ROUNDS_OF_AN_EMULATOR => (server, served),
+            _ => (pubsub::start().await, 0),
+        };
+        *current = Some((server.clone(), served + 1));
+        server
     }
 
     async fn broker(&self, ticket: Ticket, wanted: Wanted) -> Box<dyn Broker> {
         let name = format!("{}-{:016x}", ticket.fault.name, ticket.seed);
         match ticket.kind {
             Kind::Journal => Box::new(Journal::new(wanted).await),
-            Kind::PubSub => {
-                let server = self.pubsub.get_or_init(pubsub::start).await.clone();
-                Box::new(PubSub::new(server, &name, wanted).await)
-            }
+            Kind::PubSub => Box::new(PubSub::new(self.pubsub().await, &name, wanted).await),
             Kind::Nats => {
                 let server = match wanted.own {
                     true => nats::start().await,

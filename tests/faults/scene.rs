@@ -155,6 +155,19 @@ impl Scene {
         Ok(())
     }
 
+    /// Waits until each of them does something from now on.
+    pub async fn have_work(&self, workers: &[Worker]) -> Result<(), String> {
+        for worker in workers.iter().filter(|worker| worker.runs()) {
+            let before = self.sink.done_by(worker.id);
+            self.until("everybody has work", async || match self.sink.done_by(worker.id) {
+                done if done > before => Ok(()),
+                _ => Err(format!("worker {} has none", worker.id)),
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     /// Waits until every worker says that it waits for something.
     pub async fn told_unready(&self) -> Result<(), String> {
         for worker in self.running() {

@@ -130,12 +130,17 @@ async fn observing_writes_nothing() {
 async fn a_right_that_one_playbook_lacks_does_not_take_the_others_down() {
     let match_ = json!({"rules": ["*"], "target": {"namespaceLabels": {"team": ["a"]}}});
     let nosy = playbook("nosy", json!({"match": match_, "actions": [delete()]}));
-    let rig = Rig::new(&[nosy, playbook("plain", json!({"actions": [delete()]}))]).await;
+    let match_ = json!({"rules": ["*"], "namespaces": ["shop"]});
+    let plain = json!({"match": match_, "actions": [{"notify": {"to": ["log"]}}]});
+    let rig = Rig::new(&[nosy, playbook("plain", plain)]).await;
     rig.create_pod();
     let event = rig.event_about_pod(jiff::Timestamp::now()).await;
     rig.server.authorize(|access| access.resource != "namespaces");
     let subscription = rig.subscribe([event]);
     subscription.is_settled().await;
-    assert_eq!(rig.asked("DELETE"), 1);
+    assert_eq!(rig.asked("DELETE"), 0, "whether the namespace is exempted can't be told");
+    let lines = rig.audit.lines();
+    let told = lines.iter().find(|line| line["playbook"] == "plain").unwrap();
+    assert_eq!(told["steps"][0]["outcome"], "applied", "{lines:?}");
     assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-failed"), "nosy");
 }

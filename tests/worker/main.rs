@@ -11,3 +11,4 @@ mod leases;
 mod paper;
 mod rig;
 mod stage;
+mod targets;

@@ -1,6 +1,6 @@
 //! The connection: how it is made, and what an error of it means to a person.
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{
     Client, ConnectError, ConnectErrorKind, ConnectOptions, Event,
@@ -8,7 +8,7 @@ use async_nats::{
 };
 use rustls::{CertificateError, Error as TlsError};
 
-use crate::contract::Error;
+use crate::{contract::Error, tls};
 
 use super::{config::Config, proof};
 
@@ -100,7 +100,7 @@ pub(super) fn explain(config: &Config, error: &ConnectError) -> String {
                 "tls can't be used: see that the files of tls.ca, tls.certificate and tls.key are PEM and can be read ({text})"
             )
         }
-        _ => match tls_error(error) {
+        _ => match tls::said(error) {
             Some(error) => explain_tls(config, error),
             None => unreachable(config),
         },
@@ -146,19 +146,6 @@ fn refused(config: &Config) -> String {
 
 fn expired() -> String {
     "our credentials for the NATS server have expired: renew them where auth names them".to_owned()
-}
-
-/// The client wraps what TLS says in an I/O error.
-fn tls_error(error: &ConnectError) -> Option<&TlsError> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(tls) = inner.and_then(|inner| inner.downcast_ref()) {
-            return Some(tls);
-        }
-        source = error.source();
-    }
-    None
 }
 
 fn explain_tls(config: &Config, error: &TlsError) -> String {

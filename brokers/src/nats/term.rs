@@ -84,6 +84,12 @@ impl Term {
         self.heard.fetch_max(u64::try_from(since).unwrap_or(u64::MAX), Ordering::AcqRel);
     }
 
+    /// Whether the server has confirmed something that was said after `asked`, while anything is held.
+    pub(super) fn was_heard_after(&self, asked: Instant) -> bool {
+        // What is noted is rounded down.
+        self.begun + Duration::from_millis(self.heard.load(Ordering::Acquire)) > asked
+    }
+
     /// Whether it has ended. A process that was stopped finds out here, before any of its timers does.
     pub(super) fn is_over(&self) -> bool {
         if !self.lease.is_lost() && Instant::now() >= self.end() {

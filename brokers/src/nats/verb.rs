@@ -1,16 +1,20 @@
 //! What the server is told about a message, and whether it has understood.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use async_nats::Message;
+use async_nats::{Client, Message};
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::contract::Settled;
 
-use super::term::Held;
+use super::term::{Held, Term};
 
 /// How long is waited before the server is told once more.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// For how long an ack may be the only thing that is not answered. A cluster answers it once most of its servers know of it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The replies to a delivered message: <https://docs.nats.io/nats-concepts/jetstream/consumers#acknowledgement-models>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,28 +46,59 @@ pub(super) fn confirms(answer: &Message) -> bool {
     answer.payload.is_empty() && answer.status.is_none()
 }
 
-/// Tells the server, and again until it confirms or the term ends.
+/// Tells the server, and again until it confirms, passes it over, or the term ends.
 pub(super) async fn settle(held: &Held, verb: Verb) -> Settled {
     let term = &held.term;
-    let mut unanswered = None;
+    let (mut unanswered, mut silence) = (None, None::<Silence>);
     while !term.is_over() {
         // What is asked while disconnected is sent once connected: by then the sequence may be another message's.
         let connected = term.client.connection_state() == async_nats::connection::State::Connected;
-        let answer = match connected {
-            true => term.client.request(held.reply.clone(), verb.bytes()).await,
-            false => {
-                pause(held).await;
-                continue;
-            }
-        };
+        if !connected {
+            pause(held).await;
+            continue;
+        }
+        let now = Silence::from_now(&term.client);
+        let since = silence.filter(|silence| silence.goes_on(&now)).unwrap_or(now);
+        let answer = term.client.request(held.reply.clone(), verb.bytes()).await;
+        silence = answer.is_err().then_some(since);
         unanswered = Some(match answer {
             Ok(answer) if confirms(&answer) => return Settled::Durable,
             Ok(answer) => format!("NATS answers {:?} to an ack", answer.description),
+            Err(_) if since.is_to_us_alone(term) => {
+                let why = "NATS hears us and passes an ack over: it doesn't know of the delivery, so the message comes again";
+                return Settled::Unknown(why.to_owned());
+            }
             Err(error) => format!("NATS does not answer an ack: {error}"),
         });
         pause(held).await;
     }
     unanswered.map_or(Settled::Fenced, Settled::Unknown)
+}
+
+/// Since when, and on which connection, an ack is not answered.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    since: Instant,
+    connection: u64,
+}
+
+impl Silence {
+    fn from_now(client: &Client) -> Self {
+        let connection = client.statistics().connects.load(Ordering::Relaxed);
+        Self { since: Instant::now(), connection }
+    }
+
+    fn goes_on(&self, now: &Self) -> bool {
+        self.connection == now.connection
+    }
+
+    /// Whether the server has answered meanwhile what was said to it after the ack, on the same connection, which keeps the
+    /// order. A server that was killed can remember less of a consumer than it had delivered, and is silent to acks of the
+    /// rest until it has delivered that again; which it can't while it fills all of a worker's slots.
+    fn is_to_us_alone(&self, term: &Term) -> bool {
+        let now = Self::from_now(&term.client);
+        self.goes_on(&now) && now.since - self.since >= PATIENCE && term.was_heard_after(self.since)
+    }
 }
 
 async fn pause(held: &Held) {

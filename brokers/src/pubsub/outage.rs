@@ -1,12 +1,17 @@
 //! What an error of Pub/Sub's client means to whoever runs the worker.
 
 use google_cloud_gax::error::{Error as Source, rpc::Code};
+use rustls::Error as TlsError;
+
+use crate::tls;
 
 /// Why something of Pub/Sub's can't be had now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outage {
     /// It doesn't answer.
     Unreachable,
+    /// Who answers is not known to be Google.
+    Untrusted,
     /// Our credentials don't hold, or can't be had.
     Credentials,
     /// They hold, and don't allow this.
@@ -23,6 +28,9 @@ impl Outage {
     pub(super) fn of(error: &Source) -> Self {
         if error.is_authentication() {
             return Self::Credentials;
+        }
+        if let Some(TlsError::InvalidCertificate(_)) = tls::said(error) {
+            return Self::Untrusted;
         }
         let code = error.status().map(|status| status.code);
         match (code, error.http_status_code()) {
@@ -44,6 +52,9 @@ impl Outage {
     pub(super) fn of_subscription(self, name: &str) -> String {
         match self {
             Self::Unreachable => "Pub/Sub can't be reached".to_owned(),
+            Self::Untrusted => "the certificate of Pub/Sub's server is signed by nobody whom we trust, or is for another name: \
+                                check `endpoint`, and name the authority of a proxy of yours in the file of SSL_CERT_FILE"
+                .to_owned(),
             Self::Credentials => "Google refuses our credentials, or none can be had: renew them, or check `credentials` and the \
                                   pod's workload identity"
                 .to_owned(),
@@ -64,7 +75,7 @@ impl Outage {
     /// What a person needs to know of a topic that can't be published to.
     pub(super) fn of_topic(self, name: &str) -> String {
         match self {
-            Self::Unreachable | Self::Credentials => self.of_subscription(name),
+            Self::Unreachable | Self::Untrusted | Self::Credentials => self.of_subscription(name),
             Self::Denied => format!(
                 "Google doesn't let us publish to {name}: grant the worker's account roles/pubsub.publisher on it"
             ),

@@ -197,7 +197,7 @@ async fn asked<T>(
                 format!("Google doesn't let us see {what}: setup needs roles/pubsub.editor"),
                 error,
             )),
-            outage @ (Outage::Unreachable | Outage::Credentials) => {
+            outage @ (Outage::Unreachable | Outage::Untrusted | Outage::Credentials) => {
                 Err(Error::client(outage.of_subscription(""), error))
             }
             Outage::Unfit | Outage::Other => {

@@ -35,9 +35,9 @@ impl Survey {
         match timeout(ASK, asked.send()).await {
             Ok(Ok(subscription)) => Answer::Is(Box::new(subscription)),
             Ok(Err(error)) => match Outage::of(&error) {
-                Outage::Unreachable => {
+                outage @ (Outage::Unreachable | Outage::Untrusted) => {
                     tracing::debug!(%error, "Pub/Sub doesn't answer");
-                    Answer::Silence(Outage::Unreachable.of_subscription(self.subscription.as_str()))
+                    Answer::Silence(outage.of_subscription(self.subscription.as_str()))
                 }
                 outage => Answer::No(outage),
             },

@@ -1,6 +1,6 @@
 //! A server of one's own, killed or stopped in its tracks; streams and consumers deleted under a worker's hands.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use async_nats::jetstream::{consumer::pull, stream::RetentionPolicy};
 use brokers::{
@@ -41,6 +41,52 @@ async fn a_server_killed_with_work_in_flight_is_waited_for() {
     log.has(11).await;
     staff.stop().await;
     assert_eq!(bench.kept(bench.stream.clone()).await, 0);
+}
+
+/// A server writes down what it has delivered some time later, and is silent to an ack of what it doesn't know to be
+/// delivered. What it would tell of it waits for free slots, and they for its answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_forgets_what_it_delivered_is_taken_messages_from_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, before) = (folder.path().join("data"), folder.path().join("before"));
+    let mut nats = Nats::start_in(folder.path()).await.unwrap();
+    let bench = Bench::unmade(nats.url()).await;
+    let ack_wait = Duration::from_secs(15);
+    bench.create_stream().await;
+    bench.create_consumer_as(pull::Config { ack_wait, ..bench.consumer_config() }).await;
+    bench.create_dead_letters().await;
+    bench.publish_bodies(0..=SLOTS).await;
+    // What a server has on its disk it may have written a moment ago.
+    nats.restart().await.unwrap();
+    nats.pause().unwrap();
+    copy(&data, &before);
+    nats.resume().unwrap();
+
+    let mut worker = Worker::start(&bench).await;
+    let held = worker.take(SLOTS).await;
+    nats.kill();
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&before, &data).unwrap();
+    nats.restart().await.unwrap();
+    let acks = futures::future::join_all(held.into_iter().map(|delivery| delivery.ack())).await;
+    let passed_over =
+        |ack: &Settled| matches!(ack, Settled::Unknown(why) if why.contains("comes again"));
+    assert!(acks.iter().any(passed_over), "{acks:?}");
+    let again = worker.finish(&bench).await;
+    assert!(again.len() > 1, "{again:?}");
+    assert_eq!(bench.left().await, 0);
+    worker.stop().await.unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        match path.is_dir() {
+            true => copy(&path, &to),
+            false => drop(std::fs::copy(&path, &to).unwrap()),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,7 @@ use super::{
     occurrence::Occurrence,
     outcome::{Failure, Outcome, SkipReason},
     response::{Standing, StepReport},
-    target::{Gone, Verified},
+    target::{Gone, Verified, VerifiedNode},
 };
 use crate::decide::Mode;
 
@@ -33,8 +33,14 @@ pub trait Action: Send + Sync {
     /// What it does, in the imperative, for `explain` and for modes that only say what would be done.
     fn describe(&self) -> String;
 
-    /// True where it can only run on a verified target; then `apply` is called with [`Subject::Target`] alone.
+    /// True where it can only run on a verified target; then `apply` is called with [`Subject::Target`], and where
+    /// [`Action::takes_node`] says so with [`Subject::Node`].
     fn needs_target(&self) -> bool;
+
+    /// True where it can also be applied to the node that a host event names: with [`Subject::Node`].
+    fn takes_node(&self) -> bool {
+        false
+    }
 
     /// True where it contains: guardrails are judged before it, and someone is told when it does not happen.
     fn changes_cluster(&self) -> bool;
@@ -76,6 +82,8 @@ pub trait Action: Send + Sync {
 pub enum Subject<'a> {
     /// The verified target. A write must carry [`Verified::uid`].
     Target(&'a Arc<Verified>),
+    /// The verified node of a host event, for who takes it. A write must carry [`VerifiedNode::uid`].
+    Node(&'a Arc<VerifiedNode>),
     /// The event's target is gone; only actions that need none are applied then.
     Gone(&'a Gone),
     /// The event alone.

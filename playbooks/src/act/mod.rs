@@ -27,6 +27,7 @@ mod progress;
 mod registry;
 mod report;
 mod response;
+mod roles;
 mod target;
 mod testimony;
 mod text;
@@ -44,8 +45,8 @@ pub use evidence::{
     Verdict,
 };
 pub use guard::{
-    BreakerLimits, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState, OwnNode,
-    OwnPod,
+    BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,
+    OwnNode, OwnPod,
 };
 pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
@@ -54,6 +55,7 @@ pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal,
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
-pub use target::{Gone, Needs, Verification, Verified, foresee};
+pub use roles::{Bound, Right, Roles};
+pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;
 pub use trace::{NotATrace, TraceParent};

@@ -13,9 +13,10 @@ use super::{
     api::Permission,
     config::{self, ConfigError},
     notify::Notifiers,
+    roles::Right,
     target::{Needs, facts_permissions},
 };
-use crate::decide::{BudgetScope, OnFailure, Playbook, PlaybookError, PlaybookErrors, Step};
+use crate::decide::{BudgetScope, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Step};
 
 /// What a worker's actions are configured with, beside their own keys, and share.
 #[derive(Clone, Default)]
@@ -100,6 +101,11 @@ impl Registry {
         self
     }
 
+    /// What the actions are called, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Configures a playbook's actions.
     ///
     /// # Errors
@@ -147,7 +153,7 @@ impl Registry {
         resources: &Resources,
     ) -> Result<Arc<dyn Action>, PlaybookError> {
         let Some(factory) = self.0.get(&step.action) else {
-            let known: Vec<_> = self.0.keys().map(String::as_str).collect();
+            let known: Vec<_> = self.names().collect();
             let message = format!("there is no action `{}`", step.action);
             return Err(playbook.error_at(
                 &step.path,
@@ -221,8 +227,10 @@ impl Plan {
         let by_owner =
             self.playbook.limits.budget.is_some_and(|budget| budget.scope == BudgetScope::Owner);
         Needs {
-            namespace_labels: self.playbook.needs_namespace_labels(),
+            // Whoever changes something has to know whether the namespace is exempted.
+            namespace: self.contains() || self.playbook.needs_namespace_labels(),
             owner_chain: by_owner || self.playbook.needs_owners(),
+            node: self.actions().any(Action::takes_node),
         }
     }
 
@@ -231,14 +239,33 @@ impl Plan {
         self.actions().map(Action::describe).collect()
     }
 
-    /// The rights that it takes on the API server.
+    /// The rights that its mode takes on the API server, and what each is for.
+    pub fn rights(&self) -> Vec<Right> {
+        let name = &self.playbook.name;
+        // Who only observes stops before the first action.
+        let acts = self.playbook.mode != Mode::Observe;
+        let actions = self.actions().filter(|_| acts).flat_map(|action| {
+            let by = format!("{name}: {}", action.name());
+            action.permissions().into_iter().map(move |right| Right::new(right, by.clone()))
+        });
+        let verification = self.verification_permissions().into_iter();
+        actions
+            .chain(verification.map(|right| Right::new(right, format!("{name}: its target"))))
+            .collect()
+    }
+
+    fn verification_permissions(&self) -> Vec<Permission> {
+        if !self.needs_target() {
+            return Vec::new();
+        }
+        let pods = ["get", "list"].map(|verb| Permission::new("", "pods", verb));
+        pods.into_iter().chain(facts_permissions(self.needs())).collect()
+    }
+
+    /// The rights that it takes on the API server where it enforces, whatever its mode is now.
     pub fn permissions(&self) -> Vec<Permission> {
         let mut all: Vec<_> = self.actions().flat_map(Action::permissions).collect();
-        if self.needs_target() {
-            all.push(Permission::new("", "pods", "get"));
-            all.push(Permission::new("", "pods", "list"));
-            all.extend(facts_permissions(self.needs()));
-        }
+        all.extend(self.verification_permissions());
         all.sort();
         all.dedup();
         all

@@ -62,6 +62,7 @@ impl Report {
     ) -> Report {
         let (object, uid) = match standing {
             Standing::Target(target) => (Some(target.object().clone()), Some(target.uid().clone())),
+            Standing::Node(node) => (Some(node.object().clone()), Some(node.uid().clone())),
             Standing::Gone(gone) => (gone.object.clone(), None),
             Standing::NoTarget | Standing::Unidentified(_) => (None, None),
         };

@@ -1,22 +1,20 @@
 //! One playbook's answer on one target: what is still to do, and what each step came to.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Serialize, ser::SerializeMap as _};
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 
 use super::{
     action::{Marks, Subject},
+    object::Uid,
     occurrence::Occurrence,
     outcome::{Failure, FailureKind, Outcome, Refusal, SkipReason},
     progress::{Progress, Todo},
     registry::Plan,
     report::Report,
-    target::{Gone, Verification, Verified},
+    target::{Gone, Verification, Verified, VerifiedNode},
 };
 use crate::decide::Mode;
 
@@ -25,6 +23,8 @@ use crate::decide::Mode;
 pub enum Standing {
     /// The verified target.
     Target(Arc<Verified>),
+    /// The verified node of a host event.
+    Node(Arc<VerifiedNode>),
     /// The target is verified to be gone.
     Gone(Gone),
     /// The event is about no pod.
@@ -38,6 +38,7 @@ impl Standing {
     pub fn of(verification: Verification) -> Option<Standing> {
         match verification {
             Verification::Target(target) => Some(Standing::Target(target)),
+            Verification::Node(node) => Some(Standing::Node(node)),
             Verification::Gone(gone) => Some(Standing::Gone(gone)),
             Verification::NoTarget => Some(Standing::NoTarget),
             Verification::Refused(why) => Some(Standing::Unidentified(why)),
@@ -45,10 +46,22 @@ impl Standing {
         }
     }
 
-    /// The verified target, where there is one.
+    /// The verified pod, where there is one.
     pub fn target(&self) -> Option<&Arc<Verified>> {
         match self {
             Standing::Target(target) => Some(target),
+            Standing::Node(_)
+            | Standing::Gone(_)
+            | Standing::NoTarget
+            | Standing::Unidentified(_) => None,
+        }
+    }
+
+    /// The uid of the verified pod or node.
+    pub fn uid(&self) -> Option<&Uid> {
+        match self {
+            Standing::Target(target) => Some(target.uid()),
+            Standing::Node(node) => Some(node.uid()),
             Standing::Gone(_) | Standing::NoTarget | Standing::Unidentified(_) => None,
         }
     }
@@ -56,6 +69,7 @@ impl Standing {
     pub(super) fn subject(&self) -> Subject<'_> {
         match self {
             Standing::Target(target) => Subject::Target(target),
+            Standing::Node(node) => Subject::Node(node),
             Standing::Gone(gone) => Subject::Gone(gone),
             Standing::NoTarget | Standing::Unidentified(_) => Subject::Event,
         }
@@ -111,7 +125,7 @@ pub(super) struct Start {
     pub(super) mode: Mode,
     pub(super) scope: Option<Refusal>,
     /// Judged for the first step that nothing else holds back: what is refused anyway takes nothing from it.
-    pub(super) budget: OnceLock<Option<Refusal>>,
+    pub(super) budget: OnceCell<Option<Refusal>>,
 }
 
 impl Response {

@@ -7,13 +7,14 @@ use playbooks::{
 
 use crate::capture::Kept;
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("capture", include_str!("../../../docs/actions/capture.md")),
     ("label", include_str!("../../../docs/actions/label.md")),
     ("taint", include_str!("../../../docs/actions/taint.md")),
     ("cordon", include_str!("../../../docs/actions/cordon.md")),
     ("drain", include_str!("../../../docs/actions/drain.md")),
     ("scale", include_str!("../../../docs/actions/scale.md")),
+    ("taint", include_str!("../../../docs/guardrails.md")),
 ];
 
 #[test]

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
     act::{
-        Advance, Api, Captures, ClusterPolicy, Engine, EngineParts, GuardrailOptions, Guardrails,
-        Needs, Notifiers, Occurrence, Outcome, Plan, Registry, Report, Resources, Response,
-        Standing, Verification,
+        Advance, Api, Captures, ClusterPolicy, Engine, EngineParts, Exemptions, GuardrailOptions,
+        Guardrails, Needs, Notifiers, Occurrence, Outcome, Plan, Registry, Report, Resources,
+        Response, Standing, Verification,
     },
     decide::{Claim, Event, Mode, read_text},
 };
@@ -111,6 +111,7 @@ impl Setup {
 
     pub(crate) fn build(self) -> Bench {
         let notifiers = Arc::new(self.notifiers);
+        let namespace = self.guardrails.exemptions != Exemptions::Off;
         let engine = Engine::new(EngineParts {
             api: self.api,
             cluster: self.cluster,
@@ -124,7 +125,8 @@ impl Setup {
         if let Some(captures) = self.captures {
             resources = resources.capturing(captures);
         }
-        Bench { engine, registry: self.registry, resources }
+        let needs = Needs { namespace, ..Needs::default() };
+        Bench { engine, registry: self.registry, resources, needs }
     }
 }
 
@@ -133,6 +135,8 @@ pub(crate) struct Bench {
     pub(crate) engine: Engine,
     registry: Registry,
     resources: Resources,
+    /// What is read beside the target.
+    needs: Needs,
 }
 
 impl Bench {
@@ -167,9 +171,12 @@ impl Bench {
     /// As `begin`; `None` where verification has to be tried again.
     pub(crate) async fn try_begin(&self, spec: &str, event: &Value) -> Option<Response> {
         let (claim, occurrence) = occurrence(event);
-        let verified = self.engine.verify(&claim, &occurrence, Needs::default()).await.ok()?;
+        let plan = self.plan(spec);
+        // Of namespaces and owners only those know who ask for them.
+        let needs = Needs { node: plan.needs().node, ..self.needs };
+        let verified = self.engine.verify(&claim, &occurrence, needs).await.ok()?;
         let standing = Standing::of(verified).expect("our cluster's event");
-        Some(Response::new(self.plan(spec), standing, Arc::new(occurrence)))
+        Some(Response::new(plan, standing, Arc::new(occurrence)))
     }
 
     pub(crate) async fn advance(&self, response: &mut Response) -> Advance {

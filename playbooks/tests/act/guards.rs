@@ -1,6 +1,9 @@
 //! Guardrails as a response meets them: what they hold back, and that their errors are no permission.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use playbooks::act::{
     Advance, BreakerLimits, FailureKind, GuardrailOptions, KillSwitchOptions, Notifiers, OwnPod,
@@ -417,6 +420,32 @@ async fn a_turned_switch_is_noticed_within_a_second() {
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
     assert_eq!(words(&bench.run(DELETE, &event()).await), ["delete refused (kill-switch)"]);
     assert_eq!(wire.writes().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_the_kill_switch_stops_takes_nothing_from_the_budget() {
+    let is_on = Arc::new(AtomicBool::new(true));
+    let says = Arc::clone(&is_on);
+    let (api, _) = Wire::new(switch(move || {
+        let says = if says.load(Ordering::Relaxed) { "on" } else { "off" };
+        Answer::Json(200, json!({"metadata": {}, "data": {"stop": says}}))
+    }));
+    let bench = switched(api).build();
+    let spec = "mode: enforce\nactions: [delete]\nlimits: {budget: 1 per 5m}";
+    let other = pod_with(|pod| pod["metadata"]["uid"] = json!("another"));
+    let mut other_event = event();
+    other_event["output_fields"]["k8s.pod.uid"] = json!("another");
+    let verified = Setup::new(server(other).0).build().verify(&other_event).await;
+    let standing = Standing::of(verified).expect("ours");
+    let occurrence = Arc::new(occurrence(&other_event).1);
+    let mut response = Response::new(bench.plan(spec), standing, occurrence);
+    let Advance::Finished(report) = bench.advance(&mut response).await else {
+        panic!("not finished")
+    };
+    assert_eq!(words(&report), ["delete refused (kill-switch)"]);
+    is_on.store(false, Ordering::Relaxed);
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert_eq!(words(&bench.run(spec, &event()).await), ["delete applied"]);
 }
 
 #[tokio::test]

@@ -70,10 +70,13 @@ fn a_plan_says_what_it_needs() {
         bench.plan(spec).permissions().iter().map(ToString::to_string).collect()
     };
     assert_eq!(rights("actions: [notify: {to: [log]}]"), [] as [&str; 0]);
-    assert_eq!(rights("actions: [delete]"), ["delete pods", "get pods", "list pods"]);
+    assert_eq!(
+        rights("actions: [delete]"),
+        ["get namespaces", "delete pods", "get pods", "list pods"]
+    );
     assert_eq!(
         rights("actions: [delete: {evict: true, minHealthy: 1}]"),
-        ["get pods", "list pods", "create pods/eviction", "get replicasets.apps"]
+        ["get namespaces", "get pods", "list pods", "create pods/eviction", "get replicasets.apps"]
     );
     let tells = bench.plan("actions: [notify: {to: [log]}]");
     assert!(!tells.needs_target() && !tells.contains());

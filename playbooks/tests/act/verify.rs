@@ -21,6 +21,7 @@ fn without(mut event: Value, keys: &[&str]) -> Value {
 fn word(verification: &Verification) -> &'static str {
     match verification {
         Verification::Target(_) => "target",
+        Verification::Node(_) => "node",
         Verification::Gone(_) => "gone",
         Verification::NoTarget => "no target",
         Verification::Refused(_) => "refused",
@@ -286,8 +287,8 @@ async fn facts_that_nobody_asks_for_are_not_read() {
     let (claim, occurrence) = occurrence(&event());
     for (needs, requests) in [
         (Needs::default(), 1),
-        (Needs { namespace_labels: true, owner_chain: false }, 2),
-        (Needs { namespace_labels: true, owner_chain: true }, 3),
+        (Needs { namespace: true, ..Needs::default() }, 2),
+        (Needs { namespace: true, owner_chain: true, node: false }, 3),
     ] {
         let (api, wire) = Wire::new(answer);
         let verification = Setup::new(api)
@@ -298,7 +299,7 @@ async fn facts_that_nobody_asks_for_are_not_read() {
             .expect("verified");
         let Verification::Target(target) = verification else { panic!("{verification:?}") };
         assert_eq!(wire.requests().len(), requests);
-        assert_eq!(target.facts().namespace_labels.contains_key("team"), needs.namespace_labels);
+        assert_eq!(target.facts().namespace_labels.contains_key("team"), needs.namespace);
         let owners: Vec<_> =
             target.facts().owners.iter().map(|owner| owner.kind.as_str()).collect();
         assert_eq!(owners.contains(&"Deployment"), needs.owner_chain);
@@ -319,7 +320,7 @@ async fn a_replica_set_of_the_same_name_tells_nothing_about_the_owner() {
     };
     let (api, _) = Wire::new(answer);
     let (claim, occurrence) = occurrence(&event());
-    let needs = Needs { namespace_labels: false, owner_chain: true };
+    let needs = Needs { owner_chain: true, ..Needs::default() };
     let verification =
         Setup::new(api).build().engine.verify(&claim, &occurrence, needs).await.expect("verified");
     let Verification::Target(target) = verification else { panic!("{verification:?}") };

@@ -11,6 +11,7 @@ use std::{
     convert::Infallible,
     future::pending,
     net::SocketAddr,
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,13 +23,17 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
 
-use crate::error::Error;
+use tokio_rustls::TlsAcceptor;
+
+use super::tokens::{Given, Tokens};
+use crate::{error::Error, pki::Authority};
 use grpc::Body;
 use state::{Next, State};
 use wire::{Acknowledge, ModifyAckDeadline, Publish, PublishResponse, StreamingPullRequest};
@@ -43,9 +48,18 @@ pub struct Fake {
     task: JoinHandle<()>,
 }
 
+/// A fake that guards itself as Google does: it is behind TLS, and wants to see a token.
+#[derive(Debug)]
+pub struct Guarded {
+    fake: Fake,
+    ca: String,
+}
+
 #[derive(Debug)]
 struct Shared {
     exactly_once: bool,
+    /// Whose tokens are wanted.
+    tokens: Option<Arc<Given>>,
     state: Mutex<State>,
     /// Counts what streams have to look at.
     changed: watch::Sender<u64>,
@@ -70,15 +84,35 @@ impl Fake {
     /// # Errors
     /// If none can be bound.
     pub async fn start(exactly_once: bool) -> Result<Self, Error> {
+        Self::start_as(exactly_once, None, None).await
+    }
+
+    /// Starts it behind TLS, for who shows one of these tokens.
+    ///
+    /// # Errors
+    /// If no port can be bound, or no certificate made.
+    pub async fn guarded(tokens: &Tokens) -> Result<Guarded, Error> {
+        let authority = Authority::new()?;
+        let tls = authority.acceptor("pubsub")?;
+        let fake = Self::start_as(false, Some(tls), Some(tokens.holding())).await?;
+        Ok(Guarded { fake, ca: authority.pem().to_owned() })
+    }
+
+    async fn start_as(
+        exactly_once: bool,
+        tls: Option<TlsAcceptor>,
+        tokens: Option<Arc<Given>>,
+    ) -> Result<Self, Error> {
         let bound = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = bound.map_err(Error::io("can't bind a port"))?;
         let address = listener.local_addr().map_err(Error::io("can't tell the port"))?;
         let shared = Arc::new(Shared {
             exactly_once,
+            tokens,
             state: Mutex::default(),
             changed: watch::Sender::new(0),
         });
-        let task = tokio::spawn(serve(listener, shared.clone()));
+        let task = tokio::spawn(serve(listener, tls, shared.clone()));
         Ok(Self { address, shared, task })
     }
 
@@ -94,8 +128,10 @@ impl Fake {
         self.shared.tell();
     }
 
-    /// Makes `count` messages ready that are all alike, so cheap that they cost next to nothing. They are never ready again.
+    /// Makes `count` messages ready that are all alike, so cheap that they cost next to nothing. They are never ready again,
+    /// so streams that are open end first: one whose client is about to leave would take some with it.
     pub fn flood(&self, payload: impl Into<Bytes>, count: u64) {
+        self.reset_streams();
         self.shared.state().flood = Some((payload.into(), count));
         self.shared.tell();
     }
@@ -139,9 +175,30 @@ impl Drop for Fake {
     }
 }
 
+impl Guarded {
+    /// The certificate that clients have to trust, PEM.
+    #[must_use]
+    pub fn ca(&self) -> &str {
+        &self.ca
+    }
+}
+
+impl Deref for Guarded {
+    type Target = Fake;
+
+    fn deref(&self) -> &Fake {
+        &self.fake
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn knows(&self, request: &Request<Incoming>) -> bool {
+        let shown = request.headers().get("authorization").and_then(|shown| shown.to_str().ok());
+        self.tokens.as_ref().is_none_or(|tokens| shown.is_some_and(|shown| tokens.holds(shown)))
     }
 
     fn tell(&self) {
@@ -149,22 +206,34 @@ impl Shared {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     while let Ok((connection, _)) = listener.accept().await {
         // Small answers shall not wait for each other.
         let _ = connection.set_nodelay(true);
-        let shared = shared.clone();
+        let (tls, shared) = (tls.clone(), shared.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(shared.clone(), request));
-            let mut server = auto::Builder::new(TokioExecutor::new());
-            server
-                .http2()
-                .initial_stream_window_size(4 << 20)
-                .initial_connection_window_size(16 << 20);
-            // A client that goes away in the middle is what it is for.
-            let _ = server.serve_connection(TokioIo::new(connection), service).await;
+            match tls {
+                None => converse(connection, shared).await,
+                // Who doesn't trust the certificate goes away again.
+                Some(tls) => {
+                    if let Ok(connection) = tls.accept(connection).await {
+                        converse(connection, shared).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn converse<C>(connection: C, shared: Arc<Shared>)
+where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| answer(shared.clone(), request));
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http2().initial_stream_window_size(4 << 20).initial_connection_window_size(16 << 20);
+    // A client that goes away in the middle is what it is for.
+    let _ = server.serve_connection(TokioIo::new(connection), service).await;
 }
 
 async fn answer(
@@ -172,7 +241,11 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
-    let faults = shared.state().faults;
+    let mut faults = shared.state().faults;
+    if !shared.knows(&request) {
+        let no = Some(Code::Unauthenticated);
+        faults = Faults { pull: no, acknowledge: no, publish: no, get: no };
+    }
     Ok(match path.rsplit('/').next().unwrap_or_default() {
         "StreamingPull" => match faults.pull {
             Some(code) => grpc::refusal(code),

@@ -100,9 +100,15 @@ async fn join(client: TcpStream, server: TcpStream) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((mut from_server, to_server), (from_client, mut to_client)) =
         (server.into_split(), client.into_split());
+    let ask = ask(from_client, to_server);
+    tokio::pin!(ask);
     let client_gone = tokio::select! {
-        _ = ask(from_client, to_server) => true,
-        _ = tokio::io::copy(&mut from_server, &mut to_client) => false,
+        _ = &mut ask => true,
+        answered = tokio::io::copy(&mut from_server, &mut to_client) => match answered {
+            Ok(_) => false,
+            // A client that is gone may be found out by what is written to it; its halves are still to be ended.
+            Err(_) => timeout(LINGER, &mut ask).await.is_ok(),
+        },
     };
     if client_gone {
         // To close on what the server still says would be a reset, which overtakes what it was told.

@@ -11,6 +11,7 @@ mod google;
 mod probe;
 mod provision;
 mod server;
+mod tokens;
 
 use std::{
     env,
@@ -23,6 +24,7 @@ use std::{
 use tokio::sync::OnceCell;
 
 pub use provision::provision;
+pub use tokens::Tokens;
 
 use crate::{error::Error, scratch::Scratch, wait::until};
 use front::Front;

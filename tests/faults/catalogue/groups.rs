@@ -55,15 +55,7 @@ async fn one_five_one(scene: &Scene) -> Result<(), String> {
         let (_, others) = scene.workers.split_first().ok_or("there is no worker")?;
         others.iter().for_each(|worker| worker.start());
         scene.all_ready().await?;
-        for worker in others {
-            let before = scene.sink.done_by(worker.id);
-            scene
-                .until("everybody has work", async || match scene.sink.done_by(worker.id) {
-                    done if done > before => Ok(()),
-                    _ => Err(format!("worker {} has none", worker.id)),
-                })
-                .await?;
-        }
+        scene.have_work(others).await?;
         for worker in others {
             worker.terminate().await?;
         }

@@ -47,8 +47,10 @@ async fn cut(scene: &Scene, ways: &[Way]) -> Result<(), String> {
     scene.progress(10).await
 }
 
-/// They are connected anew before anybody is missed: there is no reason to do anything twice.
+/// They are connected anew before anybody is missed: there is no reason to do anything twice, once everybody has joined. A
+/// member that is cut off while a group makes room for another is out of it.
 async fn resets(scene: &Scene) -> Result<(), String> {
+    scene.have_work(&scene.workers).await?;
     for _ in 0..scene.scale.pick(5, 30) {
         scene.progress(scene.choose(1..10)).await?;
         scene.broker.proxy().reset();

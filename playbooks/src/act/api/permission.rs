@@ -47,6 +47,12 @@ impl Permission {
         }
     }
 
+    /// The same right in one namespace only.
+    pub fn within(mut self, namespace: &str) -> Permission {
+        self.namespace = Some(namespace.to_owned());
+        self
+    }
+
     /// The same right on one object only.
     pub fn on(mut self, namespace: &str, name: &str) -> Permission {
         self.namespace = Some(namespace.to_owned());

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{
     action::Limit,
-    api::{Api, Permission},
+    api::Api,
     guard::Guardrails,
     notify::{Notification, Notifiers},
     object::ClusterId,
@@ -63,11 +63,6 @@ impl Engine {
     /// The API server, where the worker has one.
     pub fn api(&self) -> Option<&Api> {
         self.0.api.as_ref()
-    }
-
-    /// The rights that the guardrails take, beside those of the plans.
-    pub fn permissions(&self) -> Vec<Permission> {
-        self.0.guardrails.permissions()
     }
 
     /// Finds out which live object an event is about.

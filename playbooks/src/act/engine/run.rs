@@ -1,8 +1,7 @@
 //! One pass over a response: guardrails, then the actions in order.
 
-use std::sync::OnceLock;
-
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
@@ -57,7 +56,8 @@ impl Engine {
             match next {
                 Next::Conclude(outcome) => {
                     if changes {
-                        self.0.guardrails.learn(&outcome);
+                        let target = response.standing().target().map(AsRef::as_ref);
+                        self.0.guardrails.learn(target, &outcome);
                     }
                     response.progress_mut().conclude(at, outcome);
                 }
@@ -85,7 +85,7 @@ impl Engine {
         let at = Timestamp::now();
         let mode = response.plan().playbook.mode.min(self.0.mode_cap);
         let scope = self.0.guardrails.judge_scope(response.occurrence(), response.standing(), at);
-        let budget = OnceLock::new();
+        let budget = OnceCell::new();
         response.set_start(Start { at, mode, scope, budget });
     }
 
@@ -125,6 +125,11 @@ impl Engine {
             match standing {
                 Standing::Target(_) => {}
                 Standing::Gone(_) if action.answers_gone() => {}
+                Standing::Node(_) if action.takes_node() => {}
+                Standing::Node(node) => {
+                    let why = format!("the event is about {}, and no pod", node.object());
+                    return Some(Outcome::refused(Guardrail::Identity, why));
+                }
                 Standing::Gone(gone) => return Some(action.on_gone(gone)),
                 Standing::NoTarget => {
                     return Some(Outcome::refused(
@@ -171,34 +176,43 @@ impl Engine {
         let age = occurrence.max_age.map_or(age, |allowed| allowed.max(age));
         let age = || judge_age(occurrence.time, start.at, age);
         if !action.changes_cluster() {
+            if let Some(refusal) = age() {
+                return Ok(Some(refusal.into()));
+            }
             // A playbook that only tells is held by its budget as well; one that contains still tells of it.
-            let counts = !response.plan().contains();
-            let budget = || counts.then(|| self.judge_budget(response, start)).flatten();
-            let refusal = age().or_else(budget);
+            let refusal = match response.plan().contains() {
+                true => None,
+                false => self.judge_budget(response, start).await?,
+            };
             return Ok(refusal.map(Outcome::from));
         }
-        let budget = || self.judge_budget(response, start);
-        if let Some(refusal) = start.scope.clone().or_else(age).or_else(budget) {
+        if let Some(refusal) = start.scope.clone().or_else(age) {
             return Ok(Some(refusal.into()));
         }
         let target = response.standing().target().map(AsRef::as_ref);
-        let refusal =
-            self.0.guardrails.judge_change(self.0.api.as_ref(), target, start.mode).await?;
-        Ok(refusal.map(Outcome::from))
+        let guardrails = &self.0.guardrails;
+        if let Some(refusal) = guardrails.judge_change(self.0.api.as_ref(), target).await? {
+            return Ok(Some(refusal.into()));
+        }
+        // Behind what would hold it back anyway: a token is for what is going to be done.
+        if let Some(refusal) = self.judge_budget(response, start).await? {
+            return Ok(Some(refusal.into()));
+        }
+        Ok(guardrails.admit(target, start.mode).map(Outcome::from))
     }
 
     /// Once for a response, however often it is tried.
-    fn judge_budget(&self, response: &Response, start: &Start) -> Option<Refusal> {
-        let (playbook, guardrails) = (&response.plan().playbook, &self.0.guardrails);
-        let judged = start.budget.get_or_init(|| {
-            guardrails.judge_budget(
-                playbook,
-                start.mode,
-                response.occurrence(),
-                response.standing(),
-            )
+    async fn judge_budget(
+        &self,
+        response: &Response,
+        start: &Start,
+    ) -> Result<Option<Refusal>, Failure> {
+        let about = (response.occurrence().as_ref(), response.standing());
+        let (api, plan) = (self.0.api.as_ref(), response.plan());
+        let judged = start.budget.get_or_try_init(async || {
+            self.0.guardrails.judge_budget(api, plan, start.mode, about).await
         });
-        judged.clone()
+        judged.await.cloned()
     }
 
     async fn apply(&self, response: &Response, todo: &Todo, start: &Start) -> Outcome {

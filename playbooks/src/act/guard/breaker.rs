@@ -40,11 +40,19 @@ impl Default for BreakerLimits {
 #[derive(Debug)]
 pub(super) struct Breaker {
     limits: BreakerLimits,
-    /// By owner's uid: the pods that were let through, and when each is forgotten.
-    owners: HashMap<String, HashMap<String, Instant>>,
+    /// By owner's uid, and pod's.
+    owners: HashMap<String, HashMap<String, Slot>>,
     /// When each change ended, and whether it failed.
     changes: VecDeque<(Instant, bool)>,
     open_until: Option<Instant>,
+}
+
+/// A pod of an owner that was let through.
+#[derive(Debug)]
+struct Slot {
+    until: Instant,
+    /// True once something was changed; before, what is found done gives it back.
+    used: bool,
 }
 
 impl Breaker {
@@ -52,15 +60,8 @@ impl Breaker {
         Breaker { limits, owners: HashMap::new(), changes: VecDeque::new(), open_until: None }
     }
 
-    /// Lets a change through, or refuses it. `counts` is false where nothing will really be changed.
-    ///
-    /// A pod takes its owner's slot here and not when it is deleted, so that many at once can't all slip by.
-    pub(super) fn judge(
-        &mut self,
-        target: Option<&Verified>,
-        counts: bool,
-        now: Instant,
-    ) -> Option<Refusal> {
+    /// The refusal of a change that must not be tried now.
+    pub(super) fn judge(&mut self, target: Option<&Verified>, now: Instant) -> Option<Refusal> {
         if let Some(until) = self.open_until.filter(|until| *until > now) {
             let wait = humantime::format_duration(Duration::from_secs((until - now).as_secs() + 1));
             return Some(Refusal::new(
@@ -70,8 +71,7 @@ impl Breaker {
         }
         let target = target?;
         let owner = target.owner()?;
-        let admitted = self.admit(&owner.uid, target.uid().as_str(), counts, now);
-        (!admitted).then(|| {
+        (!self.has_room(&owner.uid, target.uid().as_str(), now)).then(|| {
             let window = humantime::format_duration(self.limits.window);
             Refusal::new(
                 Guardrail::Breaker,
@@ -83,28 +83,52 @@ impl Breaker {
         })
     }
 
-    fn admit(&mut self, owner: &str, pod: &str, counts: bool, now: Instant) -> bool {
+    /// Lets a change through that was not refused.
+    ///
+    /// A pod takes its owner's slot here and not when it is deleted, so that many at once can't all slip by.
+    pub(super) fn admit(&mut self, target: Option<&Verified>, now: Instant) {
+        if let Some((target, owner)) = target.and_then(|target| Some((target, target.owner()?))) {
+            self.take_slot(&owner.uid, target.uid().as_str(), now);
+        }
+    }
+
+    fn has_room(&mut self, owner: &str, pod: &str, now: Instant) -> bool {
         self.owners.retain(|_, pods| {
-            pods.retain(|_, until| *until > now);
+            pods.retain(|_, slot| slot.until > now);
             !pods.is_empty()
         });
-        let pods = self.owners.get(owner);
-        if pods.is_some_and(|pods| pods.contains_key(pod)) {
-            return true;
+        let Some(pods) = self.owners.get(owner) else { return true };
+        pods.contains_key(pod) || pods.len() < self.limits.per_owner
+    }
+
+    fn take_slot(&mut self, owner: &str, pod: &str, now: Instant) {
+        let slot = Slot { until: now + self.limits.window, used: false };
+        self.owners.entry(owner.to_owned()).or_default().entry(pod.to_owned()).or_insert(slot);
+    }
+
+    /// A pod counts once something was done to it, and until that is known; what was found done doesn't.
+    fn settle_slot(&mut self, owner: &str, pod: &str, outcome: &Outcome) {
+        let Some(pods) = self.owners.get_mut(owner) else { return };
+        match outcome {
+            Outcome::Applied(_) => {
+                if let Some(slot) = pods.get_mut(pod) {
+                    slot.used = true;
+                }
+            }
+            Outcome::AlreadyDone(_) | Outcome::Skipped(..) | Outcome::Refused(_) => {
+                pods.retain(|name, slot| name != pod || slot.used);
+            }
+            // It may have been done all the same.
+            Outcome::Failed(_) | Outcome::Pending(_) => {}
         }
-        if pods.map_or(0, HashMap::len) >= self.limits.per_owner {
-            return false;
-        }
-        if counts {
-            let until = now + self.limits.window;
-            self.owners.entry(owner.to_owned()).or_default().insert(pod.to_owned(), until);
-        }
-        true
     }
 
     /// Notes how a change ended, once for all of its tries. An outage counts for nothing: intake pauses for it
     /// anyway. Nor does what was only held up, or a rollout behind a disruption budget would stop every playbook.
-    pub(super) fn learn(&mut self, outcome: &Outcome, now: Instant) {
+    pub(super) fn learn(&mut self, target: Option<&Verified>, outcome: &Outcome, now: Instant) {
+        if let Some((target, owner)) = target.and_then(|target| Some((target, target.owner()?))) {
+            self.settle_slot(&owner.uid, target.uid().as_str(), outcome);
+        }
         let failed = match outcome {
             Outcome::Applied(_) => false,
             Outcome::Failed(failure) if failure.held_up => return,
@@ -139,54 +163,77 @@ mod tests {
         Failure::permanent("forbidden").into()
     }
 
+    /// Asks as a response does.
+    fn passes(breaker: &mut Breaker, owner: &str, pod: &str, now: Instant) -> bool {
+        let passes = breaker.has_room(owner, pod, now);
+        if passes {
+            breaker.take_slot(owner, pod, now);
+        }
+        passes
+    }
+
     #[test]
     fn a_loop_on_one_owner_ends_and_others_go_on() {
         let (mut breaker, now) = (Breaker::new(BreakerLimits::default()), Instant::now());
         for pod in 0..10 {
-            assert!(breaker.admit("owner", &pod.to_string(), true, now));
+            assert!(passes(&mut breaker, "owner", &pod.to_string(), now));
         }
-        assert!(!breaker.admit("owner", "10", true, now));
-        assert!(breaker.admit("owner", "3", true, now), "a retry of one that was let through");
-        assert!(breaker.admit("other", "10", true, now));
-        assert!(breaker.admit("owner", "10", true, now + Duration::from_secs(600)));
+        assert!(!passes(&mut breaker, "owner", "10", now));
+        assert!(passes(&mut breaker, "owner", "3", now), "a retry of one that was let through");
+        assert!(passes(&mut breaker, "other", "10", now));
+        assert!(passes(&mut breaker, "owner", "10", now + Duration::from_secs(600)));
     }
 
     #[test]
-    fn what_changes_nothing_takes_no_slot() {
+    fn what_is_found_done_gives_its_slot_back_and_what_was_done_keeps_it() {
         let (mut breaker, now) = (Breaker::new(BreakerLimits::default()), Instant::now());
+        let done = Outcome::AlreadyDone(String::new());
         for pod in 0..100 {
-            assert!(breaker.admit("owner", &pod.to_string(), false, now));
+            assert!(passes(&mut breaker, "owner", &pod.to_string(), now));
+            breaker.settle_slot("owner", &pod.to_string(), &done);
         }
+        for (pod, outcome) in [("a", applied()), ("b", failed())] {
+            assert!(passes(&mut breaker, "owner", pod, now));
+            breaker.settle_slot("owner", pod, &outcome);
+        }
+        // The next step of the same response, or a redelivery.
+        breaker.settle_slot("owner", "a", &done);
+        let kept: Vec<_> = breaker.owners.get("owner").into_iter().flatten().collect();
+        assert_eq!(kept.len(), 2, "{kept:?}");
     }
 
     #[test]
     fn it_opens_when_half_of_the_changes_fail_and_closes_again() {
         let (mut breaker, now) = (Breaker::new(BreakerLimits::default()), Instant::now());
         for _ in 0..5 {
-            breaker.learn(&applied(), now);
+            breaker.learn(None, &applied(), now);
         }
         for _ in 0..4 {
-            breaker.learn(&failed(), now);
+            breaker.learn(None, &failed(), now);
         }
-        assert_eq!(breaker.judge(None, true, now), None);
-        breaker.learn(&failed(), now);
+        assert_eq!(breaker.judge(None, now), None);
+        breaker.learn(None, &failed(), now);
         assert_eq!(
-            breaker.judge(None, true, now).map(|refusal| refusal.guardrail),
+            breaker.judge(None, now).map(|refusal| refusal.guardrail),
             Some(Guardrail::Breaker)
         );
-        assert_eq!(breaker.judge(None, true, now + Duration::from_secs(60)), None);
+        assert_eq!(breaker.judge(None, now + Duration::from_secs(60)), None);
     }
 
     #[test]
     fn an_outage_what_is_held_up_and_a_few_failures_leave_it_closed() {
         let (mut breaker, now) = (Breaker::new(BreakerLimits::default()), Instant::now());
         for _ in 0..100 {
-            breaker.learn(&Failure::unavailable(Dependency::KubernetesApi, "away").into(), now);
-            breaker.learn(&Failure::transient("a disruption budget").held_up().into(), now);
+            breaker.learn(
+                None,
+                &Failure::unavailable(Dependency::KubernetesApi, "away").into(),
+                now,
+            );
+            breaker.learn(None, &Failure::transient("a disruption budget").held_up().into(), now);
         }
         for second in 0..100 {
-            breaker.learn(&failed(), now + Duration::from_secs(7 * second));
+            breaker.learn(None, &failed(), now + Duration::from_secs(7 * second));
         }
-        assert_eq!(breaker.judge(None, true, now), None);
+        assert_eq!(breaker.judge(None, now), None);
     }
 }

@@ -1,11 +1,12 @@
-//! How many targets a playbook may answer in a window, counted within this worker.
+//! How many targets a playbook may answer in a window: who pays, and from which purse; and one worker's own count.
 
 use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
+use super::fleet;
 use crate::{
-    act::{occurrence::Occurrence, response::Standing},
+    act::{occurrence::Occurrence, response::Standing, target::Verified},
     decide::{Budget, BudgetScope, Mode},
 };
 
@@ -36,28 +37,24 @@ impl Token {
         occurrence: &Occurrence,
         standing: &Standing,
     ) -> Token {
-        let target = match standing {
-            Standing::Target(target) => Some(target),
-            _ => None,
+        let target = standing.target();
+        let node = match standing {
+            Standing::Node(node) => Some(node.name()),
+            _ => target.and_then(|target| target.node()),
         };
-        let uid =
-            target.map_or_else(|| occurrence.id.to_string(), |target| target.uid().to_string());
+        let uid = standing.uid().map_or_else(|| occurrence.id.to_string(), ToString::to_string);
         let value = match scope {
             BudgetScope::Playbook | BudgetScope::Cluster => String::new(),
             BudgetScope::Rule => occurrence.rule.clone(),
             BudgetScope::Namespace => {
                 target.map_or_else(String::new, |target| target.namespace().to_owned())
             }
-            BudgetScope::Node => {
-                target.and_then(|target| target.node()).unwrap_or_default().to_owned()
-            }
-            // The topmost owner that is known; a pod without one is its own.
-            BudgetScope::Owner => {
-                target.map_or_else(String::new, |target| match target.facts().owners.last() {
-                    Some(owner) => format!("{}/{}/{}", target.namespace(), owner.kind, owner.name),
-                    None => uid.clone(),
-                })
-            }
+            BudgetScope::Node => node.unwrap_or_default().to_owned(),
+            // The topmost owner that is known; what has none is its own.
+            BudgetScope::Owner => match target.and_then(|target| owner(target)) {
+                Some(owner) => owner,
+                None => standing.uid().map_or_else(String::new, ToString::to_string),
+            },
         };
         let shared = scope == BudgetScope::Cluster;
         Token {
@@ -65,6 +62,27 @@ impl Token {
             payer: (playbook.to_owned(), uid),
         }
     }
+}
+
+impl Token {
+    /// What is counted together, as the fleet's ledger calls it.
+    pub(super) fn purse(&self) -> fleet::Purse {
+        fleet::Purse::new(self.purse.scope.as_str(), &self.purse.value)
+    }
+
+    /// Who pays, as the fleet's ledger calls it: a ledger that playbooks share tells them apart.
+    pub(super) fn payer(&self) -> fleet::Payer {
+        let (playbook, uid) = &self.payer;
+        fleet::Payer(match self.purse.playbook {
+            Some(_) => uid.clone(),
+            None => format!("{}/{uid}", fleet::digest(playbook)),
+        })
+    }
+}
+
+fn owner(target: &Verified) -> Option<String> {
+    let owner = target.facts().owners.last()?;
+    Some(format!("{}/{}/{}", target.namespace(), owner.kind, owner.name))
 }
 
 /// The tokens that are out, each until its window has passed.

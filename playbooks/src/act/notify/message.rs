@@ -34,7 +34,7 @@ pub struct Notification<'a> {
     pub source: String,
     /// Falco's text.
     pub output: String,
-    /// The verified pod, as `namespace/name`; what the event says where there is none.
+    /// The verified pod, as `namespace/name`, or node, as `node name`; what the event says where there is none.
     pub target: Option<String>,
     /// True where `target` is the verified object, false where it is the event's word alone.
     pub verified: bool,
@@ -78,6 +78,7 @@ impl<'a> Notification<'a> {
             Standing::Target(target) => {
                 (Some(format!("{}/{}", target.namespace(), target.name())), true)
             }
+            Standing::Node(node) => (Some(node.object().to_string()), true),
             Standing::Gone(_) | Standing::NoTarget | Standing::Unidentified(_) => {
                 (claimed(occurrence), false)
             }

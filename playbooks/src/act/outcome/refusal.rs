@@ -15,6 +15,10 @@ pub enum Guardrail {
     MirrorPod,
     /// A `system-*` priority class.
     PriorityClass,
+    /// The namespace, or the pod where that is allowed, is exempted.
+    Exempt,
+    /// Whether it is exempted can't be told.
+    ExemptionUnreadable,
     /// The event is too old for this action.
     EventAge,
     /// The event's time lies in the future.
@@ -62,6 +66,8 @@ impl Guardrail {
             Guardrail::OwnPod => "own-pod",
             Guardrail::MirrorPod => "mirror-pod",
             Guardrail::PriorityClass => "priority-class",
+            Guardrail::Exempt => "exempt",
+            Guardrail::ExemptionUnreadable => "exemption-unreadable",
             Guardrail::EventAge => "event-age",
             Guardrail::FutureEvent => "future-event",
             Guardrail::Budget => "budget",
@@ -104,7 +110,13 @@ impl Refusal {
     /// `MinHealthy` is not among them: by the time enough pods are healthy again, the answer that the
     /// playbook meant is late, and the refusal was reported when it mattered.
     pub fn redo(&self) -> bool {
-        matches!(self.guardrail, Guardrail::Budget | Guardrail::Breaker | Guardrail::KillSwitch)
+        matches!(
+            self.guardrail,
+            Guardrail::Budget
+                | Guardrail::Breaker
+                | Guardrail::KillSwitch
+                | Guardrail::ExemptionUnreadable
+        )
     }
 }
 

@@ -1,4 +1,6 @@
-//! What `match.target` and `match.namespaces` can ask about a verified pod, read only as far as they ask.
+//! What playbooks and guardrails can ask about a verified pod, read only as far as they ask.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
@@ -18,10 +20,12 @@ use crate::{
 /// Which facts cost a read of their own. None by default: the pod itself tells the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
-    /// The namespace's labels.
-    pub namespace_labels: bool,
+    /// The namespace's labels and annotations.
+    pub namespace: bool,
     /// The owner's owner: a ReplicaSet's Deployment, a Job's CronJob.
     pub owner_chain: bool,
+    /// The node that a host event names, where it names one.
+    pub node: bool,
 }
 
 impl Needs {
@@ -29,8 +33,9 @@ impl Needs {
     #[must_use]
     pub fn and(self, other: Needs) -> Needs {
         Needs {
-            namespace_labels: self.namespace_labels || other.namespace_labels,
+            namespace: self.namespace || other.namespace,
             owner_chain: self.owner_chain || other.owner_chain,
+            node: self.node || other.node,
         }
     }
 }
@@ -38,18 +43,29 @@ impl Needs {
 /// The rights that reading facts takes.
 pub(in crate::act) fn permissions(needs: Needs) -> Vec<Permission> {
     let mut all = Vec::new();
-    if needs.namespace_labels {
+    if needs.namespace {
         all.push(Permission::new("", "namespaces", "get"));
     }
     if needs.owner_chain {
         all.push(Permission::new("apps", "replicasets", "get"));
         all.push(Permission::new("batch", "jobs", "get"));
     }
+    if needs.node {
+        all.push(Permission::new("", "nodes", "get"));
+    }
     all
 }
 
+/// What was read of and around a pod.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) facts: Facts,
+    /// Where the namespace was read.
+    pub(super) namespace_annotations: Option<BTreeMap<String, String>>,
+}
+
 /// Gathers the facts.
-pub(super) async fn gather(api: &Api, pod: &Pod, needs: Needs) -> Result<Facts, ApiError> {
+pub(super) async fn gather(api: &Api, pod: &Pod, needs: Needs) -> Result<Gathered, ApiError> {
     let namespace = pod.metadata.namespace.clone();
     let mut facts = Facts {
         namespace: namespace.clone(),
@@ -57,14 +73,16 @@ pub(super) async fn gather(api: &Api, pod: &Pod, needs: Needs) -> Result<Facts, 
         images: images(pod),
         ..Facts::default()
     };
-    let Some(namespace) = namespace else { return Ok(facts) };
-    if needs.namespace_labels {
+    let Some(namespace) = namespace else { return Ok(Gathered { facts, ..Gathered::default() }) };
+    let mut namespace_annotations = None;
+    if needs.namespace {
         let object = api
             .call(|client| async move {
                 kube::Api::<Namespace>::all(client).get_metadata(&namespace).await
             })
             .await?;
         facts.namespace_labels = object.metadata.labels.unwrap_or_default();
+        namespace_annotations = Some(object.metadata.annotations.unwrap_or_default());
     }
     if let Some(owner) = owner_before(pod) {
         facts.owners.push(named(&owner));
@@ -74,7 +92,7 @@ pub(super) async fn gather(api: &Api, pod: &Pod, needs: Needs) -> Result<Facts, 
             facts.owners.push(named(&above));
         }
     }
-    Ok(facts)
+    Ok(Gathered { facts, namespace_annotations })
 }
 
 fn images(pod: &Pod) -> Vec<String> {

@@ -1,9 +1,9 @@
-//! Whether a live pod is the one that an event claims to be about: a pure decision.
+//! Whether a live pod, or a node, is the one that an event claims to be about: a pure decision.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod};
 
 use super::verified::{annotations, is_mirror};
 use crate::act::guard::FUTURE;
@@ -74,7 +74,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, pod: &Pod) -> Verdict {
         return Verdict::Refused("the pod has no creationTimestamp".into());
     };
     match evidence.kind {
-        Kind::Audit => judge_audit(evidence.time, created),
+        Kind::Audit => judge_name("pod", evidence.time, created),
         Kind::Container { uid, container, sandbox, host } => {
             let existed = created <= later(evidence.time, SKEW);
             let uid_agrees = uid.map(|uid| has_uid(pod, uid));
@@ -138,16 +138,24 @@ fn missing_container(evidence: &Evidence<'_>, uid_agrees: bool, existed: bool) -
     }
 }
 
-/// A name is unique at one time, so the pod that was there before and still is must be the one.
-fn judge_audit(time: Timestamp, created: Timestamp) -> Verdict {
-    // creationTimestamp has whole seconds: a pod created within the event's second can't be told from an
-    // earlier one, and no allowance for clocks can be made, since nothing else identifies the pod.
+/// Judges the node that a host event names.
+pub(super) fn judge_node(time: Timestamp, node: &Node) -> Verdict {
+    match &node.metadata.creation_timestamp {
+        Some(created) => judge_name("node", time, created.0),
+        None => Verdict::Refused("the node has no creationTimestamp".into()),
+    }
+}
+
+/// A name is unique at one time, so what bore it before and still does must be the one.
+fn judge_name(what: &str, time: Timestamp, created: Timestamp) -> Verdict {
+    // creationTimestamp has whole seconds: what was created within the event's second can't be told from an
+    // earlier one, and no allowance for clocks can be made, since nothing else identifies it.
     if later(created, Duration::from_secs(1)) <= time {
         Verdict::Passed
     } else if created > time {
-        Verdict::Gone("the pod of this name was created after the event".into())
+        Verdict::Gone(format!("the {what} of this name was created after the event"))
     } else {
-        Verdict::Refused("the pod was created in the same second as the audit event".into())
+        Verdict::Refused(format!("the {what} of this name was created in the event's second"))
     }
 }
 

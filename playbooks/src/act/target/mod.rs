@@ -8,12 +8,14 @@ mod facts;
 mod judge;
 mod kept;
 mod lookup;
+mod node;
 mod verified;
 mod verify;
 
 pub use facts::Needs;
 pub(super) use facts::permissions as facts_permissions;
 pub(super) use kept::{Id, KEPT, Kept, QUARANTINE};
+pub use node::VerifiedNode;
 pub use verified::Verified;
 pub(super) use verified::controller;
 pub(super) use verified::is_mirror;
@@ -40,6 +42,8 @@ pub struct Gone {
 pub enum Verification {
     /// The live object that the event is about.
     Target(Arc<Verified>),
+    /// The live node that a host event names, where somebody asks for it.
+    Node(Arc<VerifiedNode>),
     /// The object existed, and does no longer.
     Gone(Gone),
     /// The event is about no pod: a host event, or an audit event on something else.

@@ -7,7 +7,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 
-use super::kept::owner_before;
+use super::{facts::Gathered, kept::owner_before};
 use crate::{
     act::object::{ClusterId, ObjectRef, Uid},
     decide::Facts,
@@ -23,18 +23,23 @@ pub struct Verified {
     namespace: String,
     uid: Uid,
     facts: Facts,
+    namespace_annotations: Option<BTreeMap<String, String>>,
     owner: Option<OwnerReference>,
     pod: Pod,
 }
 
 impl Verified {
     /// `None` where the pod lacks what every stored pod has.
-    pub(super) fn new(cluster: Option<ClusterId>, pod: Pod, facts: Facts) -> Option<Verified> {
+    pub(super) fn new(
+        cluster: Option<ClusterId>,
+        pod: Pod,
+        Gathered { facts, namespace_annotations }: Gathered,
+    ) -> Option<Verified> {
         let namespace = pod.metadata.namespace.clone()?;
         let object = ObjectRef::pod(namespace.clone(), pod.metadata.name.clone()?);
         let uid = Uid::new(pod.metadata.uid.clone()?);
         let owner = owner_before(&pod);
-        Some(Verified { cluster, object, namespace, uid, facts, owner, pod })
+        Some(Verified { cluster, object, namespace, uid, facts, namespace_annotations, owner, pod })
     }
 
     /// The cluster's configured name.
@@ -65,6 +70,11 @@ impl Verified {
     /// What `match.target` and `match.namespaces` judge, as it was before stoop changed anything.
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// The annotations of its namespace, where somebody asked for them.
+    pub(in crate::act) fn namespace_annotations(&self) -> Option<&BTreeMap<String, String>> {
+        self.namespace_annotations.as_ref()
     }
 
     /// The pod as it was read.

@@ -8,6 +8,7 @@ use super::{
     Gone, Needs, Verification, Verified, facts,
     judge::{Evidence, Host, Kind},
     lookup::{Found, find},
+    node::verify_node,
 };
 use crate::{
     act::{
@@ -33,9 +34,11 @@ pub(in crate::act) struct Identify<'a> {
 }
 
 /// What a claim comes to whatever the API server says; `None` where that has to be asked.
-pub fn foresee(claim: &Claim) -> Option<Verification> {
+pub fn foresee(claim: &Claim, needs: Needs) -> Option<Verification> {
     let refused = |why: &str| Some(Verification::Refused(why.to_owned()));
     match &claim.source {
+        ClaimSource::Host if needs.node && claim.node.is_some() => None,
+        ClaimSource::Host if needs.node => refused("the host event names no host"),
         ClaimSource::Host | ClaimSource::None => Some(Verification::NoTarget),
         ClaimSource::Audit { resource } if resource.as_deref() != Some("pods") => {
             Some(Verification::NoTarget)
@@ -50,7 +53,7 @@ pub fn foresee(claim: &Claim) -> Option<Verification> {
     }
 }
 
-/// Identifies the pod by live reads: nothing is cached, the first request goes out at once.
+/// Identifies the pod, or the node that a host event names, by live reads: nothing is cached, the first request goes out at once.
 ///
 /// A failure is never an answer: 403 or an outage must not look like "gone".
 pub(in crate::act) async fn verify(
@@ -59,8 +62,11 @@ pub(in crate::act) async fn verify(
 ) -> Result<Verification, Failure> {
     let claim = identify.claim;
     // Before any request: a bare name proves nothing, whatever the API server says about it.
-    if let Some(known) = foresee(claim) {
+    if let Some(known) = foresee(claim, identify.needs) {
         return Ok(known);
+    }
+    if let (ClaimSource::Host, Some(node)) = (&claim.source, &claim.node) {
+        return verify_node(api, node, &identify).await;
     }
     let kind = match &claim.source {
         // What is about no pod has its answer.
@@ -75,15 +81,15 @@ pub(in crate::act) async fn verify(
     let evidence = Evidence { kind, time: identify.time, now: identify.now };
     Ok(match find(api, claim, &evidence).await? {
         Found::Pod(pod) => {
-            let facts = match facts::gather(api, &pod, identify.needs).await {
+            let gathered = match facts::gather(api, &pod, identify.needs).await {
                 Err(error) if *error.class() == Class::NotFound => {
                     return Err(Failure::transient(format!(
                         "the pod's namespace is being deleted: {error}"
                     )));
                 }
-                facts => facts?,
+                gathered => gathered?,
             };
-            match Verified::new(identify.cluster.cloned(), *pod, facts) {
+            match Verified::new(identify.cluster.cloned(), *pod, gathered) {
                 Some(verified) => Verification::Target(Arc::new(verified)),
                 None => Verification::Refused("the API server returned a pod without a uid".into()),
             }

@@ -44,6 +44,12 @@ impl Kept {
         Kept { folder, evidence, captures: captures.expect("a place for jobs") }
     }
 
+    /// The same store, with jobs in another namespace.
+    pub(crate) fn captures_in(&self, namespace: &str) -> Captures {
+        let captures = Captures::new(self.evidence.clone());
+        captures.with_jobs(namespace, &image(), "stoop").expect("a place for jobs")
+    }
+
     /// Every file below the folder, by its path there.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();

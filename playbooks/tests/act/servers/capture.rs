@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::{
-    batch::v1::Job,
-    core::v1::Pod,
-    rbac::v1::{PolicyRule, Role, RoleBinding},
-};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     ResourceExt as _,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -15,10 +11,10 @@ use playbooks::act::{Advance, Api, Captures, Manifest, Permission};
 use serde_json::{Value, json};
 use testbed::cluster::{Access, Cluster};
 
-use super::{connect, container_id, event_about, namespace, rights::connect_with};
+use super::{connect, container_id, event_about, namespace, roles::connect_with};
 use crate::{
     capture::{
-        Kept, image,
+        Kept,
         jobs::{said, upload},
     },
     fixtures::{Bench, Setup, words},
@@ -58,37 +54,6 @@ async fn victim(access: &Access, namespace: &str, name: &str) -> Pod {
         .expect("a status")
 }
 
-/// As `connect_with`, with rights of one namespace granted there alone.
-async fn connect_within(access: &Access, user: &str, permissions: &[Permission]) -> Api {
-    let (there, everywhere): (Vec<_>, Vec<_>) =
-        permissions.iter().cloned().partition(|permission| permission.namespace.is_some());
-    let api = connect_with(access, user, &everywhere).await;
-    for permission in there {
-        let namespace = permission.namespace.clone().expect("one");
-        let name = format!("{user}-{}-{}", permission.verb, permission.resource);
-        let rule = PolicyRule {
-            api_groups: Some(vec![permission.group.clone()]),
-            resources: Some(vec![permission.resource.clone()]),
-            verbs: vec![permission.verb.clone()],
-            ..PolicyRule::default()
-        };
-        let role = json!({"metadata": {"name": name}, "rules": [rule]});
-        let binding = json!({
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": user, "namespace": "default"}]
-        });
-        let client = client(access).await;
-        let roles = kube::Api::<Role>::namespaced(client.clone(), &namespace);
-        let role = serde_json::from_value(role).expect("a role");
-        roles.create(&PostParams::default(), &role).await.expect("created");
-        let bindings = kube::Api::<RoleBinding>::namespaced(client, &namespace);
-        let binding = serde_json::from_value(binding).expect("a binding");
-        bindings.create(&PostParams::default(), &binding).await.expect("created");
-    }
-    api
-}
-
 fn bench(api: Api, captures: &Captures) -> Bench {
     let mut setup = Setup::new(api);
     setup.captures = Some(captures.clone());
@@ -113,10 +78,9 @@ async fn a_job_is_made_run_and_sealed_under_exactly_its_rights() {
     let (shop, there) = (namespace(access).await, namespace(access).await);
     let pod = victim(access, &shop, "web").await;
     let kept = Kept::new("http://stoop-uploads.stoop:2809");
-    let captures =
-        Captures::new(kept.evidence.clone()).with_jobs(&there, &image(), "stoop").expect("jobs");
+    let captures = kept.captures_in(&there);
     let permissions = bench(connect(access).await, &captures).plan(PACKETS).permissions();
-    let worker = bench(connect_within(access, "act-capture", &permissions).await, &captures);
+    let worker = bench(connect_with(access, "act-capture", &permissions).await, &captures);
     let event = event_about(&pod, None);
 
     let mut response = worker.begin(PACKETS, &event).await;
@@ -188,12 +152,11 @@ async fn what_the_rights_do_not_grant_is_forbidden_and_named() {
     let (shop, there) = (namespace(access).await, namespace(access).await);
     let pod = victim(access, &shop, "api").await;
     let kept = Kept::new("http://stoop-uploads.stoop:2809");
-    let captures =
-        Captures::new(kept.evidence.clone()).with_jobs(&there, &image(), "stoop").expect("jobs");
+    let captures = kept.captures_in(&there);
     let permissions = bench(connect(access).await, &captures).plan(PACKETS).permissions();
     let reads: Vec<_> =
         permissions.into_iter().filter(|permission| permission.verb != "create").collect();
-    let worker = bench(connect_within(access, "act-capture-reads", &reads).await, &captures);
+    let worker = bench(connect_with(access, "act-capture-reads", &reads).await, &captures);
     let report = worker.run(PACKETS, &event_about(&pod, None)).await;
     assert_eq!(words(&report), ["capture failed (permanent)"]);
     let detail = report.overall.detail();
@@ -207,7 +170,7 @@ async fn a_snapshot_takes_exactly_its_rights_and_a_missing_kubelet_costs_only_lo
     let pod = victim(access, &shop, "db").await;
     let kept = Kept::new("http://stoop-uploads.stoop:2809");
     let permissions = bench(connect(access).await, &kept.captures).plan(SNAPSHOT).permissions();
-    let worker = bench(connect_within(access, "act-snapshot", &permissions).await, &kept.captures);
+    let worker = bench(connect_with(access, "act-snapshot", &permissions).await, &kept.captures);
     let report = worker.run(SNAPSHOT, &event_about(&pod, None)).await;
     assert_eq!(words(&report), ["capture applied"], "{}", report.overall);
     let manifest: Manifest = serde_json::from_str(&kept.read("manifest.json")).expect("a manifest");
@@ -218,7 +181,7 @@ async fn a_snapshot_takes_exactly_its_rights_and_a_missing_kubelet_costs_only_lo
     let fewer: Vec<_> =
         permissions.into_iter().filter(|permission| permission.resource != "events").collect();
     let blind = Kept::new("http://stoop-uploads.stoop:2809");
-    let worker = bench(connect_within(access, "act-snapshot-less", &fewer).await, &blind.captures);
+    let worker = bench(connect_with(access, "act-snapshot-less", &fewer).await, &blind.captures);
     let report = worker.run(SNAPSHOT, &event_about(&pod, None)).await;
     assert_eq!(words(&report), ["capture failed (permanent)"]);
     assert!(

@@ -18,9 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use testbed::{cluster::Access, until};
 
-use super::{
-    api_server, connect, container_id, event_about, namespace, pods, rights::connect_with,
-};
+use super::{api_server, connect, container_id, event_about, namespace, pods, roles::connect_with};
 use crate::fixtures::{Bench, Setup, words};
 
 const ISOLATE: &str = "mode: enforce\nactions: [isolate: {}]";

@@ -1,5 +1,6 @@
 //! What only a real API server can show: that its answers are what the tests beside this one play.
 
+mod budget;
 mod capture;
 mod eviction;
 mod fleet;
@@ -7,6 +8,8 @@ mod isolate;
 mod nodes;
 mod races;
 mod rights;
+mod roles;
+mod targets;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;

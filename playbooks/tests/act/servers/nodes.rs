@@ -12,15 +12,13 @@ use playbooks::act::{Advance, Api, Holder, ObjectRef, Outcome, Permission, Repor
 use serde_json::{Value, json};
 use testbed::cluster::Access;
 
-use super::{
-    api_server, connect, container_id, event_about, namespace, pods, rights::connect_with,
-};
+use super::{api_server, connect, container_id, event_about, namespace, pods, roles::connect_with};
 use crate::fixtures::{Bench, Setup, words};
 
 const ENFORCE: &str = "mode: enforce\nactions: ";
 
 /// A ready node that nothing runs, and another, so that the one can be spared.
-async fn node(access: &Access, name: &str) -> Node {
+pub(super) async fn node(access: &Access, name: &str) -> Node {
     let client = access.client().await.map_err(|error| error.to_string()).expect("a client");
     let nodes = kube::Api::<Node>::all(client);
     let new = serde_json::from_value(json!({
@@ -35,7 +33,7 @@ async fn node(access: &Access, name: &str) -> Node {
     nodes.patch_status(name, &PatchParams::default(), &Patch::Merge(&status)).await.expect("ready")
 }
 
-async fn nodes(access: &Access) -> kube::Api<Node> {
+pub(super) async fn nodes(access: &Access) -> kube::Api<Node> {
     kube::Api::all(access.client().await.map_err(|error| error.to_string()).expect("a client"))
 }
 

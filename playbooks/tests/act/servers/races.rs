@@ -137,7 +137,7 @@ async fn a_namespaces_labels_are_read_where_they_are_asked_for() {
     let pod = pod(access, &namespace, "a", &container_id("a")).await;
     let (claim, occurrence) = occurrence(&event_about(&pod, None));
     let bench = Setup::new(connect(access).await).build();
-    let needs = Needs { namespace_labels: true, owner_chain: true };
+    let needs = Needs { namespace: true, owner_chain: true, node: false };
     let verification = bench.engine.verify(&claim, &occurrence, needs).await.expect("verified");
     let Verification::Target(target) = verification else { panic!("{verification:?}") };
     assert_eq!(target.facts().namespace_labels["kubernetes.io/metadata.name"], namespace);

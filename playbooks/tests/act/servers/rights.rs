@@ -1,42 +1,15 @@
 //! What the server refuses, what it only tries, and the switch that it keeps for us.
 
-use k8s_openapi::api::{core::v1::ConfigMap, rbac::v1::PolicyRule};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams};
 use playbooks::act::{Advance, Api, FailureKind, KillSwitchOptions, Permission};
 use serde_json::{Value, json};
-use testbed::cluster::Access;
 
-use super::{DELETE, alive, api_server, connect, container_id, event_about, namespace, pod, pods};
-use crate::{
-    fixtures::{Setup, words},
-    wire::DEADLINE,
+use super::{
+    DELETE, alive, api_server, connect, container_id, event_about, namespace, pod, pods,
+    roles::connect_with,
 };
-
-/// A connection that has these rights and no others.
-pub(super) async fn connect_with(access: &Access, user: &str, permissions: &[Permission]) -> Api {
-    let rules: Vec<PolicyRule> = permissions
-        .iter()
-        .map(|permission| PolicyRule {
-            api_groups: Some(vec![permission.group.clone()]),
-            resources: Some(vec![match &permission.subresource {
-                Some(subresource) => format!("{}/{subresource}", permission.resource),
-                None => permission.resource.clone(),
-            }]),
-            verbs: vec![permission.verb.clone()],
-            ..PolicyRule::default()
-        })
-        .collect();
-    let path = access
-        .kubeconfig_for(user, &rules)
-        .await
-        .map_err(|error| error.to_string())
-        .expect("a user");
-    let kubeconfig = kube::config::Kubeconfig::read_from(path).expect("a kubeconfig");
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
-        .await
-        .expect("a configuration");
-    Api::from_config(config, DEADLINE).map_err(|error| error.to_string()).expect("a connection")
-}
+use crate::fixtures::{Setup, words};
 
 #[tokio::test]
 async fn a_plans_rights_are_enough_and_fewer_are_a_permanent_failure() {

@@ -87,7 +87,7 @@ impl Action for Capture {
 
     async fn apply(&self, cx: &Context<'_>, subject: Subject<'_>) -> Outcome {
         let captured = match (&self.kind, subject) {
-            (_, Subject::Event) => {
+            (_, Subject::Node(_) | Subject::Event) => {
                 return Outcome::refused(Guardrail::Identity, "the event is about no verified pod");
             }
             (Kind::Snapshot(bounds), Subject::Target(target)) => {

@@ -6,22 +6,19 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    hold::Holder,
-    node::{self, Mark, NodeChange, NodeGuard, Share, Turn, Whereabouts, WrittenShare},
-};
+use super::node::{self, Mark, NodeChange, NodeGuard, Share, Turn, Whereabouts, WrittenShare};
 use crate::act::{
     action::{Action, Context, Subject},
     api::Permission,
     config::{self, ConfigError},
-    outcome::{Failure, Guardrail, Outcome},
-    target::Verified,
+    outcome::{Failure, Outcome},
 };
 
 /// The configured action.
 #[derive(Debug)]
 pub(in crate::act) struct Cordon {
     share: Share,
+    host_events: bool,
     /// Shared with every other action on nodes of the worker.
     turn: Turn,
 }
@@ -31,27 +28,29 @@ pub(in crate::act) struct Cordon {
 struct Written {
     #[serde(default)]
     max_share: WrittenShare,
+    #[serde(default)]
+    host_events: bool,
 }
 
 impl Cordon {
     /// Reads the configuration.
     pub(in crate::act) fn configure(config: &Value, turn: &Turn) -> Result<Cordon, ConfigError> {
-        let Written { max_share } = config::read(config)?;
-        Ok(Cordon { share: max_share.read()?, turn: Turn::clone(turn) })
+        let Written { max_share, host_events } = config::read(config)?;
+        Ok(Cordon { share: max_share.read()?, host_events, turn: Turn::clone(turn) })
     }
 
-    async fn cordon(&self, cx: &Context<'_>, target: &Verified) -> Result<Outcome, Failure> {
-        let whereabouts = match Whereabouts::of(target, cx.occurrence().time) {
-            Ok(whereabouts) => whereabouts,
-            Err(refused) => return Ok(refused),
-        };
+    async fn cordon(
+        &self,
+        cx: &Context<'_>,
+        whereabouts: Whereabouts<'_>,
+    ) -> Result<Outcome, Failure> {
         let change = NodeChange {
             api: &cx.api()?,
             whereabouts,
             guard: NodeGuard { own_node: None },
             mark: &Mark::Cordon,
             share: self.share,
-            holder: Holder::new(cx.playbook(), target.uid()),
+            holder: whereabouts.holder(cx.playbook()),
             turn: &self.turn,
             patience: cx.limit.half_of_calls(),
         };
@@ -73,6 +72,10 @@ impl Action for Cordon {
         true
     }
 
+    fn takes_node(&self) -> bool {
+        self.host_events
+    }
+
     fn changes_cluster(&self) -> bool {
         true
     }
@@ -86,12 +89,9 @@ impl Action for Cordon {
     }
 
     async fn apply(&self, cx: &Context<'_>, subject: Subject<'_>) -> Outcome {
-        match subject {
-            Subject::Target(target) => self.cordon(cx, target).await.unwrap_or_else(Outcome::from),
-            Subject::Gone(gone) => self.on_gone(gone),
-            Subject::Event => {
-                Outcome::refused(Guardrail::Identity, "the event is about no verified pod")
-            }
+        match Whereabouts::of(self, subject, cx.occurrence().time) {
+            Ok(whereabouts) => self.cordon(cx, whereabouts).await.unwrap_or_else(Outcome::from),
+            Err(outcome) => outcome,
         }
     }
 }

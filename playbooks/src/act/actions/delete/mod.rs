@@ -204,7 +204,7 @@ impl Action for Delete {
         match subject {
             Subject::Target(target) => self.delete(cx, target).await.unwrap_or_else(Outcome::from),
             Subject::Gone(gone) => self.on_gone(gone),
-            Subject::Event => {
+            Subject::Node(_) | Subject::Event => {
                 Outcome::refused(Guardrail::Identity, "the event is about no verified pod")
             }
         }

@@ -17,6 +17,7 @@ pub(super) struct DrainConfig {
     pub(super) owners: Owners,
     pub(super) max_pods: u16,
     pub(super) share: Share,
+    pub(super) host_events: bool,
 }
 
 #[derive(Deserialize)]
@@ -29,6 +30,8 @@ struct Written {
     max_pods: u16,
     #[serde(default)]
     max_share: WrittenShare,
+    #[serde(default)]
+    host_events: bool,
 }
 
 fn max_pods() -> u16 {
@@ -37,7 +40,8 @@ fn max_pods() -> u16 {
 
 impl DrainConfig {
     pub(super) fn read(config: &Value) -> Result<DrainConfig, ConfigError> {
-        let Written { evicts_pods, owners, max_pods, max_share } = config::read(config)?;
+        let Written { evicts_pods, owners, max_pods, max_share, host_events } =
+            config::read(config)?;
         if !evicts_pods {
             let why =
                 "a drain takes every pod off the node that it may, the innocent ones first of all";
@@ -50,7 +54,7 @@ impl DrainConfig {
             return Err(ConfigError::new(why).help("let maxPods be 1 or more").at("maxPods"));
         }
         let owners = Owners::read(owners.as_deref()).map_err(|error| error.at("owners"))?;
-        Ok(DrainConfig { owners, max_pods, share: max_share.read()? })
+        Ok(DrainConfig { owners, max_pods, share: max_share.read()?, host_events })
     }
 }
 

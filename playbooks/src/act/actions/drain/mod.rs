@@ -17,16 +17,12 @@ use self::{
     evict::{Evicted, evict},
     fate::Sorted,
 };
-use super::{
-    hold::Holder,
-    node::{self, Mark, NodeChange, NodeGuard, Turn, Whereabouts},
-};
+use super::node::{self, Mark, NodeChange, NodeGuard, Turn, Whereabouts};
 use crate::act::{
     action::{Action, Context, Subject},
     api::{Api, Permission, PodSelector},
     config::ConfigError,
     outcome::{Failure, Guardrail, Outcome, SkipReason},
-    target::Verified,
 };
 
 /// How many evictions are under way at a time.
@@ -49,11 +45,11 @@ impl Drain {
         Ok(Drain { config: DrainConfig::read(config)?, turn: Turn::clone(turn) })
     }
 
-    async fn drain(&self, cx: &Context<'_>, target: &Verified) -> Result<Outcome, Failure> {
-        let whereabouts = match Whereabouts::of(target, cx.occurrence().time) {
-            Ok(whereabouts) => whereabouts,
-            Err(refused) => return Ok(refused),
-        };
+    async fn drain(
+        &self,
+        cx: &Context<'_>,
+        whereabouts: Whereabouts<'_>,
+    ) -> Result<Outcome, Failure> {
         let (api, node) = (cx.api()?, whereabouts.node);
         let sorted = self.sort(cx, &api, node).await?;
         if sorted.evict.len() > usize::from(self.config.max_pods) {
@@ -68,7 +64,7 @@ impl Drain {
             guard: NodeGuard { own_node: cx.guardrails.own_node().judge(node) },
             mark: &Mark::Cordon,
             share: self.config.share,
-            holder: Holder::new(cx.playbook(), target.uid()),
+            holder: whereabouts.holder(cx.playbook()),
             turn: &self.turn,
             patience: cx.limit.half_of_calls(),
         };
@@ -182,6 +178,10 @@ impl Action for Drain {
         true
     }
 
+    fn takes_node(&self) -> bool {
+        self.config.host_events
+    }
+
     fn changes_cluster(&self) -> bool {
         true
     }
@@ -197,12 +197,9 @@ impl Action for Drain {
     }
 
     async fn apply(&self, cx: &Context<'_>, subject: Subject<'_>) -> Outcome {
-        match subject {
-            Subject::Target(target) => self.drain(cx, target).await.unwrap_or_else(Outcome::from),
-            Subject::Gone(gone) => self.on_gone(gone),
-            Subject::Event => {
-                Outcome::refused(Guardrail::Identity, "the event is about no verified pod")
-            }
+        match Whereabouts::of(self, subject, cx.occurrence().time) {
+            Ok(whereabouts) => self.drain(cx, whereabouts).await.unwrap_or_else(Outcome::from),
+            Err(outcome) => outcome,
         }
     }
 }

@@ -200,7 +200,7 @@ impl Action for Isolate {
         match subject {
             Subject::Target(target) => self.isolate(cx, target).await.unwrap_or_else(Outcome::from),
             Subject::Gone(gone) => self.on_gone(gone),
-            Subject::Event => {
+            Subject::Node(_) | Subject::Event => {
                 Outcome::refused(Guardrail::Identity, "the event is about no verified pod")
             }
         }

@@ -28,6 +28,10 @@ impl NodeGuard {
         whereabouts: Whereabouts<'_>,
     ) -> Option<Outcome> {
         let name = whereabouts.node;
+        if whereabouts.uid.is_some_and(|uid| node.metadata.uid.as_deref() != Some(uid.as_str())) {
+            let why = format!("node {name} is gone, its name belongs to another one now");
+            return Some(Outcome::Skipped(SkipReason::Gone, why));
+        }
         if is_younger(node, whereabouts.at) {
             let why = format!("node {name} is gone, its name belongs to a younger one now");
             return Some(Outcome::Skipped(SkipReason::Gone, why));

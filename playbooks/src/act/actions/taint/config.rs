@@ -17,6 +17,7 @@ pub(super) struct TaintConfig {
     pub(super) taint: Taint,
     pub(super) evicts_pods: bool,
     pub(super) share: Share,
+    pub(super) host_events: bool,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +33,8 @@ struct Written {
     evicts_pods: bool,
     #[serde(default)]
     max_share: WrittenShare,
+    #[serde(default)]
+    host_events: bool,
 }
 
 #[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,7 +51,8 @@ fn suspect() -> String {
 
 impl TaintConfig {
     pub(super) fn read(config: &Value) -> Result<TaintConfig, ConfigError> {
-        let Written { key, value, effect, evicts_pods, max_share } = config::read(config)?;
+        let Written { key, value, effect, evicts_pods, max_share, host_events } =
+            config::read(config)?;
         names::qualified(&key).map_err(|error| error.at("key"))?;
         if names::is_kubernetes(&key) {
             let why = format!("`{key}`: Kubernetes sets and takes off taints of its own there");
@@ -76,7 +80,7 @@ impl TaintConfig {
             Effect::NoExecute => "NoExecute",
         };
         let share = max_share.read()?;
-        Ok(TaintConfig { taint: Taint { key, value, effect }, evicts_pods, share })
+        Ok(TaintConfig { taint: Taint { key, value, effect }, evicts_pods, share, host_events })
     }
 }
 
@@ -112,6 +116,6 @@ mod tests {
         let read = TaintConfig::read(&json!({})).unwrap();
         assert_eq!(read.taint.effect, "NoSchedule");
         assert_eq!(read.taint.key, "stoop.dev/suspect");
-        assert!(!read.evicts_pods);
+        assert!(!read.evicts_pods && !read.host_events);
     }
 }

@@ -9,16 +9,12 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use self::config::TaintConfig;
-use super::{
-    hold::Holder,
-    node::{self, Mark, NodeChange, NodeGuard, Share, Taint, Turn, Whereabouts},
-};
+use super::node::{self, Mark, NodeChange, NodeGuard, Share, Taint, Turn, Whereabouts};
 use crate::act::{
     action::{Action, Context, Subject},
     api::Permission,
     config::ConfigError,
-    outcome::{Failure, Guardrail, Outcome},
-    target::Verified,
+    outcome::{Failure, Outcome},
 };
 
 /// The configured action.
@@ -28,6 +24,7 @@ pub(in crate::act) struct TaintNode {
     mark: Mark,
     evicts_pods: bool,
     share: Share,
+    host_events: bool,
     /// Shared with every other action on nodes of the worker.
     turn: Turn,
 }
@@ -35,16 +32,16 @@ pub(in crate::act) struct TaintNode {
 impl TaintNode {
     /// Reads the configuration.
     pub(in crate::act) fn configure(config: &Value, turn: &Turn) -> Result<TaintNode, ConfigError> {
-        let TaintConfig { taint, evicts_pods, share } = TaintConfig::read(config)?;
+        let TaintConfig { taint, evicts_pods, share, host_events } = TaintConfig::read(config)?;
         let mark = Mark::Taint(taint.clone());
-        Ok(TaintNode { taint, mark, evicts_pods, share, turn: Turn::clone(turn) })
+        Ok(TaintNode { taint, mark, evicts_pods, share, host_events, turn: Turn::clone(turn) })
     }
 
-    async fn taint(&self, cx: &Context<'_>, target: &Verified) -> Result<Outcome, Failure> {
-        let whereabouts = match Whereabouts::of(target, cx.occurrence().time) {
-            Ok(whereabouts) => whereabouts,
-            Err(refused) => return Ok(refused),
-        };
+    async fn taint(
+        &self,
+        cx: &Context<'_>,
+        whereabouts: Whereabouts<'_>,
+    ) -> Result<Outcome, Failure> {
         // Plain NoSchedule is fine on our own node, or an attacker would hide beside us.
         let own_node = match self.evicts_pods {
             true => cx.guardrails.own_node().judge(whereabouts.node),
@@ -56,7 +53,7 @@ impl TaintNode {
             guard: NodeGuard { own_node },
             mark: &self.mark,
             share: self.share,
-            holder: Holder::new(cx.playbook(), target.uid()),
+            holder: whereabouts.holder(cx.playbook()),
             turn: &self.turn,
             patience: cx.limit.half_of_calls(),
         };
@@ -79,6 +76,10 @@ impl Action for TaintNode {
         true
     }
 
+    fn takes_node(&self) -> bool {
+        self.host_events
+    }
+
     fn changes_cluster(&self) -> bool {
         true
     }
@@ -92,12 +93,9 @@ impl Action for TaintNode {
     }
 
     async fn apply(&self, cx: &Context<'_>, subject: Subject<'_>) -> Outcome {
-        match subject {
-            Subject::Target(target) => self.taint(cx, target).await.unwrap_or_else(Outcome::from),
-            Subject::Gone(gone) => self.on_gone(gone),
-            Subject::Event => {
-                Outcome::refused(Guardrail::Identity, "the event is about no verified pod")
-            }
+        match Whereabouts::of(self, subject, cx.occurrence().time) {
+            Ok(whereabouts) => self.taint(cx, whereabouts).await.unwrap_or_else(Outcome::from),
+            Err(outcome) => outcome,
         }
     }
 }

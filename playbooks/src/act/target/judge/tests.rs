@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::{option, prelude::*};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -223,6 +223,23 @@ fn an_audit_event_means_a_pod_that_was_there_a_whole_second_before() {
     assert_verdict(&audit(milli(999)), &pod(|_| {}), "refused");
     assert_verdict(&audit(milli(0)), &pod(|_| {}), "refused");
     assert_verdict(&audit(milli(-1)), &pod(|_| {}), "gone");
+}
+
+#[test]
+fn a_host_event_means_a_node_that_was_there_a_whole_second_before() {
+    let milli =
+        |milli: i64| Timestamp::from_millisecond(CREATED * 1000 + milli).unwrap_or(Timestamp::MAX);
+    let node = |created: Value| -> Node {
+        let meta = json!({"metadata": {"name": "node-1", "creationTimestamp": created}});
+        serde_json::from_value(meta).unwrap_or_default()
+    };
+    let created = json!("2026-01-02T03:04:05Z");
+    for (after, expected) in [(1000, "passed"), (999, "refused"), (0, "refused"), (-1, "gone")] {
+        assert_eq!(word(&judge_node(milli(after), &node(created.clone()))), expected, "{after} ms");
+    }
+    assert_eq!(word(&judge_node(milli(1000), &node(json!(null)))), "refused");
+    judge_node(Timestamp::MAX, &node(created.clone()));
+    judge_node(Timestamp::MIN, &node(created));
 }
 
 fn claimed_id() -> impl Strategy<Value = String> {
