@@ -16,4 +16,5 @@ pub mod letters;
 pub mod metrics;
 pub mod replay;
 pub mod telemetry;
+pub mod uploads;
 pub mod worker;

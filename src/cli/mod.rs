@@ -7,6 +7,7 @@ pub mod check;
 pub mod crds;
 pub mod dlq;
 pub mod event;
+pub mod evidence;
 pub mod explain;
 mod output;
 pub mod rbac;
@@ -58,6 +59,8 @@ enum Command {
     Check(check::Check),
     /// Send what Falco would say now about a live pod
     Event(event::Event),
+    /// Check what captures have kept
+    Evidence(evidence::Evidence),
     /// Explain why an event would or would not match, and what would be done
     Explain(explain::Explain),
     /// Create or check what the subscriptions need on their brokers; never deletes
@@ -134,6 +137,7 @@ impl Cli {
             Command::Demo(options) => demo::run(options).await,
             Command::Check(command) => command.run().await,
             Command::Event(command) => command.run().await,
+            Command::Evidence(command) => command.run().await,
             Command::Explain(command) => command.run().await,
             Command::Setup(command) => command.run().await,
             Command::Dlq(command) => command.run().await,

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use clap::{Args, ValueEnum};
 use futures::future::join_all;
 use playbooks::{
-    act::{Registry, Shelf},
+    act::{Evidence, Registry, Shelf},
     decide,
 };
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use crate::{
     control::{self, Journals},
     error::with_sources,
     health::{self, Health},
+    uploads,
     worker::{
         Worker, assemble,
         audit::Audit,
@@ -94,7 +95,7 @@ impl Run {
         let tending = (worker.clone(), stop.clone());
         tokio::spawn(tending.0.clone().sweep(config.responses.retention(), tending.1.clone()));
         tokio::spawn(tending.0.take_up_approved(tending.1));
-        serve(&config, worker, stop).await?;
+        serve(&config, worker, assemble::evidence(&config)?, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -103,6 +104,7 @@ impl Run {
 async fn serve(
     config: &Config,
     worker: Arc<Worker>,
+    evidence: Option<Evidence>,
     stop: CancellationToken,
 ) -> Result<(), Refused> {
     let streams = config.streams();
@@ -115,6 +117,12 @@ async fn serve(
     // The probes go on answering while the worker drains.
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
+    if let (Some(uploads), Some(evidence)) =
+        (config.evidence.as_ref().and_then(|evidence| evidence.uploads.as_ref()), evidence)
+    {
+        let address = uploads::serve(uploads.listen, evidence, closed.clone()).await?;
+        tracing::info!(%address, "the port for uploads of capture jobs listens");
+    }
     let journals = Arc::<Journals>::default();
     let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
     if streams.values().any(is_journal) {

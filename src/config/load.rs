@@ -16,7 +16,7 @@ use super::{
 const DEFAULT_FILE: &str = "stoop.yaml";
 
 /// The keys of the first level, for variables of the environment.
-const TOP_LEVEL: [&str; 13] = [
+const TOP_LEVEL: [&str; 18] = [
     "cluster",
     "playbooks",
     "subscriptions",
@@ -28,6 +28,9 @@ const TOP_LEVEL: [&str; 13] = [
     "control",
     "namespace",
     "killSwitch",
+    "evidence",
+    "captureNamespace",
+    "captureImage",
     "limits",
     "protect",
     "responses",

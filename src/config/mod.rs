@@ -18,7 +18,7 @@ use std::{
 };
 
 use brokers::journal::Tls;
-use playbooks::act::{FunctionConfig, NotifierConfig};
+use playbooks::act::{EvidenceConfig, FunctionConfig, NotifierConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use settings::{ByteSize, Secret, Span};
@@ -54,6 +54,12 @@ pub struct Config {
     pub namespace: String,
     /// What stops all containment at once.
     pub kill_switch: KillSwitch,
+    /// Where captures are kept; without it no playbook can capture.
+    pub evidence: Option<EvidenceConfig>,
+    /// The namespace of capture jobs, apart from `namespace`.
+    pub capture_namespace: Option<String>,
+    /// What capture jobs run: an image by its digest.
+    pub capture_image: Option<String>,
     /// Bounds.
     pub limits: Limits,
     /// What is protected beyond what the code protects already.
@@ -78,6 +84,9 @@ impl Default for Config {
             control: Control::default(),
             namespace: "stoop".to_owned(),
             kill_switch: KillSwitch::default(),
+            evidence: None,
+            capture_namespace: None,
+            capture_image: None,
             limits: Limits::default(),
             protect: Protect::default(),
             responses: Responses::default(),

@@ -120,6 +120,14 @@ fn check_clashes(config: &Config) -> Result<(), Fault> {
         return Fault::new(at, message, "choose another port");
     }
     ports.push((config.control.listen, "control.listen".to_owned()));
+    if let Some(uploads) = config.evidence.as_ref().and_then(|evidence| evidence.uploads.as_ref()) {
+        let at = Path::root().key("evidence").key("uploads").key("listen");
+        if let Some((_, other)) = ports.iter().find(|(taken, _)| clash(*taken, uploads.listen)) {
+            let message = format!("{} is taken by {other}", uploads.listen);
+            return Fault::new(at, message, "choose another port");
+        }
+        ports.push((uploads.listen, at.to_string()));
+    }
     for (name, journal) in journals(config) {
         let at = Path::root().key("subscriptions").key(name).key("journal");
         let folder: PathBuf =

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use brokers::Pool;
 use playbooks::{
     act::{
-        Api, BreakerLimits, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
-        EngineParts, Exemptions, Functions, GuardrailOptions, Guardrails, KillSwitchOptions,
-        Notifiers, OwnNode, OwnPod, Records, Registry, Resources,
+        Api, BreakerLimits, Captures, ClusterId, ClusterPolicy, ConfigError, ConnectError, Engine,
+        EngineParts, Evidence, Exemptions, Functions, GuardrailOptions, Guardrails,
+        KillSwitchOptions, Notifiers, OwnNode, OwnPod, Records, Registry, Resources,
     },
     decide::{Mode, PlaybookErrors},
 };
@@ -77,11 +77,43 @@ pub fn resources(config: &Config) -> Result<Resources, Error> {
     let functions = Functions::new(&config.functions, config.limits.action_timeout.0)
         .map_err(|error| Error::Setting { key: "functions", error })?;
     let cluster = &config.cluster;
-    Ok(Resources::new(Arc::new(notifiers))
+    let resources = Resources::new(Arc::new(notifiers))
         .enforcing_policies(cluster.enforces_network_policies)
         .enforcing_cluster_policies(cluster.enforces_cluster_network_policies)
         .with_destinations(destinations(config))
-        .with_functions(functions))
+        .with_functions(functions);
+    Ok(match captures(config)? {
+        Some(captures) => resources.capturing(captures),
+        None => resources,
+    })
+}
+
+/// The evidence store, where one is configured.
+///
+/// # Errors
+/// It can't be used as it is configured.
+pub fn evidence(config: &Config) -> Result<Option<Evidence>, Error> {
+    let opened = config.evidence.as_ref().map(Evidence::open).transpose();
+    opened.map_err(|error| Error::Setting { key: "evidence", error })
+}
+
+fn captures(config: &Config) -> Result<Option<Captures>, Error> {
+    let Some(evidence) = evidence(config)? else { return Ok(None) };
+    let captures = Captures::new(evidence);
+    let (namespace, image) = (&config.capture_namespace, &config.capture_image);
+    let with_jobs = match (namespace, image) {
+        (Some(namespace), Some(image)) => captures.with_jobs(namespace, image, &config.namespace),
+        (None, None) => Ok(captures),
+        (Some(_), None) => Err(missing("captureImage", "captureNamespace")),
+        (None, Some(_)) => Err(missing("captureNamespace", "captureImage")),
+    };
+    with_jobs.map(Some).map_err(|error| Error::Setting { key: "configuration", error })
+}
+
+fn missing(key: &str, beside: &str) -> ConfigError {
+    ConfigError::new(format!("{beside} is of no use without it"))
+        .help(format!("set {key} too, or leave {beside} out"))
+        .at(key)
 }
 
 /// The playbooks that the configuration names, with their actions.
@@ -102,8 +134,10 @@ pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
             .clone()
             .map(|name| (config.namespace.clone(), name)),
     };
+    // A capture job is no target: its namespace may more than others.
+    let captures = config.capture_namespace.clone();
     let options = GuardrailOptions {
-        protected_namespaces: config.protect.namespaces.clone(),
+        protected_namespaces: config.protect.namespaces.iter().cloned().chain(captures).collect(),
         own_namespace: Some(config.namespace.clone()),
         exemptions: match config.protect.pod_opt_out {
             true => Exemptions::NamespacesAndPods,

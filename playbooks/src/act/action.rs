@@ -16,7 +16,7 @@ use super::{
     occurrence::Occurrence,
     outcome::{Failure, Outcome, SkipReason},
     response::{Standing, StepReport},
-    responses::{Evidence, Undo},
+    responses::{EvidenceRef, Undo},
     target::{Gone, Verified, VerifiedNode},
 };
 use crate::decide::Mode;
@@ -67,6 +67,11 @@ pub trait Action: Send + Sync {
     /// How what it changes is taken back; `None` where it can't be. Only then a playbook may give it an `expireAfter`.
     fn undo(&self) -> Option<Undo> {
         None
+    }
+
+    /// True where `apply` is called with [`Subject::Gone`] for a target that is verified to be gone, in place of `on_gone`.
+    fn answers_gone(&self) -> bool {
+        false
     }
 
     /// The outcome where its target is verified to be gone.
@@ -145,7 +150,7 @@ impl<'a> Context<'a> {
     }
 
     /// Takes note of where something that was captured is kept: the response tells of it.
-    pub fn gather(&self, evidence: Evidence) {
+    pub fn gather(&self, evidence: EvidenceRef) {
         self.gathered.add(evidence);
     }
 
@@ -180,17 +185,17 @@ impl Limit {
 
 /// What one step has captured, over all of its tries.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(Mutex<Vec<Evidence>>);
+pub(super) struct Gathered(Mutex<Vec<EvidenceRef>>);
 
 impl Gathered {
-    fn add(&self, evidence: Evidence) {
+    fn add(&self, evidence: EvidenceRef) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !all.contains(&evidence) {
             all.push(evidence);
         }
     }
 
-    pub(super) fn all(&self) -> Vec<Evidence> {
+    pub(super) fn all(&self) -> Vec<EvidenceRef> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -21,6 +21,7 @@ mod config;
 mod destination;
 mod digest;
 mod engine;
+mod evidence;
 mod guard;
 mod notify;
 mod object;
@@ -39,12 +40,16 @@ mod text;
 mod trace;
 
 pub use action::{Action, Context, Marks, Subject};
-pub use actions::{FunctionConfig, Functions, Holder, revert};
+pub use actions::{Captures, FunctionConfig, Functions, Holder, revert};
 pub use actions::{Isolated, Reverted, revert_isolation};
 pub use api::{Api, ApiError, Class, ConnectError, Permission};
 pub use config::{ConfigError, read as read_config};
 pub use destination::{Destination, Destinations, Outgoing};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
+pub use evidence::{
+    About, Artefact, Evidence, EvidenceConfig, Manifest, Missing, NotTaken, Ticket, UploadsConfig,
+    Verdict,
+};
 pub use guard::{
     BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,
     OwnNode, OwnPod,
@@ -58,7 +63,7 @@ pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};
 pub use responses::{
-    ActionResult, Approved, Change, Claim, Decision, EventSummary, Evidence, Held, Links, Phase,
+    ActionResult, Approved, Change, Claim, Decision, EventSummary, EvidenceRef, Held, Links, Phase,
     Question, Records, ResponseSpec, ResponseStatus, Retention, Reverter, Shelf, StoredResponse,
     Swept, TakenBack, TargetRef, Undecidable, Undo, Undone, WeakKey, Which,
 };

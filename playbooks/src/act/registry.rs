@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{
     action::Action,
     actions::{
-        Call, Cordon, Delete, Drain, Forward, Functions, Isolate, Isolated, Label, Network, Notify,
-        OwnerLocks, Run, Scale, TaintNode, Turn, What,
+        Call, Capture, Captures, Cordon, Delete, Drain, Forward, Functions, Isolate, Isolated,
+        Label, Network, Notify, OwnerLocks, Run, Scale, TaintNode, Turn, What,
     },
     api::Permission,
     config::{self, ConfigError},
@@ -32,6 +32,7 @@ pub struct Resources {
     owner_locks: Arc<OwnerLocks>,
     network: Network,
     node_turn: Turn,
+    captures: Option<Captures>,
 }
 
 impl Resources {
@@ -44,6 +45,7 @@ impl Resources {
             owner_locks: Arc::default(),
             network: Network::default(),
             node_turn: Turn::default(),
+            captures: None,
         }
     }
 
@@ -72,6 +74,12 @@ impl Resources {
         self.network.cluster_policies = known;
         self
     }
+
+    /// Where captures are kept and made; without it no playbook can capture.
+    #[must_use]
+    pub fn capturing(self, captures: Captures) -> Resources {
+        Resources { captures: Some(captures), ..self }
+    }
 }
 
 type Factory =
@@ -87,6 +95,9 @@ impl Registry {
             .with("annotate", |config, _| Ok(Arc::new(Label::configure(config, What::Annotation)?)))
             .with("call", |config, resources| {
                 Ok(Arc::new(Call::configure(config, &resources.functions)?))
+            })
+            .with("capture", |config, resources| {
+                Ok(Arc::new(Capture::configure(config, resources.captures.as_ref())?))
             })
             .with("cordon", |config, resources| {
                 Ok(Arc::new(Cordon::configure(config, &resources.node_turn)?))

@@ -20,7 +20,7 @@ use super::{
     progress::{Progress, Todo},
     registry::Plan,
     report::Report,
-    responses::{Evidence, Recording},
+    responses::{EvidenceRef, Recording},
     target::{Gone, Verification, Verified, VerifiedNode},
 };
 use crate::decide::Mode;
@@ -93,7 +93,7 @@ pub struct StepReport {
     /// What became of it.
     pub outcome: Outcome,
     /// What it has captured.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<EvidenceRef>,
     /// When it ended.
     pub at: Timestamp,
 }

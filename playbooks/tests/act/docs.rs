@@ -7,10 +7,11 @@ use playbooks::{
     decide::read_text,
 };
 
-use crate::forward::Topic;
+use crate::{capture::Kept, forward::Topic};
 
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("call", include_str!("../../../docs/actions/call.md")),
+    ("capture", include_str!("../../../docs/actions/capture.md")),
     ("forward", include_str!("../../../docs/actions/forward.md")),
     ("run", include_str!("../../../docs/actions/run.md")),
     ("label", include_str!("../../../docs/actions/label.md")),
@@ -51,6 +52,8 @@ fn resources() -> Resources {
 
 #[test]
 fn every_page_has_a_playbook_that_names_its_action_and_every_playbook_can_be_run() {
+    let kept = Kept::new("http://stoop:2809");
+    let resources = resources().capturing(kept.captures.clone());
     for (action, page) in PAGES {
         let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
         let playbooks: Vec<_> = blocks.filter(|block| block.contains("kind: Playbook")).collect();
@@ -59,7 +62,7 @@ fn every_page_has_a_playbook_that_names_its_action_and_every_playbook_can_be_run
         for text in playbooks {
             let read = read_text(action, text).map_err(|error| error.to_string());
             for playbook in read.expect(action) {
-                let plan = Registry::standard().bind(&playbook, &resources());
+                let plan = Registry::standard().bind(&playbook, &resources);
                 assert!(
                     plan.is_ok(),
                     "{action}: {}",

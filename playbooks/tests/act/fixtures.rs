@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
     act::{
-        Advance, Api, ClusterPolicy, Destinations, Engine, EngineParts, Exemptions, Functions,
-        GuardrailOptions, Guardrails, Needs, Notifiers, Occurrence, Outcome, Plan, Registry,
-        Report, Resources, Response, Standing, Verification,
+        Advance, Api, Captures, ClusterPolicy, Destinations, Engine, EngineParts, Exemptions,
+        Functions, GuardrailOptions, Guardrails, Needs, Notifiers, Occurrence, Outcome, Plan,
+        Registry, Report, Resources, Response, Standing, Verification,
     },
     decide::{Claim, Event, Mode, read_text},
 };
@@ -95,6 +95,7 @@ pub(crate) struct Setup {
     pub(crate) destinations: Destinations,
     pub(crate) functions: Functions,
     pub(crate) enforces_cluster_policies: bool,
+    pub(crate) captures: Option<Captures>,
 }
 
 impl Setup {
@@ -110,6 +111,7 @@ impl Setup {
             destinations: Destinations::default(),
             functions: Functions::default(),
             enforces_cluster_policies: false,
+            captures: None,
         }
     }
 
@@ -125,11 +127,14 @@ impl Setup {
             // Shorter than what a call may take by itself.
             action_timeout: DEADLINE - Duration::from_secs(1),
         });
-        let resources = Resources::new(notifiers)
+        let mut resources = Resources::new(notifiers)
             .enforcing_policies(self.enforces_policies)
             .enforcing_cluster_policies(self.enforces_cluster_policies)
             .with_destinations(self.destinations)
             .with_functions(self.functions);
+        if let Some(captures) = self.captures {
+            resources = resources.capturing(captures);
+        }
         let needs = Needs { namespace, ..Needs::default() };
         Bench { engine, registry: self.registry, resources, needs }
     }

@@ -5,6 +5,7 @@
 
 mod call;
 mod calls;
+mod capture;
 mod delete;
 mod docs;
 mod drain;

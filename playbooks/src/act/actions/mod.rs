@@ -2,6 +2,7 @@
 //! outside is registered the same way.
 
 mod call;
+mod capture;
 mod cordon;
 mod delete;
 mod drain;
@@ -19,6 +20,8 @@ mod taint;
 
 pub(super) use call::Call;
 pub use call::{FunctionConfig, Functions};
+pub(super) use capture::Capture;
+pub use capture::Captures;
 pub(super) use cordon::Cordon;
 pub(super) use delete::{Delete, OwnerLocks};
 pub(super) use drain::Drain;

@@ -127,6 +127,7 @@ impl Engine {
         if action.needs_target() {
             match standing {
                 Standing::Target(_) => {}
+                Standing::Gone(_) if action.answers_gone() => {}
                 Standing::Node(_) if action.takes_node() => {}
                 Standing::Node(node) => {
                     let why = format!("the event is about {}, and no pod", node.object());

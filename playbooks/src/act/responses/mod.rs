@@ -32,7 +32,7 @@ pub use approved::Approved;
 pub use decide::Undecidable;
 pub use link::{Links, Question, WeakKey};
 pub use object::{
-    ActionResult, Change, Claim, Decision, EventSummary, Evidence, Held, Phase, ResponseSpec,
+    ActionResult, Change, Claim, Decision, EventSummary, EvidenceRef, Held, Phase, ResponseSpec,
     ResponseStatus, StoredResponse, TargetRef, Undone,
 };
 pub use records::Records;

@@ -200,7 +200,7 @@ pub struct ResponseStatus {
     /// Where what was captured is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<EvidenceRef>,
     /// When the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "moment")]
@@ -266,7 +266,7 @@ pub struct ActionResult {
 /// Where something that was captured is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Evidence {
+pub struct EvidenceRef {
     /// Its manifest, or the thing itself.
     #[schemars(length(min = 1, max = 2048))]
     pub url: String,

@@ -107,10 +107,10 @@ fn on_failure(
     }
 }
 
-/// A notification that can't be sent must not hold back what contains the attack.
+/// A notification that can't be sent, or evidence that can't be had, must not hold back what contains the attack.
 fn default_for(action: &str) -> OnFailure {
     match action {
-        "notify" => OnFailure::Continue,
+        "capture" | "notify" => OnFailure::Continue,
         _ => OnFailure::Stop,
     }
 }

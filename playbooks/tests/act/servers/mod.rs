@@ -1,6 +1,7 @@
 //! What only a real API server can show: that its answers are what the tests beside this one play.
 
 mod budget;
+mod capture;
 mod eviction;
 mod fleet;
 mod isolate;

@@ -15,15 +15,17 @@ use serde_json::{Value, json};
 use testbed::cluster::Access;
 
 use super::{api_server, connect};
-use crate::{fixtures::Setup, wire::DEADLINE};
+use crate::{capture::Kept, fixtures::Setup, wire::DEADLINE};
 
 /// Where the workers' accounts are.
 const HOME: &str = "default";
 
 /// Every action, configured so that it takes all the rights that it can.
-const ACTIONS: [(&str, &str); 12] = [
+const ACTIONS: [(&str, &str); 14] = [
     ("annotate", "{key: a, value: b}"),
     ("call", "{function: scan}"),
+    ("capture", "{snapshot: {}}"),
+    ("capture", "{packets: {}}"),
     ("cordon", "{}"),
     ("delete", "{minHealthy: 1}"),
     ("drain", "{evictsPods: true}"),
@@ -160,7 +162,8 @@ fn every_action_is_in_the_table() {
 #[tokio::test]
 async fn each_actions_roles_grant_what_it_names_and_all_else_answers_403() {
     let access = api_server().await;
-    let mut setup = Setup::new(connect(access).await);
+    let captures = Kept::new("http://stoop:2809").captures_in(&super::namespace(access).await);
+    let mut setup = Setup { captures: Some(captures), ..Setup::new(connect(access).await) };
     setup.functions =
         crate::call::functions(json!({"url": "https://scan.example"})).expect("a function");
     setup.destinations =
@@ -172,13 +175,15 @@ async fn each_actions_roles_grant_what_it_names_and_all_else_answers_403() {
     let never = NEVER.map(|(group, resource, verb)| Permission::new(group, resource, verb));
     let named = ACTIONS.iter().flat_map(rights_of).map(|right| right.permission);
     let every: BTreeSet<_> = named.chain(never.clone()).collect();
-    for action in &ACTIONS {
+    for (number, action) in ACTIONS.iter().enumerate() {
         let rights = rights_of(action);
         let granted: Vec<_> = rights.iter().map(|right| right.permission.clone()).collect();
-        let user = format!("roles-{}", action.0);
+        let user = format!("roles-{}-{number}", action.0);
         let worker = connect_bound(access, &user, &Roles::granting(rights), &granted).await;
         for right in &every {
-            let may = granted.contains(right);
+            // What is granted everywhere is granted in each namespace.
+            let everywhere = Permission { namespace: None, ..right.clone() };
+            let may = granted.contains(right) || granted.contains(&everywhere);
             assert_eq!(is_forbidden(&worker, right).await, !may, "{}: {right}", action.0);
         }
         assert!(!never.iter().any(|right| granted.contains(right)), "{}", action.0);

@@ -1,0 +1,196 @@
+//! Keeping, sealing and checking, over every kind of store that can be had here.
+
+mod bucket;
+
+use std::{sync::Arc, time::Duration};
+
+use object_store::{
+    ObjectStoreExt as _, PutPayload,
+    memory::InMemory,
+    path::Path,
+    throttle::{ThrottleConfig, ThrottledStore},
+};
+use tokio::time::Instant;
+
+use self::bucket::Bucket;
+use super::{config::EvidenceConfig, *};
+use crate::act::outcome::FailureKind;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+fn folder() -> Folder {
+    Folder::new("2026-11-21T12:00:00Z".parse().unwrap(), "cap-1")
+}
+
+fn manifest(playbook: &str, artefacts: Vec<Artefact>) -> Manifest {
+    let time = "2026-11-21T12:00:00Z".parse().unwrap();
+    Manifest {
+        version: 1,
+        capture: "cap-1".into(),
+        kind: "snapshot".into(),
+        about: About {
+            event: "e".into(),
+            rule: "r".into(),
+            time,
+            playbook: playbook.into(),
+            cluster: None,
+            namespace: None,
+            pod: None,
+            uid: Some("u".into()),
+            node: None,
+            verified: true,
+        },
+        started: time,
+        ended: time,
+        artefacts,
+        missing: Vec::new(),
+    }
+}
+
+/// One of each, and what keeps it alive.
+async fn stores() -> Vec<(&'static str, Evidence, Option<tempfile::TempDir>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    let file = Evidence::open(&EvidenceConfig { url, uploads: None }).unwrap();
+    let bucket = Bucket::start().await;
+    vec![
+        ("memory", Evidence::over(Arc::new(InMemory::new()), "memory"), None),
+        ("file", file, Some(folder)),
+        ("s3", bucket.evidence(), None),
+    ]
+}
+
+#[tokio::test]
+async fn a_capture_is_whole_or_not_there_and_never_overwritten() {
+    for (kind, evidence, _alive) in stores().await {
+        let (folder, draft) = (folder(), Draft::begin(&folder()).unwrap());
+        assert_eq!(evidence.sealed(&folder, soon()).await, Ok(None), "{kind}");
+        let kept = evidence.keep(&draft, "pod.json", "{}".into(), soon()).await.unwrap();
+        assert_eq!(evidence.sealed(&folder, soon()).await, Ok(None), "{kind}: no manifest yet");
+
+        let ours = manifest("ours", vec![kept]);
+        assert_eq!(evidence.seal(&folder, &ours, soon()).await, Ok(Sealed::New), "{kind}");
+        let theirs = manifest("theirs", Vec::new());
+        let before = Ok(Sealed::Before(Box::new(ours.clone())));
+        assert_eq!(evidence.seal(&folder, &theirs, soon()).await, before, "{kind}");
+        assert_eq!(evidence.sealed(&folder, soon()).await, Ok(Some(ours)), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn of_many_workers_one_seals() {
+    for (kind, evidence, _alive) in stores().await {
+        let folder = folder();
+        let seals = (0..8).map(|worker| {
+            let (evidence, folder) = (&evidence, &folder);
+            async move {
+                let manifest = manifest(&format!("worker-{worker}"), Vec::new());
+                evidence.seal(folder, &manifest, soon()).await.unwrap()
+            }
+        });
+        let sealed = futures::future::join_all(seals).await;
+        let new = sealed.iter().filter(|sealed| **sealed == Sealed::New).count();
+        assert_eq!(new, 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_finds_what_was_changed_or_taken_away() {
+    for (kind, evidence, _alive) in stores().await {
+        let (folder, draft) = (folder(), Draft::begin(&folder()).unwrap());
+        let mut artefacts = Vec::new();
+        for name in ["same", "changed", "longer", "gone"] {
+            artefacts.push(evidence.keep(&draft, name, "data".into(), soon()).await.unwrap());
+        }
+        evidence.seal(&folder, &manifest("p", artefacts), soon()).await.unwrap();
+        let check =
+            async || evidence.verify("2026-11-21/cap-1/", soon()).await.unwrap().unwrap().faults;
+        assert_eq!(check().await, Vec::<String>::new(), "{kind}");
+
+        let path = |name: &str| folder.below(&evidence.root, &draft.key(name));
+        evidence.store.put(&path("changed"), PutPayload::from_static(b"DATA")).await.unwrap();
+        evidence.store.put(&path("longer"), PutPayload::from_static(b"data!")).await.unwrap();
+        evidence.store.delete(&path("gone")).await.unwrap();
+        let faults = check().await;
+        assert_eq!(faults.len(), 3, "{kind}: {faults:?}");
+        for (fault, words) in faults.iter().zip(["another hash", "has 5 bytes", "is gone"]) {
+            assert!(fault.contains(words), "{kind}: {fault}");
+        }
+        assert_eq!(evidence.verify("2026-11-21/cap-2", soon()).await, Ok(None), "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_tried_again_and_is_no_outage() {
+    let slow = ThrottleConfig { wait_put_per_call: Duration::from_secs(60), ..Default::default() };
+    let store = Arc::new(ThrottledStore::new(InMemory::new(), slow));
+    let evidence = Evidence::over(store, "memory");
+    let draft = Draft::begin(&folder()).unwrap();
+    let failure = evidence.keep(&draft, "pod.json", "{}".into(), soon()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Transient);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_not_taken_for_anothers_work() {
+    let bucket = Bucket::start().await;
+    let evidence = bucket.evidence();
+    let draft = Draft::begin(&folder()).unwrap();
+    bucket.lose_answers(1);
+    let kept = evidence.keep(&draft, "pod.json", "{}".into(), soon()).await.unwrap();
+    let ours = manifest("ours", vec![kept]);
+    bucket.lose_answers(1);
+    assert_eq!(evidence.seal(&folder(), &ours, soon()).await, Ok(Sealed::New));
+    assert_eq!(evidence.sealed(&folder(), soon()).await, Ok(Some(ours)));
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_transient_and_one_that_refuses_is_permanent() {
+    for (status, kind) in [(503, FailureKind::Transient), (403, FailureKind::Permanent)] {
+        let bucket = Bucket::start().await;
+        bucket.refuse_all(status);
+        let draft = Draft::begin(&folder()).unwrap();
+        let kept = bucket.evidence().keep(&draft, "a", "b".into(), soon()).await;
+        assert_eq!(kept.unwrap_err().kind, kind, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_link_is_good_for_one_object_and_can_not_overwrite_it() {
+    let bucket = Bucket::start().await;
+    let evidence = bucket.evidence();
+    let draft = Draft::begin(&folder()).unwrap();
+    let slot = evidence.slot(&draft, "packets.pcap", 100, Duration::from_secs(60)).await.unwrap();
+    let client = reqwest::Client::new();
+    let put = async |headers: bool, body: &'static str| {
+        let mut request = client.put(&slot.url).body(body);
+        for (name, value) in slot.headers.iter().filter(|_| headers) {
+            request = request.header(name, value);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(put(false, "first").await, 403, "the condition is part of the signature");
+    assert_eq!(put(true, "first").await, 200);
+    assert_eq!(put(true, "other").await, 412);
+    let stored = evidence.measure(&folder(), &slot.key, soon()).await.unwrap().unwrap();
+    assert_eq!(stored, (5, super::folder::hex(&<sha2::Sha256 as sha2::Digest>::digest("first"))));
+    assert!(!slot.url.contains(bucket::SECRET), "{}", slot.url);
+}
+
+#[tokio::test]
+async fn what_has_no_way_for_uploads_gives_no_link() {
+    let evidence = Evidence::over(Arc::new(InMemory::new()), "memory");
+    assert!(!evidence.takes_uploads());
+    let draft = Draft::begin(&folder()).unwrap();
+    let slot = evidence.slot(&draft, "a", 1, Duration::from_secs(1)).await;
+    assert!(slot.unwrap_err().is_permanent());
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_none_is_not_taken_for_a_capture_that_is_not_there() {
+    let store = Arc::new(InMemory::new());
+    let evidence = Evidence::over(store.clone(), "memory");
+    store.put(&folder().manifest(&Path::default()), PutPayload::from_static(b"[]")).await.unwrap();
+    assert!(evidence.sealed(&folder(), soon()).await.unwrap_err().is_permanent());
+}

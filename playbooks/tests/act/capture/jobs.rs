@@ -1,0 +1,321 @@
+//! The job: what it may, who waits for it, and that nothing is sealed that was not measured.
+
+use jiff::Timestamp;
+use playbooks::{
+    act::{Manifest, Ticket},
+    decide::Mode,
+};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Kept, NAMESPACE, image,
+    world::{ID, World, ends, jobs, observer, waits, worker},
+};
+use crate::fixtures::{POD, UID, ago, event, event_at, words};
+
+const PACKETS: &str =
+    "mode: enforce\nactions: [capture: {packets: {duration: 30s, size: 1MiB}}, delete: {}]";
+
+fn kept() -> Kept {
+    Kept::new("http://stoop-uploads.stoop:2809")
+}
+
+/// Uploads as the job's program would, by what it was told alone.
+pub(crate) async fn upload(
+    kept: &Kept,
+    request: &Value,
+    data: &'static [u8],
+) -> Result<u64, String> {
+    let url = request["upload"]["url"].as_str().expect("a URL");
+    let (path, query) = url.split_once('?').expect("a query");
+    let key = path.split_once("/v1/evidence/").expect("the route").1;
+    let value = |name: &str| {
+        let found = query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
+        found.expect(name).to_owned()
+    };
+    let ticket = Ticket {
+        until: value("until").parse().expect("a time"),
+        most: value("most").parse().expect("a size"),
+        token: value("token"),
+    };
+    let body = futures::stream::iter([Ok::<_, std::convert::Infallible>(data.into())]);
+    let taken = kept.evidence.receive(key, &ticket, Timestamp::now(), body).await;
+    taken.map_err(|error| error.to_string())
+}
+
+pub(crate) fn said(data: &[u8]) -> Value {
+    let hash: String = Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({"size": data.len(), "sha256": hash, "cut": null, "missing": []})
+}
+
+fn is_sealed(kept: &Kept) -> bool {
+    kept.files().iter().any(|file| file.ends_with("manifest.json"))
+}
+
+#[tokio::test]
+async fn a_delete_waits_for_the_captures_end() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let bench = worker(api, &kept);
+    let mut response = bench.begin(PACKETS, &event()).await;
+    for _ in 0..3 {
+        assert!(waits(&bench, &mut response).await.contains("captures"));
+        assert_eq!(wire.writes().len(), 1, "the job alone: {:?}", wire.writes());
+    }
+    let job = world.job_path(&wire);
+    assert_eq!(upload(&kept, &world.request(&job), b"packets").await, Ok(7));
+    waits(&bench, &mut response).await;
+    assert!(!is_sealed(&kept), "what is uploaded is not yet captured");
+
+    world.end(&job, "Complete", &said(b"packets"));
+    let report = ends(&bench, &mut response).await;
+    assert_eq!(words(&report), ["capture applied", "delete applied"]);
+    assert_eq!(kept.read("packets.pcap"), "packets");
+    let manifest: Manifest = serde_json::from_str(&kept.read("manifest.json")).expect("a manifest");
+    assert_eq!((manifest.kind.as_str(), manifest.about.uid.as_deref()), ("packets", Some(UID)));
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(9);
+    let verdict = kept.evidence.verify(&kept.only(), until).await.expect("asked");
+    assert_eq!(verdict.expect("a capture").faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_job_has_what_its_kind_needs_and_nothing_else() {
+    let table = [
+        ("files: {paths: [/etc/passwd]}", true, false, json!(["SYS_PTRACE", "DAC_READ_SEARCH"])),
+        ("syscalls: {}", true, false, json!(["BPF", "PERFMON", "SYS_RESOURCE", "SYS_PTRACE"])),
+        ("packets: {}", false, true, json!(["NET_RAW"])),
+    ];
+    for (kind, host_pid, host_network, capabilities) in table {
+        let (kept, world) = (kept(), World::new());
+        let (api, wire) = world.serve_but(|_| None);
+        let bench = worker(api, &kept);
+        let mut response =
+            bench.begin(&format!("mode: enforce\nactions: [capture: {{{kind}}}]"), &event()).await;
+        waits(&bench, &mut response).await;
+        let [write] = &wire.writes()[..] else { panic!("{:?}", wire.writes()) };
+        assert_eq!(write.path, jobs());
+        let job = &write.body;
+        let name = job["metadata"]["name"].as_str().expect("a name");
+        assert!(name.starts_with("cap-") && name.len() <= 63, "{name}");
+        assert_eq!(job["metadata"]["namespace"], NAMESPACE);
+        assert_eq!(
+            (&job["spec"]["backoffLimit"], &job["spec"]["completions"]),
+            (&json!(0), &json!(null))
+        );
+        assert!(
+            job["spec"]["activeDeadlineSeconds"].as_u64().is_some_and(|seconds| seconds <= 300)
+        );
+        assert!(
+            job["spec"]["ttlSecondsAfterFinished"]
+                .as_u64()
+                .is_some_and(|seconds| seconds > 24 * 3600)
+        );
+
+        let pod = &job["spec"]["template"]["spec"];
+        assert_eq!(pod["nodeName"], "node-1");
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        assert_eq!(pod["restartPolicy"], "Never");
+        assert_eq!(
+            (&pod["hostPID"], &pod["hostNetwork"]),
+            (&json!(host_pid), &json!(host_network)),
+            "{kind}"
+        );
+        let volumes = pod["volumes"].as_array().expect("volumes");
+        assert!(
+            volumes.iter().all(|volume| volume.get("emptyDir").is_some()),
+            "{kind}: {volumes:?}"
+        );
+        let [container] = &pod["containers"].as_array().expect("containers")[..] else {
+            panic!("{pod}")
+        };
+        assert_eq!(container["image"], image());
+        assert_eq!((&container["command"], &container["args"]), (&json!(null), &json!(null)));
+        let context = &container["securityContext"];
+        assert_eq!(context["readOnlyRootFilesystem"], true);
+        assert_eq!(context["allowPrivilegeEscalation"], false);
+        assert_eq!(context["privileged"], json!(null));
+        assert_eq!(
+            context["capabilities"],
+            json!({"drop": ["ALL"], "add": capabilities}),
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_failed_says_why_and_holds_up_only_what_asks_for_it() {
+    for (on_failure, expected) in [
+        ("", ["capture failed (permanent)", "delete applied"]),
+        (", onFailure: stop", ["capture failed (permanent)", "delete skipped (stopped)"]),
+    ] {
+        let (kept, world) = (kept(), World::new());
+        let (api, wire) = world.serve_but(|_| None);
+        let bench = worker(api, &kept);
+        let spec = format!(
+            "mode: enforce\nactions: [{{capture: {{packets: {{}}}}{on_failure}}}, delete: {{}}]"
+        );
+        let mut response = bench.begin(&spec, &event()).await;
+        waits(&bench, &mut response).await;
+        world.end(&world.job_path(&wire), "Failed", &json!({"error": "tcpdump ended with 1"}));
+        let report = ends(&bench, &mut response).await;
+        assert_eq!(words(&report), expected);
+        assert!(report.steps[0].outcome.detail().contains("tcpdump ended with 1"));
+        assert!(!is_sealed(&kept));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_ends_is_not_waited_for_for_ever() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let bench = worker(api, &kept);
+    let mut response = bench.begin(PACKETS, &event()).await;
+    waits(&bench, &mut response).await;
+    world.0.lock().change(&world.job_path(&wire), |job| {
+        job["metadata"]["creationTimestamp"] = json!(ago(600).to_string());
+    });
+    let report = ends(&bench, &mut response).await;
+    assert_eq!(words(&report), ["capture failed (permanent)", "delete applied"]);
+    assert!(report.steps[0].outcome.detail().contains("in time"));
+}
+
+#[tokio::test]
+async fn nothing_is_sealed_that_is_not_what_the_job_says() {
+    let cases: [(&str, Option<&'static [u8]>, Value); 4] = [
+        ("nothing was stored", None, said(b"packets")),
+        ("not what it says", Some(b"PACKETS"), said(b"packets")),
+        ("not what it says", Some(b"packets and more"), said(b"packets")),
+        ("no word", Some(b"packets"), json!("done!")),
+    ];
+    for (why, stored, said) in cases {
+        let (kept, world) = (kept(), World::new());
+        let (api, wire) = world.serve_but(|_| None);
+        let bench = worker(api, &kept);
+        let mut response = bench.begin(PACKETS, &event()).await;
+        waits(&bench, &mut response).await;
+        let job = world.job_path(&wire);
+        if let Some(data) = stored {
+            upload(&kept, &world.request(&job), data).await.expect("taken");
+        }
+        world.end(&job, "Complete", &said);
+        let report = ends(&bench, &mut response).await;
+        assert_eq!(words(&report), ["capture failed (permanent)", "delete applied"], "{why}");
+        let detail = report.steps[0].outcome.detail();
+        assert!(detail.contains(why), "{why}: {detail}");
+        assert!(!is_sealed(&kept), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_bounded_and_taken_once() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let bench = worker(api, &kept);
+    let spec = "mode: enforce\nactions: [capture: {packets: {size: 10}}]";
+    let mut response = bench.begin(spec, &event()).await;
+    waits(&bench, &mut response).await;
+    let request = world.request(&world.job_path(&wire));
+    assert!(upload(&kept, &request, b"eleven byte").await.is_err());
+    assert_eq!(upload(&kept, &request, b"ten bytes!").await, Ok(10));
+    assert!(upload(&kept, &request, b"others").await.is_err());
+    assert_eq!(kept.read("packets.pcap"), "ten bytes!");
+}
+
+#[tokio::test]
+async fn a_redelivery_to_another_worker_goes_on_with_the_same_job() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let event = event();
+    let first = worker(api.clone(), &kept);
+    waits(&first, &mut first.begin(PACKETS, &event).await).await;
+    drop(first);
+    let job = world.job_path(&wire);
+    upload(&kept, &world.request(&job), b"packets").await.expect("taken");
+    world.end(&job, "Complete", &said(b"packets"));
+    let second = worker(api.clone(), &kept);
+    assert_eq!(words(&second.run(PACKETS, &event).await), ["capture applied", "delete applied"]);
+    let created = wire.writes().into_iter().filter(|request| request.path == jobs()).count();
+    assert_eq!(created, 1);
+    // And once more, when the pod is gone and the job as well.
+    world.0.lock().remove(&job);
+    assert_eq!(
+        words(&worker(api, &kept).run(PACKETS, &event).await),
+        ["capture already-done", "delete already-done"]
+    );
+}
+
+#[tokio::test]
+async fn a_job_outlives_its_pod() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let (bench, event) = (worker(api, &kept), event());
+    let spec = "mode: enforce\nactions: [capture: {packets: {}}]";
+    waits(&bench, &mut bench.begin(spec, &event).await).await;
+    let job = world.job_path(&wire);
+    world.lose_pod();
+    upload(&kept, &world.request(&job), b"packets").await.expect("taken");
+    world.end(&job, "Complete", &said(b"packets"));
+    assert_eq!(words(&bench.run(spec, &event).await), ["capture applied"]);
+    let manifest: Manifest = serde_json::from_str(&kept.read("manifest.json")).expect("a manifest");
+    assert!(manifest.about.verified, "it was, when the job began");
+}
+
+#[tokio::test]
+async fn a_dry_run_is_judged_by_the_server_and_leaves_nothing() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let report = observer(api, &kept, Mode::DryRun).run(PACKETS, &event()).await;
+    assert_eq!(words(&report)[0], "capture skipped (dry-run)");
+    assert!(
+        wire.writes()
+            .iter()
+            .all(|write| write.query.contains("dryRun=All") || !write.body["dryRun"].is_null())
+    );
+    assert_eq!(kept.files(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_old_event_and_a_protected_pod_get_no_job() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let old = worker(api, &kept).run(PACKETS, &event_at(ago(900))).await;
+    assert_eq!(words(&old)[0], "capture refused (event-age)");
+
+    let mut setup = crate::fixtures::Setup::new(world.serve_but(|_| None).0);
+    setup.captures = Some(kept.captures.clone());
+    setup.guardrails.protected_namespaces = vec!["shop".into()];
+    let spec = "mode: enforce\nactions: [capture: {packets: {}}, capture: {snapshot: {}}]";
+    let protected = setup.build().run(spec, &event()).await;
+    // To read is no change.
+    assert_eq!(words(&protected), ["capture refused (protected-namespace)", "capture applied"]);
+    assert!(wire.writes().is_empty());
+}
+
+#[tokio::test]
+async fn the_nodes_own_network_is_not_captured_for_a_pod_that_is_on_it() {
+    let (kept, world) = (kept(), World::new());
+    world.0.lock().change(POD, |pod| pod["spec"]["hostNetwork"] = json!(true));
+    let (api, wire) = world.serve_but(|_| None);
+    let spec = "mode: enforce\nactions: [capture: {packets: {}}]";
+    assert_eq!(
+        words(&worker(api, &kept).run(spec, &event()).await),
+        ["capture refused (host-network)"]
+    );
+    assert!(wire.writes().is_empty());
+}
+
+#[tokio::test]
+async fn a_container_that_has_ended_is_gone_though_its_pod_lives() {
+    let (kept, world) = (kept(), World::new());
+    world.0.lock().change(POD, |pod| {
+        let status = &mut pod["status"]["containerStatuses"][0];
+        status["containerID"] = json!(format!("containerd://{}", ID.replace('6', "7")));
+        status["lastState"] =
+            json!({"terminated": {"exitCode": 1, "containerID": format!("containerd://{ID}")}});
+    });
+    let (api, wire) = world.serve_but(|_| None);
+    let spec = "mode: enforce\nactions: [capture: {files: {paths: [/etc/passwd]}}]";
+    assert_eq!(words(&worker(api, &kept).run(spec, &event()).await), ["capture skipped (gone)"]);
+    assert!(wire.writes().is_empty());
+}
