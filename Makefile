@@ -32,7 +32,7 @@ faults: ## every fault of the catalogue ROUNDS times; the table goes to target/f
 bench: ## ratios to the raw clients, printed as tables
 	$(CARGO) bench --locked --package playbooks --bench decide
 	$(CARGO) bench --locked --package brokers --bench journal
-	$(CARGO) bench --locked --package brokers --features servers --bench nats
+	$(CARGO) bench --locked --package brokers --features servers --bench nats --bench pubsub
 	$(CARGO) bench --locked --package stoop --bench latency --bench kafka --bench memory
 
 demo: ## the whole way of an event, with no broker and no cluster

@@ -32,6 +32,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 const MESSAGES: u64 = 200_000;
+/// As many where each ack is confirmed: the client sends them ten times a second, whatever there is.
+const CONFIRMED: u64 = 20_000;
 const PAIRS: usize = 5;
 /// How many messages either side works on at a time.
 const SLOTS: usize = 256;
@@ -52,21 +54,27 @@ struct Run {
 }
 
 /// Counts messages that are settled, and knows when the first came.
-#[derive(Default)]
 struct Clock {
+    messages: u64,
     settled: AtomicU64,
     first: Mutex<Option<(Instant, Duration)>>,
     done: CancellationToken,
 }
 
 impl Clock {
+    fn of(messages: u64) -> Self {
+        let (settled, first, done) =
+            (AtomicU64::new(0), Mutex::default(), CancellationToken::new());
+        Self { messages, settled, first, done }
+    }
+
     fn start(&self) {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert_with(|| (Instant::now(), cpu("self")));
     }
 
     fn settled(&self) {
-        if self.settled.fetch_add(1, Ordering::Relaxed) + 1 == MESSAGES {
+        if self.settled.fetch_add(1, Ordering::Relaxed) + 1 == self.messages {
             self.done.cancel();
         }
     }
@@ -92,6 +100,7 @@ fn cpu(process: &str) -> Duration {
 struct Stub {
     process: Child,
     input: ChildStdin,
+    messages: u64,
     output: BufReader<ChildStdout>,
     address: String,
 }
@@ -106,7 +115,8 @@ impl Stub {
             .expect("the stub starts");
         let input = process.stdin.take().expect("it is piped");
         let output = BufReader::new(process.stdout.take().expect("it is piped"));
-        let mut stub = Self { process, input, output, address: String::new() };
+        let mut stub =
+            Self { process, input, messages: messages(confirms), output, address: String::new() };
         stub.address = stub.line();
         stub
     }
@@ -135,13 +145,19 @@ impl Drop for Stub {
     }
 }
 
+/// How many messages are taken from a stub.
+fn messages(confirms: bool) -> u64 {
+    if confirms { CONFIRMED } else { MESSAGES }
+}
+
 /// What the stub's process does.
 async fn be_the_stub(confirms: bool) {
+    let messages = messages(confirms);
     let fake = Fake::start(confirms).await.expect("a port");
     println!("{}", fake.address());
     let commands = tokio::task::spawn_blocking(move || {
         for _ in io::stdin().lines() {
-            fake.flood(EVENT, MESSAGES);
+            fake.flood(EVENT, messages);
             println!("filled");
         }
     });
@@ -165,10 +181,10 @@ async fn raw(address: &str) -> MessageStream {
 }
 
 /// Takes messages as the client brings them, and acks each in a task of its own, confirmed if the stub does.
-async fn raw_keeping(address: String) -> Run {
-    let (clock, slots) = (Arc::new(Clock::default()), Arc::new(Semaphore::new(SLOTS)));
+async fn raw_keeping(address: String, messages: u64) -> Run {
+    let (clock, slots) = (Arc::new(Clock::of(messages)), Arc::new(Semaphore::new(SLOTS)));
     let mut messages = raw(&address).await;
-    for _ in 0..MESSAGES {
+    for _ in 0..messages {
         let (message, handler) = messages.next().await.expect("a message").expect("no error");
         clock.start();
         let slot = slots.clone().acquire_owned().await.expect("a slot");
@@ -186,8 +202,8 @@ async fn raw_keeping(address: String) -> Run {
 }
 
 /// Takes messages as the client brings them, and acks each without waiting.
-async fn raw_skipping(address: String) -> Run {
-    let clock = Clock::default();
+async fn raw_skipping(address: String, messages: u64) -> Run {
+    let clock = Clock::of(messages);
     let mut messages = raw(&address).await;
     while !clock.done.is_cancelled() {
         let (_, handler) = messages.next().await.expect("a message").expect("no error");
@@ -199,8 +215,8 @@ async fn raw_skipping(address: String) -> Run {
 }
 
 /// The pump, with a filter that keeps all, and an ack in a task a message.
-async fn pump_keeping(address: String) -> Run {
-    let clock = Arc::new(Clock::default());
+async fn pump_keeping(address: String, messages: u64) -> Run {
+    let clock = Arc::new(Clock::of(messages));
     let counting = clock.clone();
     let handle = move |delivery: Delivery| {
         counting.start();
@@ -215,8 +231,8 @@ async fn pump_keeping(address: String) -> Run {
 }
 
 /// The pump, with a filter that skips all.
-async fn pump_skipping(address: String) -> Run {
-    let clock = Arc::new(Clock::default());
+async fn pump_skipping(address: String, messages: u64) -> Run {
+    let clock = Arc::new(Clock::of(messages));
     let counting = clock.clone();
     let wants = move |_: &[u8]| {
         counting.start();
@@ -258,19 +274,19 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn rate(run: Run) -> f64 {
-    MESSAGES as f64 / run.wall.as_secs_f64() / 1000.0
+fn rate(run: Run, messages: u64) -> f64 {
+    messages as f64 / run.wall.as_secs_f64() / 1000.0
 }
 
-fn per_100k(cpu: Duration) -> f64 {
-    cpu.as_secs_f64() * 100_000.0 / MESSAGES as f64
+fn per_100k(cpu: Duration, messages: u64) -> f64 {
+    cpu.as_secs_f64() * 100_000.0 / messages as f64
 }
 
 async fn compare<A, B>(
     name: &str,
     stub: &mut Stub,
-    raw: impl Fn(String) -> A,
-    ours: impl Fn(String) -> B,
+    raw: impl Fn(String, u64) -> A,
+    ours: impl Fn(String, u64) -> B,
 ) where
     A: Future<Output = Run>,
     B: Future<Output = Run>,
@@ -278,23 +294,23 @@ async fn compare<A, B>(
     println!(
         "\n{name}\n  raw k/s   pump k/s   ratio   CPU s per 100 k: raw   pump   the stub beside it"
     );
-    let mut ratios = Vec::new();
+    let (mut ratios, messages) = (Vec::new(), stub.messages);
     for _ in 0..PAIRS {
         stub.fill();
         let before = stub.cpu();
-        let a = raw(stub.address.clone()).await;
+        let a = raw(stub.address.clone(), messages).await;
         let beside = stub.cpu() - before;
         stub.fill();
-        let b = ours(stub.address.clone()).await;
-        ratios.push(rate(b) / rate(a));
+        let b = ours(stub.address.clone(), messages).await;
+        ratios.push(rate(b, messages) / rate(a, messages));
         println!(
             "  {:7.0}   {:8.0}   {:5.2}   {:21.3}   {:.3}   {:.3}",
-            rate(a),
-            rate(b),
-            rate(b) / rate(a),
-            per_100k(a.cpu),
-            per_100k(b.cpu),
-            per_100k(beside)
+            rate(a, messages),
+            rate(b, messages),
+            rate(b, messages) / rate(a, messages),
+            per_100k(a.cpu, messages),
+            per_100k(b.cpu, messages),
+            per_100k(beside, messages)
         );
     }
     println!("  median ratio {:.2}, goal at least {GOAL}", median(ratios));
