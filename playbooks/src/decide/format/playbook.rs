@@ -97,9 +97,9 @@ impl Step {
 /// What follows when an action fails.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OnFailure {
-    /// The playbook ends, failed. The default, but for `notify`.
+    /// The playbook ends, failed. The default, but for `capture` and `notify`.
     Stop,
-    /// The next action runs. The default of `notify`.
+    /// The next action runs. The default of `capture` and `notify`.
     Continue,
     /// These run, then the playbook ends, failed.
     Run(Vec<Step>),
