@@ -32,7 +32,12 @@ fn the_documented_playbook_is_understood() {
     assert_eq!(playbook.mode, Mode::Enforce);
     let actions: Vec<&str> = playbook.actions.iter().map(|step| step.action.as_str()).collect();
     assert_eq!(actions, ["capture", "isolate", "delete", "notify", "delete"]);
-    assert_eq!(playbook.actions[0].on_failure, OnFailure::Stop);
+    assert_eq!(
+        playbook.actions[0].on_failure,
+        OnFailure::Continue,
+        "missing evidence holds no containment back"
+    );
+    assert_eq!(playbook.actions[1].on_failure, OnFailure::Stop);
     assert_eq!(playbook.actions[2].on_failure, OnFailure::Continue);
     assert_eq!(
         playbook.actions[3].on_failure,

@@ -264,8 +264,8 @@ async fn what_cannot_work_is_refused_with_its_place() {
         ("image: \"scan:1\"", "image: \"scan:1\", args: [\"$(EVENT_POD)\"]", "text of a command"),
         ("kind: Job", "kind: Deployment", "neither a Job nor a PipelineRun"),
         (
-            "      template:\n",
-            "      templateFile: /no/such/file\n      template:\n",
+            "      serviceAccount: scanner\n",
+            "      serviceAccount: scanner\n      templateFile: /no/such/file\n",
             "one of template",
         ),
     ] {

@@ -38,7 +38,8 @@ const ACTIONS: [(&str, &str); 14] = [
     ("taint", "{}"),
 ];
 
-const RUN: &str = "{namespace: default, serviceAccount: scanner, template: {apiVersion: batch/v1, kind: Job, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}";
+/// In a namespace of its own: what is asked for everywhere is tried in `HOME`.
+const RUN: &str = "{namespace: SCANS, serviceAccount: scanner, template: {apiVersion: batch/v1, kind: Job, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}";
 
 /// What no action may ever ask for.
 const NEVER: [(&str, &str, &str); 7] = [
@@ -169,7 +170,9 @@ async fn each_actions_roles_grant_what_it_names_and_all_else_answers_403() {
     setup.destinations =
         Destinations::new().with("topic", std::sync::Arc::new(crate::forward::Topic::default()));
     let bench = setup.build();
+    let scans = super::namespace(access).await;
     let rights_of = |(action, config): &(&str, &str)| -> Vec<Right> {
+        let config = config.replace("SCANS", &scans);
         bench.plan(&format!("mode: enforce\nactions: [{action}: {config}]")).rights()
     };
     let never = NEVER.map(|(group, resource, verb)| Permission::new(group, resource, verb));

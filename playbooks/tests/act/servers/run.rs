@@ -136,7 +136,7 @@ async fn a_pipeline_run_is_started_as_tekton_defines_it() {
     serve_pipeline_runs(access).await;
     let namespace = namespace(access).await;
     let spec = format!(
-        "mode: enforce\nactions:\n  - run:\n      namespace: {namespace}\n      serviceAccount: scanner\n      parameters: {{command: proc.cmdline}}\n      template: {{apiVersion: tekton.dev/v1, kind: PipelineRun, spec: {{pipelineRef: {{name: respond}}}}}}\n"
+        "mode: enforce\nactions:\n  - run:\n      namespace: {namespace}\n      serviceAccount: scanner\n      parameters: {{command: proc.cmdline, pod: target.pod}}\n      template: {{apiVersion: tekton.dev/v1, kind: PipelineRun, spec: {{pipelineRef: {{name: respond}}}}}}\n"
     );
     let pod = pod(access, &namespace, "tekton", &container_id("tekton")).await;
     let mut event = event_about(&pod, None);
@@ -150,6 +150,10 @@ async fn a_pipeline_run_is_started_as_tekton_defines_it() {
     let runs = kube::Api::<DynamicObject>::namespaced_with(client, &namespace, &resource);
     let all = runs.list(&ListParams::default()).await.expect("runs").items;
     assert_eq!(all.len(), 1);
-    assert_eq!(all[0].data["spec"]["params"], json!([{"name": "command", "value": "sh_-c_id"}]));
+    let name = pod.metadata.name;
+    assert_eq!(
+        all[0].data["spec"]["params"],
+        json!([{"name": "command", "value": "sh_-c_id"}, {"name": "pod", "value": name}])
+    );
     assert_eq!(all[0].data["spec"]["taskRunTemplate"]["serviceAccountName"], "scanner");
 }

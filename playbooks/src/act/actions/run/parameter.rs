@@ -155,7 +155,7 @@ mod tests {
         for (value, inert) in [
             ("web --all", "web_--all"),
             ("--all", "_-all"),
-            ("$(id)`id`;id|id&id>x<y\n\"'\\*?[]{}~#!=", "__id__id__id_id_id_x_y________________"),
+            ("$(id)`id`;id|id&id>x<y\n\"'\\*?[]{}~#!=", "__id__id__id_id_id_x_y______________"),
             ("$(params.other)", "__params.other_"),
             ("é", "_"),
         ] {

@@ -109,7 +109,8 @@ impl Template {
                 .help("at least 3600; a day if left out"));
         }
         let containers: Vec<_> = containers(&self.spec).collect();
-        if containers.is_empty() {
+        let has_none = pod["containers"].as_array().is_some_and(Vec::is_empty);
+        if containers.is_empty() || has_none {
             return Err(ConfigError::new("no containers")
                 .at("containers")
                 .at("spec")
