@@ -74,3 +74,38 @@ fn a_probe_wants_a_cluster_and_an_image_by_name() {
         assert!(ran.err.contains("--probe-image"), "{}", ran.err);
     }
 }
+
+#[test]
+fn the_examples_can_be_run() {
+    let evidence = tempfile::tempdir().unwrap();
+    let config = include_str!("../../examples/playbooks/stoop.yaml")
+        .replace("{env: SLACK_WEBHOOK}", "\"https://hooks.example/services/x\"")
+        .replace("/var/lib/stoop/evidence", evidence.path().to_str().unwrap());
+    let stage = Stage::empty()
+        .file("stoop.yaml", &config)
+        .file(
+            "delete-by-priority.yaml",
+            include_str!("../../examples/playbooks/delete-by-priority.yaml"),
+        )
+        .file(
+            "shell-in-a-container.yaml",
+            include_str!("../../examples/playbooks/shell-in-a-container.yaml"),
+        )
+        .file("exec-audit.yaml", include_str!("../../examples/playbooks/exec-audit.yaml"))
+        .file(
+            "unexpected-connection.yaml",
+            include_str!("../../examples/playbooks/unexpected-connection.yaml"),
+        )
+        .file("cryptominer.yaml", include_str!("../../examples/playbooks/cryptominer.yaml"));
+    let ran = stage.run(&["check"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for name in [
+        "cryptominer",
+        "delete-by-priority",
+        "exec-audit",
+        "shell-in-a-container",
+        "unexpected-connection",
+    ] {
+        assert!(ran.out.contains(&format!("{name} (observe): ")), "{name}: {}", ran.out);
+    }
+}

@@ -7,5 +7,6 @@ mod output;
 mod rbac;
 mod replay;
 mod responses;
+mod safety;
 mod signals;
 mod stage;

@@ -1,0 +1,29 @@
+//! The page about safety names tests, and tests are renamed.
+
+use std::{fs, path::Path};
+
+const PAGE: &str = include_str!("../../docs/safety.md");
+
+fn read_all(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_all(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_holds_an_invariant_is_there() {
+    let mut sources = String::new();
+    for folder in ["playbooks/src", "playbooks/tests", "src", "tests"] {
+        read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut sources);
+    }
+    let named: Vec<_> = PAGE.split('`').filter(|word| word.matches('_').count() > 2).collect();
+    assert!(named.len() > 40, "{named:?}");
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "{name}");
+    }
+}
