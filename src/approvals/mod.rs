@@ -66,7 +66,7 @@ async fn show(State(desk): State<Arc<Desk>>, Path(asked): Path<Asked>) -> Respon
     let Some(question) = desk.known(&asked) else { return unknown() };
     match desk.shelf.get(&question.name).await {
         Ok(Some(stored)) if stored.spec.event.id == question.event => {
-            let open = stored.spec.held.is_some() && stored.spec.decision.is_none();
+            let open = question.is_asked_by(&stored) && stored.spec.decision.is_none();
             answered(StatusCode::OK, page::of(&stored, open))
         }
         Ok(_) => unknown(),
@@ -82,7 +82,7 @@ async fn answer(State(desk): State<Arc<Desk>>, Path(asked): Path<Asked>, form: S
         "decision=deny" => (Decision::Denied, "Denied. Nothing will be done."),
         _ => return answered(StatusCode::BAD_REQUEST, page::word("That is no answer.")),
     };
-    match desk.shelf.decide(&question.name, Some(&question.event), decision).await {
+    match desk.shelf.decide(&question.name, Some(&question), decision).await {
         Ok(_) => {
             tracing::info!(response = question.name, ?decision, "decided by a signed link");
             answered(StatusCode::OK, page::word(word))

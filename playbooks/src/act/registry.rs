@@ -152,8 +152,21 @@ impl Registry {
     ) -> Result<Plan, PlaybookErrors> {
         let mut errors = Vec::new();
         let steps = self.bind_all(playbook, &playbook.actions, resources, &mut errors);
+        let plan = Plan { playbook: Arc::clone(playbook), steps };
+        if playbook.approval == Approval::Required
+            && errors.is_empty()
+            && !plan.contains()
+            && let Some(first) = playbook.actions.first()
+        {
+            errors.push(playbook.error_at(
+                &first.path,
+                "nothing here waits for an approval".to_owned(),
+                "`approval: required` is for playbooks that change the cluster: leave it out, or add such an action"
+                    .to_owned(),
+            ));
+        }
         PlaybookErrors::check(errors)?;
-        Ok(Plan { playbook: Arc::clone(playbook), steps })
+        Ok(plan)
     }
 
     fn bind_all(

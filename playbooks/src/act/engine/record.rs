@@ -31,7 +31,8 @@ impl Engine {
         let action = &todo.step.action;
         // What a guard has held back leaves no object behind, and neither does telling of it.
         let begins = action.changes_cluster() || !response.progress().has_contained();
-        let before = Before { acts: todo.step.acts(), begins };
+        // A question is told of; whatever else goes out of the cluster waits for its answer, too.
+        let before = Before { acts: action.name() != "notify", begins };
         let written = tokio::select! {
             biased;
             () = lost.cancelled() => return None,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Shelf,
+    Question, Shelf,
     object::{Decision, Phase, StoredResponse},
 };
 use crate::act::{api::Class, outcome::Failure};
@@ -43,8 +43,7 @@ fn judge(name: &str, stored: &StoredResponse, now: Timestamp) -> Result<(), Unde
 }
 
 impl Shelf {
-    /// Writes a person's word down, once. `event` is the identity of the event that it was asked about, where the
-    /// person has seen no other.
+    /// Writes a person's word down, once. `asked` is what it was asked, where the person has seen nothing else.
     ///
     /// # Errors
     ///
@@ -52,7 +51,7 @@ impl Shelf {
     pub async fn decide(
         &self,
         name: &str,
-        event: Option<&str>,
+        asked: Option<&Question>,
         decision: Decision,
     ) -> Result<StoredResponse, Undecidable> {
         let mut last = None;
@@ -60,7 +59,7 @@ impl Shelf {
             let stored = self.get(name).await.map_err(Failure::from)?;
             let mut stored = stored.ok_or_else(|| Undecidable::Unknown(name.to_owned()))?;
             judge(name, &stored, Timestamp::now())?;
-            if event.is_some_and(|event| event != stored.spec.event.id) {
+            if asked.is_some_and(|question| !question.is_asked_by(&stored)) {
                 return Err(Undecidable::NotAsked(name.to_owned()));
             }
             stored.spec.decision = Some(decision);

@@ -24,6 +24,15 @@ pub struct Question {
     pub until: i64,
 }
 
+impl Question {
+    /// Whether it is what this response waits to be told: the same event may be asked about once more, later.
+    pub fn is_asked_by(&self, stored: &StoredResponse) -> bool {
+        let held = stored.spec.held.as_ref();
+        stored.spec.event.id == self.event
+            && held.is_some_and(|held| held.until.as_second() == self.until)
+    }
+}
+
 /// Makes links, and knows its own again.
 #[derive(Clone)]
 pub struct Links {

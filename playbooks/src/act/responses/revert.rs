@@ -87,8 +87,12 @@ impl Reverter<'_> {
         }
         let claimed = self.claim(stored, now).await?;
         let done = self.undo(&claimed, changes, false).await?;
+        let name = claimed.metadata.name.clone().unwrap_or_default();
         if !done.undone.is_empty() {
             self.write_down(claimed, &done.undone).await?;
+        }
+        if !done.failed.is_empty() {
+            self.let_go(&name).await;
         }
         Ok(done)
     }
@@ -110,6 +114,16 @@ impl Reverter<'_> {
         let until = now.checked_add(self.lease).unwrap_or(Timestamp::MAX);
         claimed.spec.reverting = Some(Claim { worker: self.name.to_owned(), until });
         Ok(self.shelf.replace(&claimed).await?)
+    }
+
+    /// What can't be taken back now must not keep new events from being answered meanwhile. Where this fails too, the
+    /// claim runs out.
+    async fn let_go(&self, name: &str) {
+        let Ok(Some(mut stored)) = self.shelf.get(name).await else { return };
+        if stored.spec.reverting.as_ref().is_some_and(|claim| claim.worker == self.name) {
+            stored.spec.reverting = None;
+            drop(self.shelf.replace(&stored).await);
+        }
     }
 
     async fn undo(

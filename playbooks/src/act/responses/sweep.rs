@@ -159,8 +159,10 @@ fn chore(stored: &StoredResponse, now: Timestamp) -> Option<Chore> {
         (true, None) => (held.until <= now).then_some(Chore::Close(Phase::Expired)),
         (true, Some(Decision::Denied)) => Some(Chore::Close(Phase::Denied)),
         (true, Some(Decision::Approved)) => None,
-        // What has failed may be wanted once more.
-        (false, _) => (stored.phase() != Phase::Failed).then_some(Chore::Forget),
+        // What was approved and not done may be wanted once more: it was acknowledged when it was asked about.
+        (false, _) => {
+            (!matches!(stored.phase(), Phase::Failed | Phase::Refused)).then_some(Chore::Forget)
+        }
     }
 }
 

@@ -43,7 +43,7 @@ async fn a_snapshot_keeps_what_is_known_of_the_pod_and_none_of_its_secrets() {
         "owner-1.json",
         "owner-2.json",
         "log-c.txt",
-        "log-c-previous.txt",
+        "log-c.previous.txt",
     ];
     let manifest = manifest(&kept);
     assert_eq!(manifest.artefacts.len(), names.len());
@@ -114,7 +114,7 @@ async fn a_kubelet_that_is_away_costs_the_logs_alone() {
     let report = worker(api, &kept).run(SNAPSHOT, &event()).await;
     assert_eq!(words(&report), ["capture applied"]);
     let missing: Vec<_> = manifest(&kept).missing.into_iter().map(|missing| missing.what).collect();
-    assert_eq!(missing, ["log-c.txt", "log-c-previous.txt"]);
+    assert_eq!(missing, ["log-c.txt", "log-c.previous.txt"]);
 }
 
 #[tokio::test]

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
-    act::{Approved, Decision, Notifiers, Phase, Records, Retention, Undecidable},
+    act::{
+        Approved, Decision, Destinations, Notifiers, Phase, Question, Records, Retention,
+        Undecidable,
+    },
     decide::Event,
 };
 
 use super::{recording, shelf::Responses};
 use crate::{
     fixtures::{Bench, Setup, ago, event, event_at, pod, with_pod, words},
+    forward::Topic,
     outside::{Inbox, Scripted},
     wire::Wire,
 };
@@ -23,6 +27,7 @@ struct Scene {
     bench: Bench,
     contain: Scripted,
     inbox: Inbox,
+    topic: Topic,
     wire: Wire,
 }
 
@@ -37,7 +42,9 @@ fn scene_on(responses: Responses) -> Scene {
     setup.registry = contain.register(setup.registry);
     setup.notifiers =
         Notifiers::default().with("inbox", Arc::new(inbox.clone())).expect("a free name");
-    Scene { responses, bench: recording("a", setup, api), contain, inbox, wire }
+    let topic = Topic::default();
+    setup.destinations = Destinations::new().with("topic", Arc::new(topic.clone()));
+    Scene { responses, bench: recording("a", setup, api), contain, inbox, topic, wire }
 }
 
 impl Scene {
@@ -78,6 +85,25 @@ async fn nothing_is_changed_before_it_is_approved_and_somebody_is_told() {
     let command = format!("stoop responses approve {}", scene.name());
     assert!(report.steps[0].outcome.detail().contains(&command));
     assert!(scene.approved().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_only_leaves_the_cluster_waits_as_well() {
+    let scene = scene();
+    let spec = SPEC.replace("contain,", "contain, forward: {to: topic},");
+    let waits = scene.bench.run(&spec, &event()).await;
+    assert_eq!(words(&waits)[1], "forward refused (approval)");
+    assert!(scene.topic.published().is_empty());
+    scene.decide(Decision::Approved).await.expect("approved");
+    let runs = scene.bench.run(&spec, &event()).await;
+    assert_eq!(words(&runs), ["contain applied", "forward applied", "notify applied"]);
+    assert_eq!(scene.topic.published().len(), 1);
+}
+
+#[tokio::test]
+async fn where_nothing_would_wait_nobody_is_asked() {
+    let refused = scene().bench.refuse(&SPEC.replace("contain, ", ""));
+    assert!(refused.contains("nothing here waits for an approval"), "{refused}");
 }
 
 #[tokio::test]
@@ -135,10 +161,21 @@ async fn what_is_decided_stays_decided() {
 async fn a_word_about_another_event_is_no_word_about_this_one() {
     let scene = scene();
     scene.bench.run(SPEC, &event()).await;
-    let shelf = scene.records().shelf();
-    let other = shelf.decide(&scene.name(), Some("another"), Decision::Approved).await.map(drop);
-    assert_eq!(other, Err(Undecidable::NotAsked(scene.name())));
-    assert_eq!(scene.responses.only().spec.decision, None);
+    let (shelf, stored) = (scene.records().shelf(), scene.responses.only());
+    let until = stored.spec.held.as_ref().expect("it is held").until.as_second();
+    let question = Question { name: scene.name(), event: stored.spec.event.id.clone(), until };
+    let others = [
+        Question { event: "another".to_owned(), ..question.clone() },
+        // The same event, asked about once before.
+        Question { until: until - 1, ..question.clone() },
+    ];
+    for other in others {
+        let told = shelf.decide(&scene.name(), Some(&other), Decision::Approved).await.map(drop);
+        assert_eq!(told, Err(Undecidable::NotAsked(scene.name())));
+        assert_eq!(scene.responses.only().spec.decision, None);
+    }
+    let told = shelf.decide(&scene.name(), Some(&question), Decision::Approved).await;
+    assert!(told.is_ok(), "{told:?}");
 }
 
 #[tokio::test]

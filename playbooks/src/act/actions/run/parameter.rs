@@ -107,8 +107,8 @@ pub(super) fn for_pipeline(value: &str) -> String {
         c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':' | '/' | '@' | ',' | '+')
     };
     let mut inert: String = value.chars().map(|c| if is_inert(c) { c } else { '_' }).collect();
-    // First in an argument it would begin an option.
-    if inert.starts_with(['-', '+']) {
+    // First in an argument it would begin an option, or the name of a file to read.
+    if inert.starts_with(['-', '+', '@']) {
         inert.replace_range(..1, "_");
     }
     inert
@@ -155,6 +155,7 @@ mod tests {
         for (value, inert) in [
             ("web --all", "web_--all"),
             ("--all", "_-all"),
+            ("@/etc/passwd", "_/etc/passwd"),
             ("$(id)`id`;id|id&id>x<y\n\"'\\*?[]{}~#!=", "__id__id__id_id_id_x_y______________"),
             ("$(params.other)", "__params.other_"),
             ("é", "_"),

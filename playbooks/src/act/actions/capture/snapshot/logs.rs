@@ -28,9 +28,10 @@ pub(super) struct Which {
 }
 
 impl Which {
-    /// The name of the file that it is kept in: containers have DNS labels for names.
+    /// The name of the file that it is kept in: containers have DNS labels for names, which have no dots, so that no
+    /// other container's log can have it.
     pub(super) fn file(&self) -> String {
-        let previous = if self.previous { "-previous" } else { "" };
+        let previous = if self.previous { ".previous" } else { "" };
         format!("log-{}{previous}.txt", self.container)
     }
 }
