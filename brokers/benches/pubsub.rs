@@ -181,10 +181,10 @@ async fn raw(address: &str) -> MessageStream {
 }
 
 /// Takes messages as the client brings them, and acks each in a task of its own, confirmed if the stub does.
-async fn raw_keeping(address: String, messages: u64) -> Run {
-    let (clock, slots) = (Arc::new(Clock::of(messages)), Arc::new(Semaphore::new(SLOTS)));
+async fn raw_keeping(address: String, count: u64) -> Run {
+    let (clock, slots) = (Arc::new(Clock::of(count)), Arc::new(Semaphore::new(SLOTS)));
     let mut messages = raw(&address).await;
-    for _ in 0..messages {
+    for _ in 0..count {
         let (message, handler) = messages.next().await.expect("a message").expect("no error");
         clock.start();
         let slot = slots.clone().acquire_owned().await.expect("a slot");
@@ -202,8 +202,8 @@ async fn raw_keeping(address: String, messages: u64) -> Run {
 }
 
 /// Takes messages as the client brings them, and acks each without waiting.
-async fn raw_skipping(address: String, messages: u64) -> Run {
-    let clock = Clock::of(messages);
+async fn raw_skipping(address: String, count: u64) -> Run {
+    let clock = Clock::of(count);
     let mut messages = raw(&address).await;
     while !clock.done.is_cancelled() {
         let (_, handler) = messages.next().await.expect("a message").expect("no error");
@@ -215,8 +215,8 @@ async fn raw_skipping(address: String, messages: u64) -> Run {
 }
 
 /// The pump, with a filter that keeps all, and an ack in a task a message.
-async fn pump_keeping(address: String, messages: u64) -> Run {
-    let clock = Arc::new(Clock::of(messages));
+async fn pump_keeping(address: String, count: u64) -> Run {
+    let clock = Arc::new(Clock::of(count));
     let counting = clock.clone();
     let handle = move |delivery: Delivery| {
         counting.start();
@@ -231,8 +231,8 @@ async fn pump_keeping(address: String, messages: u64) -> Run {
 }
 
 /// The pump, with a filter that skips all.
-async fn pump_skipping(address: String, messages: u64) -> Run {
-    let clock = Arc::new(Clock::of(messages));
+async fn pump_skipping(address: String, count: u64) -> Run {
+    let clock = Arc::new(Clock::of(count));
     let counting = clock.clone();
     let wants = move |_: &[u8]| {
         counting.start();

@@ -77,10 +77,10 @@ fn a_probe_wants_a_cluster_and_an_image_by_name() {
 
 #[test]
 fn the_examples_can_be_run() {
-    let evidence = tempfile::tempdir().unwrap();
+    let evidence = tempfile::tempdir().expect("a folder");
     let config = include_str!("../../examples/playbooks/stoop.yaml")
         .replace("{env: SLACK_WEBHOOK}", "\"https://hooks.example/services/x\"")
-        .replace("/var/lib/stoop/evidence", evidence.path().to_str().unwrap());
+        .replace("/var/lib/stoop/evidence", evidence.path().to_str().expect("UTF-8"));
     let stage = Stage::empty()
         .file("stoop.yaml", &config)
         .file(

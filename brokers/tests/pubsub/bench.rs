@@ -89,8 +89,13 @@ impl Bench {
     }
 
     pub(crate) async fn make_dead_letters(&self) {
+        self.rest.put(&format!("topics/{}", self.dead()), json!({})).await;
+        self.keep_dead_letters().await;
+    }
+
+    /// A subscription to their topic.
+    pub(crate) async fn keep_dead_letters(&self) {
         let dead = self.dead();
-        self.rest.put(&format!("topics/{dead}"), json!({})).await;
         let topic = format!("projects/{PROJECT}/topics/{dead}");
         let like = json!({"topic": topic, "ackDeadlineSeconds": 600});
         self.rest.put(&format!("subscriptions/{dead}"), like).await;

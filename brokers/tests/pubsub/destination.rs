@@ -50,6 +50,6 @@ async fn a_topic_that_nobody_reads_is_waited_for_like_one_that_is_not_there() {
         matches!(&error, Unpublished::Unavailable(why) if why.to_string().contains("no subscription")),
         "{error:?}"
     );
-    bench.make_dead_letters().await;
+    bench.keep_dead_letters().await;
     publish(&to, b"event").await.unwrap();
 }

@@ -281,7 +281,8 @@ async fn waiting_for_another_delete_of_the_owners_pods_is_no_failure() {
     let mut first = bench.begin(spec, &event()).await;
     let mut second = bench.begin(spec, &event()).await;
     let (first, second) =
-        futures::future::join(bench.advance(&mut first), bench.advance(&mut second)).await;
+        Box::pin(futures::future::join(bench.advance(&mut first), bench.advance(&mut second)))
+            .await;
     assert!(matches!(first, Advance::Retry(_)), "{first:?}");
     let Advance::Retry(failure) = second else { panic!("not to be retried: {second:?}") };
     assert!(failure.why.contains("waiting for other deletes"), "{failure}");

@@ -48,7 +48,7 @@ impl Probe {
             insisted: "left as it is: the next probe in this namespace cleans up",
         })?;
         pods.clean(api).await?;
-        let found = signals::unless_asked(&stop, pods.run(api)).await;
+        let found = signals::unless_asked(&stop, Box::pin(pods.run(api))).await;
         let cleaned = pods.clean(api).await;
         if let Err(failure) = &cleaned {
             say(format_args!("  not cleaned up, the next probe tries again: {failure}"))?;

@@ -4,6 +4,11 @@
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#id>. The envelope is that of
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a `Value` that is indexed by name gives null, or takes it: all of these are objects"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;

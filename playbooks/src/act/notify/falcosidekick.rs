@@ -5,6 +5,11 @@
 //! are: <https://github.com/falcosecurity/falcosidekick/blob/master/handlers.go>. It drops no copies: what comes at once
 //! becomes one event.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a `Value` that is indexed by name gives null, or takes it: all of these are objects"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;

@@ -3,6 +3,11 @@
 //! [`findings.patch`](https://cloud.google.com/security-command-center/docs/reference/rest/v2/organizations.sources.findings/patch)
 //! creates a finding or brings it up to date, and the finding's id is the message's key: a copy changes nothing.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a `Value` that is indexed by name gives null, or takes it: all of these are objects"
+)]
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -4,6 +4,11 @@
 //! so that there is no container without its artifact; automation runs after it by itself. A container of a
 //! `source_data_identifier` that is there already is answered with `existing_container_id`.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a `Value` that is indexed by name gives null, or takes it: all of these are objects"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;

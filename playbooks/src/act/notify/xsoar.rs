@@ -4,6 +4,11 @@
 //! [`/xsoar/public/v1/incident`](https://docs-cortex.paloaltonetworks.com/r/Cortex-XSOAR-8-API/Create-or-update-an-incident)
 //! of version 8, which wants the key's id too. It drops no copies: what comes at once becomes one incident.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a `Value` that is indexed by name gives null, or takes it: all of these are objects"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;

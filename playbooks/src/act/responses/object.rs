@@ -3,6 +3,10 @@
 //! The spec says what is being answered, by whom, and what may have to be taken back; workers write it before they act.
 //! The status says what came of it. A run is counted, so that a status of an earlier one is not taken for the present.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a `Value` that is indexed by name gives null, or takes it: all of these are objects"
+)]
 #![expect(unreachable_pub, reason = "the derive repeats the structs where nobody can see them")]
 
 use jiff::Timestamp;

@@ -1,5 +1,10 @@
 //! The operator's Job or PipelineRun: what it may say, and how parameters get into it without becoming its text.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a `Value` that is indexed by name gives null, or takes it: all of these are objects"
+)]
+
 use k8s_openapi::api::batch::v1::Job;
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::Deserialize as _;
