@@ -105,6 +105,9 @@ pub(super) async fn read(
     };
     let (end, is_cut) = tail.end();
     let text = redact::text(&String::from_utf8_lossy(&end)).into_owned();
-    let cut = broke_off.or(is_cut.then_some("the last of it")).map(str::to_owned);
+    let cut = match broke_off {
+        Some(why) => Some(why.to_owned()),
+        None => is_cut.then(|| format!("cut at {most} bytes: the last of it")),
+    };
     Ok(Log { text: text.into_bytes().into(), cut })
 }
