@@ -287,6 +287,24 @@ async fn a_log_is_bounded_and_its_end_is_what_stays() {
 }
 
 #[tokio::test]
+async fn what_the_servers_bounds_cut_is_said() {
+    let (kept, world) = (kept(), World::new());
+    let many: &'static str = "line\n".repeat(100_000).leak();
+    let (api, _) = world.serve_but(move |request| match request.path.as_str() {
+        LOG => Some(Answer::Text(200, many)),
+        EVENTS => Some(Answer::Json(200, json!({"items": [], "metadata": {"continue": "more"}}))),
+        _ => None,
+    });
+    let report = worker(api, &kept).run(SNAPSHOT, &event()).await;
+    assert_eq!(words(&report), ["capture applied"]);
+    let detail = report.steps[0].outcome.detail();
+    assert!(detail.contains("cut: events.json, log-c.txt, log-c.previous.txt"), "{detail}");
+    let cuts: Vec<_> =
+        manifest(&kept).artefacts.into_iter().filter_map(|artefact| artefact.cut).collect();
+    assert_eq!(cuts[..2], ["cut at 500 events", "cut at 100000 lines: the last of it"]);
+}
+
+#[tokio::test]
 async fn all_together_are_bounded() {
     let (kept, world) = (kept(), World::new());
     let (api, _) = world.serve_but(|_| None);

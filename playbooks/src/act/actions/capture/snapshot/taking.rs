@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{sync::SemaphorePermit, time::Instant};
 
-use super::{logs, redact, unreadable};
+use super::{gather::Read, logs, redact, unreadable};
 use crate::act::{
     action::Context,
     actions::capture::{Captures, config::Bounds, name::Name, note},
@@ -85,7 +85,7 @@ impl<'a> Taking<'a> {
             forbidden: Vec::new(),
             _turn: turn,
         };
-        let event = serde_json::from_slice(&occurrence.payload).map_err(unreadable);
+        let event = serde_json::from_slice::<Value>(&occurrence.payload).map_err(unreadable);
         taking.document("falco-event.json", event).await?;
         Ok(Begun::Taking(Box::new(taking)))
     }
@@ -104,13 +104,13 @@ impl<'a> Taking<'a> {
     pub(super) async fn document(
         &mut self,
         name: &str,
-        document: Result<Value, ApiError>,
+        read: Result<impl Into<Read>, ApiError>,
     ) -> Result<(), Failure> {
         if !self.wants(name) {
             return Ok(());
         }
-        let mut document = match document {
-            Ok(document) => document,
+        let Read { mut document, cut } = match read {
+            Ok(read) => read.into(),
             Err(error) => return self.fail(name, error),
         };
         redact::document(&mut document);
@@ -121,7 +121,7 @@ impl<'a> Taking<'a> {
             self.miss(name, &why);
             return Ok(());
         }
-        self.keep(name, text.into(), None).await
+        self.keep(name, text.into(), cut).await
     }
 
     pub(super) async fn log(
