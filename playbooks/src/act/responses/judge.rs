@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     changes::is_live,
     filing::Filing,
-    object::{Claim, Decision, Phase, ResponseSpec, StoredResponse},
+    object::{Decision, Phase, ResponseSpec, Reverting, StoredResponse},
 };
 
 /// What may be done about a response of which there is an object already.
@@ -33,7 +33,7 @@ pub(super) fn judge(stored: &StoredResponse, filing: &Filing, now: Timestamp) ->
     if let Some(reverting) = theirs.reverting.as_ref().filter(|it| it.until > now)
         && has_changes_left(stored)
     {
-        let Claim { worker, until } = reverting;
+        let Reverting { worker, until, .. } = reverting;
         return Judged::Busy(format!(
             "{worker} takes it back, until {until} at the latest: {}",
             filing.name

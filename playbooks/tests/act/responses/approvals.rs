@@ -212,6 +212,34 @@ async fn a_question_that_nobody_answers_is_over() {
 }
 
 #[tokio::test]
+async fn what_was_approved_and_not_done_can_be_approved_once_more() {
+    let scene = scene();
+    scene.bench.run(SPEC, &event()).await;
+    scene.decide(Decision::Approved).await.expect("approved");
+    let [approved] = &scene.approved().await[..] else { panic!("one is approved") };
+    scene.records().close(approved, Phase::Refused, "the kill switch is on").await.expect("closed");
+    assert!(scene.approved().await.is_empty());
+
+    // No link does that: it was about one question.
+    let stored = scene.responses.only();
+    let until = stored.spec.held.as_ref().expect("it is held").until.as_second();
+    let link = Question { name: scene.name(), event: stored.spec.event.id.clone(), until };
+    let by_link = scene.records().shelf().decide(&link.name, Some(&link), Decision::Approved).await;
+    assert!(matches!(by_link, Err(Undecidable::Decided(..))), "{by_link:?}");
+    assert!(scene.decide(Decision::Denied).await.is_err());
+
+    scene.decide(Decision::Approved).await.expect("approved again");
+    let [again] = &scene.approved().await[..] else { panic!("it is taken up again") };
+    assert_eq!(*again.payload, *approved.payload);
+    assert!(again.at >= approved.at);
+    let report = scene.bench.run(SPEC, &event()).await;
+    assert_eq!(words(&report), ["contain applied", "notify applied"]);
+    let stored = scene.responses.only();
+    assert_eq!((stored.phase(), stored.spec.run), (Phase::Succeeded, 2));
+    assert!(scene.decide(Decision::Approved).await.is_err(), "it was done");
+}
+
+#[tokio::test]
 async fn an_event_that_is_too_long_to_be_held_belongs_to_the_dead_letters() {
     let scene = scene();
     let mut event = event();
