@@ -55,7 +55,10 @@ impl Worker {
                 return;
             }
         };
-        for approved in approved {
+        // What another worker's playbook asked about is left to it.
+        let ours =
+            |it: &Approved| self.rules.plans().iter().any(|plan| plan.playbook.name == it.playbook);
+        for approved in approved.into_iter().filter(ours) {
             let is_new = lock(taken).insert(approved.name.clone());
             if is_new {
                 let (worker, taken, stop) = (self.clone(), taken.clone(), stop.clone());

@@ -104,13 +104,16 @@ impl Rig {
     pub async fn new(playbooks: &[String]) -> Rig {
         // Another test may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
+        Self::with(Arc::new(Server::start().await.unwrap()), playbooks).await
+    }
+
+    async fn with(server: Arc<Server>, playbooks: &[String]) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("playbooks.yaml");
         std::fs::write(&file, playbooks.join("\n---\n")).unwrap();
         let text = format!("cluster: {{name: ours}}\nplaybooks: [{}]", file.display());
         let config = config::parse("test", &text, []).unwrap();
-
-        Self::before(Arc::new(Server::start().await.unwrap()), folder, config).await
+        Self::before(server, folder, config).await
     }
 
     /// One that writes its responses down, if the cluster takes them.
@@ -152,6 +155,11 @@ impl Rig {
         let config = self.config.clone();
         let rig = Self::before(self.server.clone(), folder, config).await;
         if self.worker.engine.records().is_some() { rig.written() } else { rig }
+    }
+
+    /// Another worker on the same cluster, which writes its responses down, with other playbooks.
+    pub async fn stranger(&self, playbooks: &[String]) -> Rig {
+        Self::with(self.server.clone(), playbooks).await.written()
     }
 
     async fn before(server: Arc<Server>, folder: TempDir, config: config::Config) -> Rig {
