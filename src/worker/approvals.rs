@@ -106,7 +106,7 @@ impl Worker {
         let Some(candidate) = wanted.candidates.first() else {
             return Some(Err("the playbook doesn't want the event any more".to_owned()));
         };
-        let Ok(identity) = self.identify(&wanted, stop).await? else {
+        let Ok(identity) = self.identify(&wanted, stop, &mut None).await? else {
             return Some(Err("the event is another cluster's".to_owned()));
         };
         let Some(ask) = self.question(candidate, &wanted.claim, &identity) else {

@@ -14,7 +14,7 @@ use playbooks::{
 
 use super::{
     Worker, audit::Audit, bursts::Bursts, forward::destinations, lanes::Lanes, outage::Outages,
-    rules::Rules,
+    rules::Rules, sightings::Sightings,
 };
 use crate::{config::Config, metrics::Metrics};
 
@@ -172,7 +172,7 @@ pub fn worker(
     let rules = rules(config, registry, &resources)?;
     let needs_cluster = rules.plans().iter().find(|plan| plan.needs_target());
     let api = match (cluster, needs_cluster) {
-        (Ok(api), _) => Some(api),
+        (Ok(api), _) => Some(api.at_most(config.limits.concurrency)),
         (Err(_), None) => None,
         (Err(source), Some(plan)) => {
             return Err(Error::Cluster { playbook: plan.playbook.name.clone(), source });
@@ -212,6 +212,7 @@ pub fn worker(
             config.limits.memory.as_usize(),
         ),
         lanes: Lanes::new(),
+        sightings: Sightings::default(),
         bursts: Bursts::new(),
     }))
 }

@@ -10,6 +10,7 @@ pub mod bursts;
 mod bury;
 pub mod forward;
 mod handle;
+mod inquiry;
 pub mod lanes;
 pub mod outage;
 pub mod persevere;
@@ -23,6 +24,7 @@ pub mod rules;
 mod serve;
 mod settle;
 pub mod shares;
+pub mod sightings;
 pub mod subscription;
 mod sweep;
 pub mod verdict;
@@ -53,6 +55,8 @@ pub struct Worker {
     pub members: brokers::Pool,
     /// One response at a time for each target.
     pub lanes: lanes::Lanes<Uid>,
+    /// Who was verified of late, and by which words.
+    pub sightings: sightings::Sightings,
     /// Responses that are shared.
     pub bursts: bursts::Bursts<(usize, respond::Concern), Arc<verdict::Answer>>,
 }

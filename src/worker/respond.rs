@@ -19,6 +19,7 @@ use super::{
     Worker,
     bursts::Lead,
     persevere::{Patience, Stopped, Tries},
+    sightings::Said,
     verdict::{Answer, End},
 };
 
@@ -30,6 +31,8 @@ const TELLING: Patience = Patience { attempts: 5, timeout: Duration::from_secs(6
 pub enum Concern {
     /// A verified pod or node.
     Target(Uid),
+    /// A target that is gone, and will never be there again, in the words of those who were about it.
+    Gone(Arc<Said>),
     /// This event alone.
     Event(EventId),
 }
@@ -44,12 +47,14 @@ pub(super) enum Ask {
 }
 
 impl Ask {
-    pub(super) fn concern(&self, occurrence: &Occurrence) -> Concern {
-        let uid = match self {
-            Self::Respond(standing) => standing.uid(),
-            Self::Abandon(..) => None,
-        };
-        uid.map_or(Concern::Event(occurrence.id), |uid| Concern::Target(uid.clone()))
+    /// `said` is what the event says, where the playbook asks for its target and others may say it.
+    pub(super) fn concern(&self, occurrence: &Occurrence, said: Option<&Arc<Said>>) -> Concern {
+        let Self::Respond(standing) = self else { return Concern::Event(occurrence.id) };
+        match (standing, standing.uid(), said) {
+            (_, Some(uid), _) => Concern::Target(uid.clone()),
+            (Standing::Gone(gone), _, Some(said)) if gone.is_final => Concern::Gone(said.clone()),
+            _ => Concern::Event(occurrence.id),
+        }
     }
 }
 

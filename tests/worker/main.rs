@@ -13,4 +13,5 @@ mod paper;
 mod responses;
 mod rig;
 mod stage;
+mod storms;
 mod targets;

@@ -102,6 +102,11 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 impl Rig {
     pub async fn new(playbooks: &[String]) -> Rig {
+        Self::limited(playbooks, json!({})).await
+    }
+
+    /// One with these `limits`.
+    pub async fn limited(playbooks: &[String], limits: Value) -> Rig {
         // Another test may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         Self::with(Arc::new(Server::start().await.unwrap()), playbooks).await
@@ -111,7 +116,8 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("playbooks.yaml");
         std::fs::write(&file, playbooks.join("\n---\n")).unwrap();
-        let text = format!("cluster: {{name: ours}}\nplaybooks: [{}]", file.display());
+        let text = json!({"cluster": {"name": "ours"}, "playbooks": [file], "limits": limits});
+        let text = text.to_string();
         let config = config::parse("test", &text, []).unwrap();
         Self::before(server, folder, config).await
     }
@@ -164,6 +170,7 @@ impl Rig {
 
     async fn before(server: Arc<Server>, folder: TempDir, config: config::Config) -> Rig {
         let api = Api::from_config(server.config(), CALLS).unwrap();
+        let api = api.at_most(config.limits.concurrency);
         let (stage, audit, pager) = (Stage::new(), Paper::default(), Pager::default());
         let (lines, registry) = (Audit::to(audit.clone()), stage.registry());
         let worker =
@@ -174,14 +181,32 @@ impl Rig {
         Rig { worker, stage, audit, pager, server, api, config, _folder: folder }
     }
 
+    /// Writes into the status of the pod that `create_pod` made that its only container has this id.
+    pub async fn start_container(&self, id: &str) {
+        let client = kube::Client::try_from(self.server.config()).unwrap();
+        let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client, "shop");
+        let container = json!({
+            "name": "app", "image": "app", "imageID": "", "ready": true, "restartCount": 0,
+            "containerID": format!("containerd://{id}"),
+        });
+        let status = json!({"status": {"containerStatuses": [container]}});
+        let patch = kube::api::Patch::Merge(status);
+        pods.patch_status("web", &Default::default(), &patch).await.unwrap();
+    }
+
     /// A pod that no scheduler takes, so that it is gone at once when it is deleted.
     pub fn create_pod(&self) {
+        self.create_pod_named("web");
+    }
+
+    /// The same, by another name.
+    pub fn create_pod_named(&self, name: &str) {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
         // It may be there already, for an earlier pod of the name.
         drop(self.server.create(namespace));
         let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": "web"},
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": name},
             "spec": {"schedulerName": "none", "containers": [{"name": "app", "image": "app"}]},
         });
         self.server.create(pod).unwrap();
@@ -197,9 +222,14 @@ impl Rig {
 
     /// What Falco would say about the pod at `time`.
     pub async fn event_about_pod(&self, time: Timestamp) -> Value {
+        self.event_about("web", time).await
+    }
+
+    /// The same about the pod of this name.
+    pub async fn event_about(&self, name: &str, time: Timestamp) -> Value {
         let (rule, fields) = (RULE.to_owned(), BTreeMap::new());
         let scene = Scene { rule, priority: Priority::Notice, container: None, fields };
-        let mut event = self.api.testify("shop", "web", &scene).await.unwrap();
+        let mut event = self.api.testify("shop", name, &scene).await.unwrap();
         event["time"] = json!(time.to_string());
         event["output_fields"]["evt.time"] = json!(i64::try_from(time.as_nanosecond()).unwrap());
         event

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
     act::{
-        Approved, Decision, Destinations, Notifiers, Phase, Question, Records, Retention,
-        Undecidable,
+        Approved, BreakerLimits, Decision, Destinations, Notifiers, Phase, Question, Records,
+        Retention, Undecidable,
     },
     decide::Event,
 };
 
+use serde_json::json;
+
 use super::{recording, shelf::Responses};
 use crate::{
-    fixtures::{Bench, Setup, ago, event, event_at, pod, with_pod, words},
+    fixtures::{Bench, Setup, ago, event, event_at, pod, pod_with, with_pod, words},
     forward::Topic,
     outside::{Inbox, Scripted},
-    wire::Wire,
+    wire::{Answer, Wire},
 };
 
 const SPEC: &str = "mode: enforce\napproval: required\nactions: [contain, notify: {to: [inbox]}]";
@@ -357,4 +359,31 @@ async fn a_word_that_comes_while_it_is_still_being_told_counts() {
     assert_eq!(records.approved().await.expect("a list").len(), 1);
     assert_eq!(words(&bench.run(spec, &event).await), ["delete applied"]);
     assert_eq!(responses.only().phase(), Phase::Succeeded);
+}
+
+#[tokio::test]
+async fn what_waits_takes_no_room_from_what_runs() {
+    let responses = Responses::default();
+    let (api, _) = responses.serve(|request| {
+        let name = request.path.rsplit('/').next().unwrap_or_default().to_owned();
+        Answer::Json(200, pod_with(|pod| pod["metadata"]["uid"] = json!(name.clone())))
+    });
+    let contain = Scripted::containing("contain", []);
+    let mut setup = Setup::new(api.clone());
+    setup.registry = contain.register(setup.registry);
+    setup.guardrails.breaker = BreakerLimits { per_owner: 1, ..BreakerLimits::default() };
+    let bench = recording("a", setup, api);
+    let about = |name: &str| {
+        let mut event = event();
+        event["output_fields"]["k8s.pod.name"] = json!(name);
+        event["output_fields"]["k8s.pod.uid"] = json!(name);
+        event
+    };
+    let asks = "mode: enforce\napproval: required\nactions: [contain]";
+    let runs = "mode: enforce\nactions: [contain]";
+    assert_eq!(words(&bench.run(asks, &about("a")).await), ["contain refused (approval)"]);
+    assert_eq!(words(&bench.run(runs, &about("b")).await), ["contain applied"]);
+    // Its turn comes, and there is no room left.
+    assert_eq!(words(&bench.run(asks, &about("c")).await), ["contain refused (breaker)"]);
+    assert_eq!(contain.calls(), 1);
 }
