@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
-    core::v1::{ConfigMap, Event, Namespace, Node, Pod},
+    core::v1::{ConfigMap, Event, Namespace, Node, Pod, Service},
+    networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
 use playbooks::act::StoredResponse;
@@ -29,6 +30,8 @@ pub(super) static NODE: Kind = Kind::of::<Node>(false, true);
 pub(super) static POD: Kind = Kind::of::<Pod>(true, true);
 pub(super) static CONFIG_MAP: Kind = Kind::of::<ConfigMap>(true, false);
 pub(super) static EVENT: Kind = Kind::of::<Event>(true, false);
+pub(super) static SERVICE: Kind = Kind::of::<Service>(true, true);
+pub(super) static NETWORK_POLICY: Kind = Kind::of::<NetworkPolicy>(true, false);
 pub(super) static DEPLOYMENT: Kind = Kind::of::<Deployment>(true, true);
 pub(super) static REPLICA_SET: Kind = Kind::of::<ReplicaSet>(true, true);
 pub(super) static STATEFUL_SET: Kind = Kind::of::<StatefulSet>(true, true);
@@ -44,12 +47,14 @@ pub(super) static RESPONSE: Kind = Kind {
     shape: round_trip::<StoredResponse>,
 };
 
-static KINDS: [&Kind; 10] = [
+static KINDS: [&Kind; 12] = [
     &NAMESPACE,
     &NODE,
     &POD,
     &CONFIG_MAP,
     &EVENT,
+    &SERVICE,
+    &NETWORK_POLICY,
     &DEPLOYMENT,
     &REPLICA_SET,
     &STATEFUL_SET,
