@@ -73,6 +73,13 @@ pub(crate) async fn what_is_applied_is_merged_and_its_lists_are_replaced(bench: 
     assert_eq!(after.metadata.labels.expect("labels").get("a").map(String::as_str), Some("b"));
 }
 
+pub(crate) async fn an_empty_list_is_left_out(bench: Bench) {
+    let mut empty = policy(json!({}));
+    empty["spec"]["ingress"] = json!([]);
+    let spec = apply(&bench, &empty).await.expect("applied").spec.expect("a spec");
+    assert_eq!((spec.ingress, spec.egress), (None, None));
+}
+
 pub(crate) async fn what_is_applied_twice_keeps_its_resource_version(bench: Bench) {
     let made = apply(&bench, &policy(json!({}))).await.expect("created");
     let again = apply(&bench, &policy(json!({}))).await.expect("applied");

@@ -51,6 +51,7 @@ contract! {
         an_apply_with_a_stale_resource_version_is_a_conflict,
         an_apply_with_a_wrong_uid_is_refused,
         what_is_applied_is_merged_and_its_lists_are_replaced,
+        an_empty_list_is_left_out,
         what_is_applied_twice_keeps_its_resource_version,
         an_apply_in_a_dry_run_creates_nothing,
         what_belongs_to_a_pod_goes_with_it,

@@ -81,7 +81,7 @@ impl Kind {
             resource: K::URL_PATH_SEGMENT,
             namespaced,
             has_status,
-            shape: round_trip::<K>,
+            shape: as_go_writes_it::<K>,
         }
     }
 
@@ -111,6 +111,28 @@ impl Kind {
     /// The object as its typed form reads it: unknown fields dropped, wrong types refused.
     pub(super) fn shape(&self, object: Value) -> serde_json::Result<Value> {
         (self.shape)(object)
+    }
+}
+
+/// Kubernetes' own types leave out lists that are empty, and a metadata's empty maps.
+fn as_go_writes_it<K: Serialize + DeserializeOwned>(object: Value) -> serde_json::Result<Value> {
+    round_trip::<K>(object).map(|mut object| {
+        leave_out_empty_lists(&mut object);
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.retain(|_, field| field.as_object().is_none_or(|map| !map.is_empty()));
+        }
+        object
+    })
+}
+
+fn leave_out_empty_lists(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| field.as_array().is_none_or(|list| !list.is_empty()));
+            fields.values_mut().for_each(leave_out_empty_lists);
+        }
+        Value::Array(list) => list.iter_mut().for_each(leave_out_empty_lists),
+        _ => {}
     }
 }
 

@@ -105,8 +105,8 @@ fn claim(store: &mut Store, owner: &Value, kind: &Kind) {
     let Some(selector) = selectors::of_spec(owner) else { return };
     let namespace = meta::namespace(owner);
     for mut pod in store.pods(namespace, |pod| !meta::is_terminating(pod)) {
-        let owners = &mut pod["metadata"]["ownerReferences"];
-        let mut left: Vec<Value> = owners.as_array().cloned().unwrap_or_default();
+        let owners = pod["metadata"]["ownerReferences"].as_array();
+        let mut left: Vec<Value> = owners.cloned().unwrap_or_default();
         let is_free = !left.iter().any(|owner| owner["controller"] == true);
         let is_ours =
             left.iter().any(|of| of["controller"] == true && of["uid"] == meta::uid(owner));
@@ -116,7 +116,8 @@ fn claim(store: &mut Store, owner: &Value, kind: &Kind) {
             _ => continue,
         }
         pod["metadata"]["ownerReferences"] = left.into();
-        store.put_changed(Key::new(&POD, namespace, &meta::name(&pod).to_owned()), pod);
+        let Ok(pod) = POD.shape(pod) else { continue };
+        store.put_changed(Key::new(&POD, namespace, meta::name(&pod)), pod.clone());
     }
 }
 
