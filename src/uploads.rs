@@ -20,6 +20,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::port;
+
 /// How many are taken at a time: of each a part of a few MiB is held.
 const AT_ONCE: usize = 4;
 
@@ -58,12 +60,7 @@ pub async fn serve(
         // The ticket's own bound is the one that counts.
         .layer(DefaultBodyLimit::disable())
         .with_state(Port { evidence: Arc::new(evidence), room, turn });
-    tokio::spawn(async move {
-        let stopped = stop.cancelled_owned();
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the port for uploads failed");
-        }
-    });
+    tokio::spawn(port::serve(listener, router, stop));
     Ok(address)
 }
 
