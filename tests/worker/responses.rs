@@ -129,7 +129,7 @@ async fn without_the_definition_what_needs_it_is_a_dead_letter() {
     assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-failed"), "careful");
     assert!(header(&subscription.broker.dead_letters()[0], "stoop-error").contains("stoop crds"));
     assert_eq!(rig.stage.played("a"), 1, "the other needs none");
-    let (engine, rules) = (&rig.worker.engine, &rig.worker.rules);
-    let refused = stoop::worker::responses::look(engine, rules).await.unwrap_err().to_string();
+    let (engine, rules) = (&rig.worker.engine, rig.worker.rules.now());
+    let refused = stoop::worker::responses::look(engine, &rules).await.unwrap_err().to_string();
     assert!(refused.contains("careful") || refused.contains("playbooks.yaml"), "{refused}");
 }

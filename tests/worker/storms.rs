@@ -213,3 +213,33 @@ async fn an_event_from_before_the_pod_is_not_answered_with_it() {
     assert_eq!(rig.stage.played("a"), 1);
     assert_eq!(rig.audit.lines()[1]["steps"][0]["reason"], "identity");
 }
+
+#[tokio::test]
+async fn what_is_gone_only_by_the_time_of_an_event_is_looked_for_by_the_next() {
+    let rig = Rig::new(&[calm("1m")]).await;
+    rig.create_pod();
+    rig.start_container(CONTAINER).await;
+    let now = Timestamp::now();
+    let event = of_container(rig.event_about_pod(now).await, OTHER_CONTAINER);
+    let minute = SignedDuration::from_secs(60);
+    let subscription = rig.subscribe([at(now - minute, event.clone())]);
+    subscription.is_settled().await;
+    assert_eq!(rig.audit.lines()[0]["steps"][0]["reason"], "gone", "it is another's name now");
+    rig.start_container(OTHER_CONTAINER).await;
+    let before = reads(&rig);
+    answer(&subscription, &event).await;
+    assert_eq!((reads(&rig), rig.stage.played("a")), (before + 1, 1));
+}
+
+#[tokio::test]
+async fn the_events_of_a_pod_that_is_gone_are_one_answer() {
+    let rig = Rig::new(&[calm("1m")]).await;
+    rig.create_pod();
+    rig.start_container(CONTAINER).await;
+    let event = of_container(rig.event_about_pod(Timestamp::now()).await, CONTAINER);
+    let client = kube::Client::try_from(rig.server.config()).unwrap();
+    let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client, "shop");
+    pods.delete("web", &Default::default()).await.unwrap();
+    assert_eq!(settle(&rig, storm(1_000, event)).await, 1);
+    assert_eq!((rig.stage.played("a"), rig.audit.lines().len()), (0, 1));
+}

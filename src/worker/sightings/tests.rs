@@ -1,9 +1,14 @@
-use playbooks::{act::Uid, decide::ClaimSource};
+use playbooks::{
+    act::Uid,
+    decide::{ClaimSource, Event},
+};
+use serde_json::json;
 
 use super::*;
 
-fn said(name: &str) -> Arc<Said> {
-    let claim = Claim {
+/// Of a pod that names a container.
+fn claim(name: &str) -> Claim {
+    Claim {
         source: ClaimSource::Container,
         namespace: Some("shop".to_owned()),
         pod: Some(name.to_owned()),
@@ -11,8 +16,33 @@ fn said(name: &str) -> Arc<Said> {
         container_id: Some("6ac7d190134e".to_owned()),
         node: None,
         audit_id: None,
-    };
-    Arc::new(Said { cluster: None, claim, sandbox: None })
+    }
+}
+
+fn said(name: &str) -> Arc<Said> {
+    Arc::new(Said { cluster: None, claim: claim(name), sandbox: None })
+}
+
+fn occurrence() -> Occurrence {
+    let payload =
+        json!({"rule": "a", "priority": "Notice", "time": at(100).to_string(), "output": ""})
+            .to_string();
+    let event = Event::decode(payload.as_bytes()).unwrap();
+    let id = event.id(None).unwrap();
+    Occurrence::new(&event, id, None, payload.clone().into(), None).unwrap()
+}
+
+#[test]
+fn a_name_alone_speaks_for_nobody_else() {
+    let by = |claim: Claim| Said::by(&claim, &occurrence());
+    let uid = || Some("0b6f1d3c-7e58-4c0e-9a41-3d2f7c1b5a90".to_owned());
+    assert!(by(claim("web")).is_some());
+    assert!(by(Claim { container_id: None, pod_uid: uid(), ..claim("web") }).is_some());
+    assert!(by(Claim { container_id: None, ..claim("web") }).is_none());
+    let audit = || ClaimSource::Audit { resource: Some("pods".to_owned()) };
+    for source in [audit(), ClaimSource::Host, ClaimSource::None] {
+        assert!(by(Claim { source, pod_uid: uid(), ..claim("web") }).is_none());
+    }
 }
 
 fn of(uid: &str) -> Concern {
