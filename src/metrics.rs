@@ -20,6 +20,8 @@ pub struct Metrics {
     pub settled: IntCounterVec,
     /// Playbooks that answered by another event's response, before anything was read for the event itself.
     pub shared: IntCounter,
+    /// What became of playbooks that were changed.
+    pub playbook_changes: IntCounterVec,
     /// Finished responses, by playbook, mode and outcome.
     pub responses: IntCounterVec,
     /// Finished steps, by action and outcome.
@@ -116,6 +118,11 @@ impl Metrics {
                 &["subscription", "result"],
             )?,
             settled: counter("settled_total", "Settled deliveries", &["subscription", "how"])?,
+            playbook_changes: counter(
+                "playbook_changes_total",
+                "Changes of the playbooks' files by what became of them",
+                &["result"],
+            )?,
             responses: counter(
                 "responses_total",
                 "Finished responses",

@@ -27,6 +27,23 @@ async fn every_promise_is_kept_and_told_without_colour_into_a_pipe() {
     assert!(!told.contains('\x1b'), "{told}");
 }
 
+/// Names and ids differ each time; scenes, promises and their number don't.
+#[tokio::test]
+async fn the_readme_shows_what_it_prints() {
+    let readme = include_str!("../README.md");
+    let shown = readme.split("```").find(|block| block.contains("promises kept"));
+    let shown = shown.expect("an excerpt").lines();
+    let is_fixed =
+        |line: &&str| line.starts_with(|first: char| first.is_ascii_digit()) || line.contains('✓');
+    let fixed: Vec<_> = shown.filter(is_fixed).collect();
+    assert!(fixed.len() > 2, "{fixed:?}");
+    let output = demo(&[]).output().await.expect("it starts");
+    let told = String::from_utf8(output.stdout).expect("text");
+    for line in fixed {
+        assert!(told.lines().any(|other| other == line), "{line:?} is not in:\n{told}");
+    }
+}
+
 #[tokio::test]
 async fn it_does_not_mind_the_settings_of_a_real_worker_in_its_environment() {
     let mut demo = demo(&[]);

@@ -13,6 +13,7 @@ pub mod kubernetes;
 mod http;
 mod narrator;
 mod pager;
+mod program;
 mod stage;
 mod story;
 mod worker;
@@ -28,7 +29,7 @@ use stage::{RULE, Stage};
 
 /// Show the whole way of an event, with no broker and no cluster.
 ///
-/// A worker runs on a journal, against a small Kubernetes API in memory. Five scenes are played, and after each it is
+/// A worker runs on a journal, against a small Kubernetes API in memory. Seven scenes are played, and after each it is
 /// checked what became of the cluster, the worker and the notifications. Ends with 0 if every promise was kept, else
 /// with 1.
 #[derive(Debug, Args)]
@@ -72,7 +73,9 @@ async fn play(narrator: &mut Narrator) -> Result<(Stage, bool), stage::Error> {
     narrator.says("cluster", &stage.cluster.url());
     let (pid, intake) = (stage.worker.pid(), stage.intake());
     narrator.says("stoop", &format!("process {pid}, takes events at {intake}"));
-    narrator.says("playbook", &format!("{RULE:?}: delete the pod, then call the pager"));
+    narrator.says("playbook", "a shell: delete the pod, then call the pager");
+    narrator.says("playbook", "a miner: capture, isolate, delete, call the pager");
+    narrator.says("playbook", "a connection: isolate for an hour, call the pager");
 
     if let Err(error) = story::play(&mut stage, narrator).await {
         narrator.promise("the story comes to its end", false, Refused::from(error).0);

@@ -1,6 +1,6 @@
 //! The worker of the demo: `stoop run` as a process of its own, so that it can really be killed.
 
-use std::{collections::VecDeque, net::SocketAddr, path::Path, process::Stdio};
+use std::{collections::VecDeque, net::SocketAddr, process::Stdio};
 
 use serde_json::Value;
 use tokio::{
@@ -9,17 +9,16 @@ use tokio::{
     sync::watch,
 };
 
-use super::http::Http;
+use super::{
+    http::Http,
+    program::{Place, undisturbed},
+};
 
 /// The name of its one subscription.
 pub(super) const INTAKE: &str = "intake";
 
 /// How many lines of its log are kept, to be shown if something goes wrong.
 const LOG_LINES: usize = 20;
-
-/// What could lead the worker's requests away from loopback.
-const PROXIES: [&str; 6] =
-    ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// Becomes the worker, after leaving a child behind that ends their process group once standard input closes. The
 /// kernel closes it when the demo ends, however it ends.
@@ -58,20 +57,13 @@ pub(super) enum Error {
 
 impl Worker {
     /// Starts `stoop run` with this configuration, and waits until it takes events.
-    pub(super) async fn start(config: &Path, kubeconfig: &Path) -> Result<Worker, Error> {
+    pub(super) async fn start(place: Place<'_>) -> Result<Worker, Error> {
         let program = std::env::current_exe().map_err(Error::Start)?;
         let mut command = Command::new("sh");
         command.args(["-c", LEASH, "leash"]).arg(program);
-        command.args(["--log-format", "json", "run", "--config"]).arg(config);
-        let overrides = std::env::vars_os().map(|(name, _)| name);
-        for name in overrides.filter(|name| name.to_string_lossy().starts_with("STOOP_")) {
-            command.env_remove(name);
-        }
-        for proxy in PROXIES {
-            command.env_remove(proxy);
-        }
+        command.args(["--log-format", "json", "run"]);
+        undisturbed(&mut command, place);
         command
-            .env("KUBECONFIG", kubeconfig)
             // Stays open as long as `child` is there: the leash.
             .stdin(Stdio::piped())
             // A group of its own: ctrl-c in a terminal reaches the demo alone.

@@ -15,6 +15,7 @@ use super::{
     persevere::{Patience, Stopped, Tries},
     read::{PassedOver, Read, Wanted, read},
     respond::Ask,
+    rules::Rules,
     settle::{Reading, Stream},
     sightings::Looking,
     verdict::{Answer, Verdict, judge},
@@ -48,7 +49,8 @@ impl Worker {
         if delivery.handed() > CRASHES {
             return Box::pin(self.bury_poison(&stream, delivery)).await;
         }
-        match read(delivery.message(), &self.rules.matcher, &self.cluster) {
+        let rules = self.rules.now();
+        match read(delivery.message(), &rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
                 stream.read(Reading::PassedOver(why));
                 stream.ack(delivery).await;
@@ -58,17 +60,23 @@ impl Worker {
                 Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
             Read::Wanted(wanted) => {
-                Box::pin(self.answer(&stream, delivery, wanted)).await;
+                Box::pin(self.answer(&stream, &rules, delivery, wanted)).await;
             }
         }
     }
 
-    async fn answer(self: &Arc<Self>, stream: &Stream, mut delivery: Delivery, wanted: Wanted) {
+    async fn answer(
+        self: &Arc<Self>,
+        stream: &Stream,
+        rules: &Rules,
+        mut delivery: Delivery,
+        wanted: Wanted,
+    ) {
         let lost = delivery.lease().lost().clone();
         let answers = tokio::select! {
             biased;
             () = lost.cancelled() => None,
-            answers = Inquiry::new(self, &mut delivery, &wanted, &lost).answers() => answers,
+            answers = Inquiry::new(self, rules, &mut delivery, &wanted, &lost).answers() => answers,
         };
         match answers {
             None => stream.hand_back(delivery),
@@ -90,11 +98,12 @@ impl Worker {
     /// waits for the look of one who has to try again.
     pub(super) async fn identify(
         &self,
+        rules: &Rules,
         wanted: &Wanted,
         lost: &CancellationToken,
         looking: &mut Option<Looking>,
     ) -> Option<Result<Identity, PassedOver>> {
-        let plans = || wanted.candidates.iter().map(|candidate| self.rules.plan(candidate));
+        let plans = || wanted.candidates.iter().map(|candidate| rules.plan(candidate));
         if !plans().any(|plan| plan.needs_target()) {
             return Some(Ok(Identity::Known(Standing::NoTarget)));
         }
@@ -149,6 +158,7 @@ impl Worker {
     /// What a playbook is asked, or `None` where the verified object is none of its.
     pub(super) fn question(
         &self,
+        rules: &Rules,
         candidate: &Candidate,
         claim: &Claim,
         identity: &Identity,
@@ -157,7 +167,7 @@ impl Worker {
             // Never a silent no: someone wrote this expression to be protected by it.
             return Some(Ask::Abandon(Failure::permanent(format!("`when` failed: {why}")), 1));
         }
-        let plan = self.rules.plan(candidate);
+        let plan = rules.plan(candidate);
         let standing = match identity {
             Identity::Partly(_, failure, attempts) if plan.needs() != Needs::default() => {
                 return Some(Ask::Abandon(failure.clone(), *attempts));

@@ -12,7 +12,8 @@ use super::{
     bursts::{Entry, Member, Share},
     handle::{Answers, Identity},
     read::{PassedOver, Wanted},
-    respond::{Ask, Concern},
+    respond::{Ask, Matter},
+    rules::Rules,
     sightings::{Judged, Look, Looking, Said, Sighting},
     verdict::Answer,
 };
@@ -20,6 +21,8 @@ use super::{
 /// An event on its way through its playbooks.
 pub(super) struct Inquiry<'a> {
     worker: &'a Arc<Worker>,
+    /// Those by which it was read.
+    rules: &'a Rules,
     delivery: &'a mut Delivery,
     wanted: &'a Wanted,
     lost: &'a CancellationToken,
@@ -43,16 +46,17 @@ enum Word {
 impl<'a> Inquiry<'a> {
     pub(super) fn new(
         worker: &'a Arc<Worker>,
+        rules: &'a Rules,
         delivery: &'a mut Delivery,
         wanted: &'a Wanted,
         lost: &'a CancellationToken,
     ) -> Self {
-        let needs_target = |candidate| worker.rules.plan(candidate).needs_target();
+        let needs_target = |candidate| rules.plan(candidate).needs_target();
         let said = match wanted.candidates.iter().any(needs_target) {
             true => Said::by(&wanted.claim, &wanted.occurrence),
             false => None,
         };
-        Inquiry { worker, delivery, wanted, lost, said, identity: None, looking: None }
+        Inquiry { worker, rules, delivery, wanted, lost, said, identity: None, looking: None }
     }
 
     /// Asks every playbook, in order of name. `None` if the event was lost meanwhile, or a response broke.
@@ -81,7 +85,7 @@ impl<'a> Inquiry<'a> {
                 return Some(word);
             }
             if let Some(said) = &self.said {
-                match self.worker.sightings.look(said) {
+                match self.rules.sightings.look(said) {
                     Look::Ours(looking) => self.looking = Some(looking),
                     // Once: what was found may be of no use to others.
                     Look::Theirs(look) if !has_waited => {
@@ -96,7 +100,7 @@ impl<'a> Inquiry<'a> {
                 return Some(Word::PassedOver(why));
             }
         };
-        match self.worker.question(candidate, &self.wanted.claim, identity) {
+        match self.worker.question(self.rules, candidate, &self.wanted.claim, identity) {
             Some(ask) => self.respond(candidate, ask).await.map(Word::Answered),
             None => Some(Word::NotIts),
         }
@@ -107,10 +111,10 @@ impl<'a> Inquiry<'a> {
     async fn spare(&mut self, candidate: &Candidate) -> Option<Option<Word>> {
         let time = self.wanted.occurrence.time;
         let said = self.said.as_ref().filter(|_| candidate.when_error.is_none());
-        let seen = said.and_then(|said| self.worker.sightings.recall(said, time));
+        let seen = said.and_then(|said| self.rules.sightings.recall(said, time));
         let Some(seen) = seen else { return Some(None) };
         let is_stranger = seen.is_stranger_to(candidate.position);
-        let key = (candidate.position, seen.concern);
+        let key = Matter::of(candidate, seen.concern);
         let answer = match self.worker.bursts.join(&key, time) {
             Some(Share::Covered(answer)) => answer,
             Some(Share::Joined(member)) => {
@@ -127,7 +131,8 @@ impl<'a> Inquiry<'a> {
     }
 
     async fn verify(&mut self) -> Option<Result<(), PassedOver>> {
-        let found = self.worker.identify(self.wanted, self.lost, &mut self.looking).await?;
+        let found =
+            self.worker.identify(self.rules, self.wanted, self.lost, &mut self.looking).await?;
         let identity = match found {
             Ok(identity) => identity,
             Err(why) => return Some(Err(why)),
@@ -135,11 +140,12 @@ impl<'a> Inquiry<'a> {
         if let (Some(said), Identity::Known(standing)) = (&self.said, &identity) {
             let at = Instant::now();
             let judged = self.wanted.candidates.iter().map(|candidate| {
-                let asks = self.worker.question(candidate, &self.wanted.claim, &identity);
+                let asks =
+                    self.worker.question(self.rules, candidate, &self.wanted.claim, &identity);
                 Judged { position: candidate.position, selects: asks.is_some(), at }
             });
             if let Some(sighting) = Sighting::of(standing, said, judged.collect()) {
-                self.worker.sightings.remember(said, sighting);
+                self.rules.sightings.remember(said, sighting);
             }
         }
         self.identity = Some(identity);
@@ -149,15 +155,15 @@ impl<'a> Inquiry<'a> {
     /// By a response of its own, or by the one that its burst has already.
     async fn respond(&mut self, candidate: &Candidate, ask: Ask) -> Option<Arc<Answer>> {
         let occurrence = &self.wanted.occurrence;
-        let needs_target = self.worker.rules.plan(candidate).needs_target();
+        let needs_target = self.rules.plan(candidate).needs_target();
         let said = self.said.as_ref().filter(|_| needs_target);
-        let key = (candidate.position, ask.concern(occurrence, said));
+        let key = Matter::of(candidate, ask.concern(occurrence, said));
         loop {
             let entry = self.worker.bursts.enter(key.clone(), occurrence.time);
             let answer = match entry {
                 Entry::Another(Share::Covered(answer)) => return Some(answer),
                 Entry::First(lead, mut member) => {
-                    let plan = self.worker.rules.plan(candidate).clone();
+                    let plan = self.rules.plan(candidate).clone();
                     self.worker.clone().respond(lead, plan, ask, occurrence.clone());
                     // From here on those who say the same have a response to join.
                     self.looking = None;
@@ -176,10 +182,7 @@ impl<'a> Inquiry<'a> {
     }
 
     /// Waits for another event's response. `None` if it stopped without an end.
-    async fn wait(
-        &mut self,
-        mut member: Member<(usize, Concern), Arc<Answer>>,
-    ) -> Option<Arc<Answer>> {
+    async fn wait(&mut self, mut member: Member<Matter, Arc<Answer>>) -> Option<Arc<Answer>> {
         // What only waits must not keep from running what could; without a slot it keeps its permit.
         self.delivery.trade_permit(&self.worker.members);
         member.ending().await

@@ -18,6 +18,7 @@ pub mod publish;
 pub(crate) mod read;
 mod readers;
 pub mod readiness;
+pub mod reload;
 pub mod respond;
 pub mod responses;
 pub mod rules;
@@ -42,7 +43,7 @@ pub struct Worker {
     /// The cluster it acts in.
     pub cluster: Cluster,
     /// What is answered, and how.
-    pub rules: rules::Rules,
+    pub rules: reload::InForce,
     /// Verifies, guards and acts.
     pub engine: Engine,
     /// What is away.
@@ -55,8 +56,6 @@ pub struct Worker {
     pub members: brokers::Pool,
     /// One response at a time for each target.
     pub lanes: lanes::Lanes<Uid>,
-    /// Who was verified of late, and by which words.
-    pub sightings: sightings::Sightings,
     /// Responses that are shared.
-    pub bursts: bursts::Bursts<(usize, respond::Concern), Arc<verdict::Answer>>,
+    pub bursts: bursts::Bursts<respond::Matter, Arc<verdict::Answer>>,
 }

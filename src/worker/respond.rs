@@ -10,7 +10,7 @@ use playbooks::{
     act::{
         Advance, Failure, Guardrail, Occurrence, Outcome, Plan, Report, Response, Standing, Uid,
     },
-    decide::EventId,
+    decide::{Candidate, EventId},
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,19 @@ pub enum Concern {
     Gone(Arc<Said>),
     /// This event alone.
     Event(EventId),
+}
+
+/// What a burst is about. The playbook is known by its name: it may be read anew meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Matter {
+    playbook: String,
+    concern: Concern,
+}
+
+impl Matter {
+    pub(super) fn of(candidate: &Candidate, concern: Concern) -> Self {
+        Self { playbook: candidate.playbook.name.clone(), concern }
+    }
 }
 
 /// What a playbook is asked to do about an event.
@@ -73,7 +86,7 @@ impl Worker {
     /// Starts a response. It ends when it is recorded, or when every event that waits for it has left.
     pub(super) fn respond(
         self: Arc<Self>,
-        lead: Lead<(usize, Concern), Arc<Answer>>,
+        lead: Lead<Matter, Arc<Answer>>,
         plan: Arc<Plan>,
         ask: Ask,
         occurrence: Arc<Occurrence>,

@@ -103,6 +103,7 @@ fn the_examples_can_be_run() {
         "cryptominer",
         "delete-by-priority",
         "exec-audit",
+        "exec-audit-sensitive",
         "shell-in-a-container",
         "unexpected-connection",
     ] {

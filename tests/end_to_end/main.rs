@@ -11,6 +11,7 @@ mod letters;
 mod outages;
 mod promise;
 mod refusals;
+mod seeds;
 mod sink;
 mod topic;
 mod worker;

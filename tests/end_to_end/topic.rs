@@ -42,6 +42,10 @@ impl Topic {
         &self.name
     }
 
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
     /// Creates it, with one partition.
     pub async fn make(&self) {
         let topic = NewTopic::new(&self.name, 1, TopicReplication::Fixed(1));

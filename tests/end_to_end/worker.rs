@@ -35,20 +35,35 @@ pub struct Worker {
 impl Desk {
     /// `config` is completed by what every test wants: its own health port, and the playbooks.
     pub fn new(kubeconfig: &Path, config: &str, playbooks: &[&str]) -> Self {
+        let desk = Self::empty(kubeconfig);
+        desk.file("stoop.yaml", &format!("playbooks: [./playbooks]\n{config}"));
+        std::fs::create_dir(desk.path().join("playbooks")).unwrap();
+        for (position, text) in playbooks.iter().enumerate() {
+            desk.file(&format!("playbooks/{position}.yaml"), text);
+        }
+        desk
+    }
+
+    /// Without any file yet. Its ports are free ones, whatever the configuration says.
+    pub fn empty(kubeconfig: &Path) -> Self {
         // Whoever else does it meanwhile does the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::tempdir().unwrap();
         let health = free_port();
-        let config = format!(
-            "playbooks: [./playbooks]\nhealth: {{listen: \"127.0.0.1:{health}\"}}\ncontrol: {{listen: \"127.0.0.1:0\"}}\n{config}"
-        );
-        std::fs::write(folder.path().join("stoop.yaml"), config).unwrap();
-        std::fs::create_dir(folder.path().join("playbooks")).unwrap();
-        for (position, text) in playbooks.iter().enumerate() {
-            let name = folder.path().join(format!("playbooks/{position}.yaml"));
-            std::fs::write(name, text).unwrap();
-        }
-        Self { folder, kubeconfig: kubeconfig.to_owned(), health, environment: Vec::new() }
+        let environment = vec![
+            ("STOOP_HEALTH__LISTEN", format!("127.0.0.1:{health}")),
+            ("STOOP_CONTROL__LISTEN", "127.0.0.1:0".to_owned()),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, kubeconfig: kubeconfig.to_owned(), health, environment }
+    }
+
+    pub fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// From now on as whom this kubeconfig names.
+    pub fn act_as(&mut self, kubeconfig: PathBuf) {
+        self.kubeconfig = kubeconfig;
     }
 
     /// With a variable in the environment of what is called.

@@ -7,7 +7,11 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
-use kube::{Resource, api::DeleteParams};
+use kube::{
+    Resource,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde_json::json;
 
 use crate::bench::{Bench, eventually, labelled, name, only_uid, uid, workload};
 
@@ -75,6 +79,43 @@ pub(crate) async fn what_a_deployment_made_goes_with_it(bench: Bench) {
         labelled(&bench.pods(), "web").await.is_empty().then_some(())
     })
     .await;
+}
+
+pub(crate) async fn a_pod_that_is_not_selected_any_more_is_let_go_replaced_and_taken_in_again(
+    bench: Bench,
+) {
+    let pods = bench.deployed("web", 1).await;
+    let pod = pods.first().expect("a pod");
+    let set = controller(pod);
+    relabel(&bench, pod, "apart").await;
+    eventually("it is let go", async || {
+        let now = bench.pods().get(&name(pod)).await.expect("it lives");
+        now.metadata.owner_references.is_none_or(|owners| owners.is_empty()).then_some(())
+    })
+    .await;
+    eventually("it is replaced", async || {
+        labelled(&bench.pods(), "web").await.into_iter().find(|other| uid(other) != uid(pod))
+    })
+    .await;
+
+    relabel(&bench, pod, "web").await;
+    // One of the two is too many.
+    let left = eventually("one is left", async || {
+        let pods = labelled(&bench.pods(), "web").await;
+        let stays = |pod: &&Pod| pod.metadata.deletion_timestamp.is_none();
+        let left: Vec<_> = pods.iter().filter(stays).collect();
+        match left.as_slice() {
+            [only] => only.metadata.owner_references.is_some().then(|| (*only).clone()),
+            _ => None,
+        }
+    })
+    .await;
+    assert_eq!(controller(&left).uid, set.uid);
+}
+
+async fn relabel(bench: &Bench, pod: &Pod, app: &str) {
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"app": app}}}));
+    bench.pods().patch(&name(pod), &PatchParams::default(), &patch).await.expect("patched");
 }
 
 async fn pod(bench: &Bench, name: &str) -> Option<Pod> {

@@ -4,6 +4,7 @@
 //! because every behaviour here holds on both. The real one is started with the feature `servers`.
 
 mod access;
+mod applying;
 mod bench;
 mod controllers;
 mod deletion;
@@ -44,12 +45,24 @@ contract! {
         an_access_review_tells_what_the_asker_may_do,
         whoever_has_no_permission_is_refused,
     }
+    applying {
+        what_is_not_there_is_created_whatever_version_was_said,
+        what_is_not_there_is_not_created_for_a_uid,
+        an_apply_with_a_stale_resource_version_is_a_conflict,
+        an_apply_with_a_wrong_uid_is_refused,
+        what_is_applied_is_merged_and_its_lists_are_replaced,
+        an_empty_list_is_left_out,
+        what_is_applied_twice_keeps_its_resource_version,
+        an_apply_in_a_dry_run_creates_nothing,
+        what_belongs_to_a_pod_goes_with_it,
+    }
     controllers {
         a_pod_runs_on_a_node_with_a_container_id,
         a_deployments_pod_is_replaced_under_a_new_name_and_uid,
         a_stateful_sets_pod_is_replaced_under_the_same_name_and_a_new_uid,
         a_deployment_counts_its_ready_pods,
         what_a_deployment_made_goes_with_it,
+        a_pod_that_is_not_selected_any_more_is_let_go_replaced_and_taken_in_again,
     }
     deletion {
         a_wrong_uid_is_a_conflict,
@@ -82,6 +95,7 @@ contract! {
         a_list_comes_in_pages,
         an_unknown_field_is_a_bad_request,
         the_metadata_alone_can_be_read,
+        events_are_found_by_what_they_are_about,
     }
     writing {
         creating_gives_an_identity_that_the_client_cannot_choose,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams};
+use serde_json::json;
 
 use crate::bench::{Bench, assert_refusal, name, refusal};
 
@@ -72,6 +73,26 @@ pub(crate) async fn the_metadata_alone_can_be_read(bench: Bench) {
     assert_eq!(pod.metadata.labels.expect("labels").get("app").map(String::as_str), Some("web"));
     let refused = refusal(bench.pods().get_metadata("gone").await);
     assert_refusal(&refused, 404, "NotFound", "pods", "gone");
+}
+
+pub(crate) async fn events_are_found_by_what_they_are_about(bench: Bench) {
+    for (name, about) in [("web.1", "web"), ("api.1", "api")] {
+        let _: Event = bench
+            .create(json!({
+                "metadata": {"name": name, "namespace": bench.namespace},
+                "involvedObject": {
+                    "kind": "Pod", "name": about, "namespace": bench.namespace, "uid": format!("uid-of-{about}"),
+                },
+                "reason": "Pulled", "message": "an image", "type": "Normal",
+            }))
+            .await;
+    }
+    for selector in
+        ["involvedObject.uid=uid-of-web", "involvedObject.kind=Pod,involvedObject.name=web"]
+    {
+        let events = bench.api::<Event>().list(&by_field(selector)).await.expect("a list");
+        assert_eq!(events.items.iter().map(name).collect::<Vec<_>>(), ["web.1"], "{selector}");
+    }
 }
 
 fn by_field(selector: &str) -> ListParams {

@@ -10,6 +10,7 @@ mod breaking;
 mod bursts;
 mod leases;
 mod paper;
+mod reload;
 mod responses;
 mod rig;
 mod stage;

@@ -1,6 +1,6 @@
 //! A worker between a broker and an API server, both in memory.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use brokers::{
     Error, Pool,
@@ -100,6 +100,17 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "in vain: {what}");
 }
 
+async fn server() -> Arc<Server> {
+    // Another test may have been first.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Arc::new(Server::start().await.unwrap())
+}
+
+fn configured(playbooks: &Path, limits: Value) -> config::Config {
+    let text = json!({"cluster": {"name": "ours"}, "playbooks": [playbooks], "limits": limits});
+    config::parse("test", &text.to_string(), []).unwrap()
+}
+
 impl Rig {
     pub async fn new(playbooks: &[String]) -> Rig {
         Self::limited(playbooks, json!({})).await
@@ -107,16 +118,20 @@ impl Rig {
 
     /// One with these `limits`.
     pub async fn limited(playbooks: &[String], limits: Value) -> Rig {
-        // Another test may have been first.
-        drop(rustls::crypto::ring::default_provider().install_default());
+        Self::with(server().await, playbooks, limits).await
+    }
+
+    /// One whose playbooks are in a folder of the test's.
+    pub async fn reading(playbooks: &Path) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        Self::before(server().await, folder, configured(playbooks, json!({}))).await
+    }
+
+    async fn with(server: Arc<Server>, playbooks: &[String], limits: Value) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("playbooks.yaml");
         std::fs::write(&file, playbooks.join("\n---\n")).unwrap();
-        let text = json!({"cluster": {"name": "ours"}, "playbooks": [file], "limits": limits});
-        let text = text.to_string();
-        let config = config::parse("test", &text, []).unwrap();
-
-        Self::before(Arc::new(Server::start().await.unwrap()), folder, config).await
+        Self::before(server, folder, configured(&file, limits)).await
     }
 
     /// One that writes its responses down, if the cluster takes them.
@@ -160,6 +175,11 @@ impl Rig {
         if self.worker.engine.records().is_some() { rig.written() } else { rig }
     }
 
+    /// Another worker on the same cluster, which writes its responses down, with other playbooks.
+    pub async fn stranger(&self, playbooks: &[String]) -> Rig {
+        Self::with(self.server.clone(), playbooks, json!({})).await.written()
+    }
+
     async fn before(server: Arc<Server>, folder: TempDir, config: config::Config) -> Rig {
         let api = Api::from_config(server.config(), CALLS).unwrap();
         let api = api.at_most(config.limits.concurrency);
@@ -184,6 +204,11 @@ impl Rig {
         let status = json!({"status": {"containerStatuses": [container]}});
         let patch = kube::api::Patch::Merge(status);
         pods.patch_status("web", &Default::default(), &patch).await.unwrap();
+    }
+
+    /// Where the playbooks are read from.
+    pub fn playbooks(&self) -> &Path {
+        &self.config.playbooks[0]
     }
 
     /// A pod that no scheduler takes, so that it is gone at once when it is deleted.

@@ -83,9 +83,10 @@ impl Resources {
 }
 
 type Factory =
-    Box<dyn Fn(&Value, &Resources) -> Result<Arc<dyn Action>, ConfigError> + Send + Sync>;
+    Arc<dyn Fn(&Value, &Resources) -> Result<Arc<dyn Action>, ConfigError> + Send + Sync>;
 
 /// Which actions there are.
+#[derive(Clone)]
 pub struct Registry(BTreeMap<String, Factory>);
 
 impl Registry {
@@ -131,7 +132,7 @@ impl Registry {
     where
         F: Fn(&Value, &Resources) -> Result<Arc<dyn Action>, ConfigError> + Send + Sync + 'static,
     {
-        self.0.insert(name.to_owned(), Box::new(factory));
+        self.0.insert(name.to_owned(), Arc::new(factory));
         self
     }
 

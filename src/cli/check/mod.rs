@@ -49,12 +49,15 @@ impl Check {
         let rights = rules.rights(&guardrails).into_iter().chain(resources.notifiers.rights());
         let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
         let api = Api::connect(None, config.limits.action_timeout.0).await?;
-        let records = assemble::records(&config, api.clone(), "check")?;
-        if records.shelf().is_there().await? {
-            needed.extend(Records::permissions(&config.namespace));
-        } else {
-            responses::refuse(&rules)?;
-            say(format_args!("responses\n  {}", responses::WITHOUT))?;
+        // As `stoop rbac`: what only watches writes nothing down.
+        if rules.plans().iter().any(|plan| plan.is_recorded()) {
+            let records = assemble::records(&config, api.clone(), "check")?;
+            if records.shelf().is_there().await? {
+                needed.extend(Records::permissions(&config.namespace));
+            } else {
+                responses::refuse(&rules)?;
+                say(format_args!("responses\n  {}", responses::WITHOUT))?;
+            }
         }
         needed.sort();
         needed.dedup();

@@ -61,6 +61,8 @@ pub(super) struct Parameters {
     pub(super) watch: Option<String>,
     pub(super) dry_run: Option<String>,
     pub(super) grace_period_seconds: Option<i64>,
+    pub(super) field_manager: Option<String>,
+    pub(super) force: Option<bool>,
 }
 
 impl Call {

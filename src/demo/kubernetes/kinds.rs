@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet, StatefulSet},
-    core::v1::{ConfigMap, Event, Namespace, Node, Pod},
+    core::v1::{ConfigMap, Event, Namespace, Node, Pod, Service},
+    networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
 use playbooks::act::StoredResponse;
@@ -29,6 +30,8 @@ pub(super) static NODE: Kind = Kind::of::<Node>(false, true);
 pub(super) static POD: Kind = Kind::of::<Pod>(true, true);
 pub(super) static CONFIG_MAP: Kind = Kind::of::<ConfigMap>(true, false);
 pub(super) static EVENT: Kind = Kind::of::<Event>(true, false);
+pub(super) static SERVICE: Kind = Kind::of::<Service>(true, true);
+pub(super) static NETWORK_POLICY: Kind = Kind::of::<NetworkPolicy>(true, false);
 pub(super) static DEPLOYMENT: Kind = Kind::of::<Deployment>(true, true);
 pub(super) static REPLICA_SET: Kind = Kind::of::<ReplicaSet>(true, true);
 pub(super) static STATEFUL_SET: Kind = Kind::of::<StatefulSet>(true, true);
@@ -44,12 +47,14 @@ pub(super) static RESPONSE: Kind = Kind {
     shape: round_trip::<StoredResponse>,
 };
 
-static KINDS: [&Kind; 10] = [
+static KINDS: [&Kind; 12] = [
     &NAMESPACE,
     &NODE,
     &POD,
     &CONFIG_MAP,
     &EVENT,
+    &SERVICE,
+    &NETWORK_POLICY,
     &DEPLOYMENT,
     &REPLICA_SET,
     &STATEFUL_SET,
@@ -76,7 +81,7 @@ impl Kind {
             resource: K::URL_PATH_SEGMENT,
             namespaced,
             has_status,
-            shape: round_trip::<K>,
+            shape: as_go_writes_it::<K>,
         }
     }
 
@@ -106,6 +111,28 @@ impl Kind {
     /// The object as its typed form reads it: unknown fields dropped, wrong types refused.
     pub(super) fn shape(&self, object: Value) -> serde_json::Result<Value> {
         (self.shape)(object)
+    }
+}
+
+/// Kubernetes' own types leave out lists that are empty, and a metadata's empty maps.
+fn as_go_writes_it<K: Serialize + DeserializeOwned>(object: Value) -> serde_json::Result<Value> {
+    round_trip::<K>(object).map(|mut object| {
+        leave_out_empty_lists(&mut object);
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.retain(|_, field| field.as_object().is_none_or(|map| !map.is_empty()));
+        }
+        object
+    })
+}
+
+fn leave_out_empty_lists(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| field.as_array().is_none_or(|list| !list.is_empty()));
+            fields.values_mut().for_each(leave_out_empty_lists);
+        }
+        Value::Array(list) => list.iter_mut().for_each(leave_out_empty_lists),
+        _ => {}
     }
 }
 

@@ -3,7 +3,7 @@
 //! What a client can see of a cluster is here: objects and their metadata rules, preconditions, dry run,
 //! graceful deletion, eviction under a disruption budget, paging, authorization, and the controllers whose
 //! effect shows (a deleted pod is replaced). What goes on behind that is not: no watch, no admission, no
-//! server-side apply, and controllers that have finished before the answer is sent.
+//! logs, and controllers that have finished before the answer is sent.
 //!
 //! A behaviour belongs here only if the contract suite (`tests/kubernetes_api`) sees it on a real API
 //! server too. Where the two differ, this one is wrong.
@@ -14,6 +14,7 @@
 )]
 
 mod access;
+mod apply;
 mod call;
 mod controllers;
 mod create;

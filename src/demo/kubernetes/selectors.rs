@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    kinds::{Kind, POD},
+    kinds::{EVENT, Kind, POD},
     meta,
     status::{Failure, bad_request},
 };
@@ -91,7 +91,8 @@ pub(super) fn fields(kind: &Kind, text: &str) -> Result<Fields, Failure> {
                 bad_request(&format!("invalid selector: {part:?}; can't understand {part:?}"))
             })?;
         let known = matches!(field, "metadata.name" | "metadata.namespace")
-            || *kind == POD && matches!(field, "spec.nodeName" | "status.phase");
+            || *kind == POD && matches!(field, "spec.nodeName" | "status.phase")
+            || *kind == EVENT && field.starts_with("involvedObject.");
         if !known {
             return Err(bad_request(&format!("field label not supported: {field}")));
         }

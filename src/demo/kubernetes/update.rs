@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{
+    apply::APPLY,
     call::{Call, Resource, Subresource},
     kinds::Kind,
     meta,
@@ -62,7 +63,7 @@ pub(super) fn patch(
             json_patch::patch(&mut new, &patch)
                 .map_err(|error| invalid(on.kind, name, "patch", &error.to_string()))?;
         }
-        _ => return Err(unsupported_media(&format!("{JSON}, {MERGE}"))),
+        _ => return Err(unsupported_media(&format!("{JSON}, {MERGE}, {APPLY}"))),
     }
     let new = on
         .kind
@@ -77,7 +78,8 @@ fn existing(store: &Store, on: &Resource, name: &str) -> Result<(Key, Value), Fa
     Ok((key, old))
 }
 
-fn write(
+/// Writes what a change has come to, as far as it may change anything.
+pub(super) fn write(
     store: &mut Store,
     on: &Resource,
     key: Key,

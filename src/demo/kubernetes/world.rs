@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     access::{self, Rule},
+    apply::{APPLY, apply},
     call::{Call, Resource, Subresource, Target},
     controllers::settle,
     create::create,
@@ -74,6 +75,9 @@ fn objects(store: &mut Store, on: &Resource, call: &Call) -> Result<Answer, Fail
         }
         (&Method::PUT, Some(name), None | Some(Subresource::Status)) => {
             Ok((200, update::replace(store, on, name, call)?))
+        }
+        (&Method::PATCH, Some(name), None) if call.content_type == APPLY => {
+            apply(store, on, name, call)
         }
         (&Method::PATCH, Some(name), None | Some(Subresource::Status)) => {
             Ok((200, update::patch(store, on, name, call)?))

@@ -1,5 +1,6 @@
 //! What the story is played on: a cluster with pods, somebody to be told, a worker and its configuration.
 
+mod kept;
 mod pod;
 mod props;
 
@@ -9,6 +10,7 @@ use std::{
 };
 
 use axum::http::{Method, StatusCode};
+use jiff::Timestamp;
 use playbooks::{
     act::{Api, ConnectError, Scene},
     decide::Priority,
@@ -20,8 +22,10 @@ use super::{
     http::Http,
     kubernetes::{Request, Server},
     pager::Pager,
+    program::{self, Place, Ran},
     worker::{self, Worker},
 };
+use kept::Capture;
 pub(super) use pod::{Pod, short};
 
 /// How long anything may take before it counts as broken; the whole story takes a few seconds.
@@ -42,7 +46,7 @@ pub(super) struct Stage {
 /// Why the stage can't be set, or the story can't go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("a port or a temporary folder can't be had")]
+    #[error("a port, a temporary folder or a process can't be had")]
     Io(#[from] std::io::Error),
     #[error("the cluster can't be filled")]
     Cluster(#[source] Box<kube::core::Status>),
@@ -68,6 +72,7 @@ impl Stage {
         for object in props::objects() {
             cluster.create(object).map_err(Error::Cluster)?;
         }
+        cluster.keep_responses(props::HOME).map_err(Error::Cluster)?;
         let pager = Pager::start().await?;
         let folder = tempfile::Builder::new().prefix("stoop-demo-").tempdir()?;
         props::write(folder.path(), &cluster, &pager)?;
@@ -91,9 +96,9 @@ impl Stage {
     }
 
     /// What Falco would say now about this pod.
-    pub(super) async fn falco(&self, pod: &Pod) -> Result<Value, Error> {
+    pub(super) async fn falco(&self, rule: &str, pod: &Pod) -> Result<Value, Error> {
         let scene = Scene {
-            rule: RULE.to_owned(),
+            rule: rule.to_owned(),
             priority: Priority::Notice,
             container: None,
             fields: Default::default(),
@@ -119,11 +124,49 @@ impl Stage {
         self.pods(&pod.namespace).any(|other| other.uid == pod.uid)
     }
 
-    /// Every request so far that would change something.
+    /// The pod as it is now; null where it is gone.
+    pub(super) fn object(&self, pod: &Pod) -> Value {
+        let pods = self.cluster.pods(&pod.namespace).into_iter();
+        pods.into_iter().find(|object| Pod::of(object) == *pod).unwrap_or_default()
+    }
+
+    /// Every request so far that would change something, but for what stoop writes down of itself.
     pub(super) fn writes(&self) -> Vec<Request> {
         let mut requests = self.cluster.requests();
-        requests.retain(|request| request.method != Method::GET);
+        requests.retain(|request| {
+            request.method != Method::GET && !request.path.starts_with(props::NOTES)
+        });
         requests
+    }
+
+    /// What stoop has written down of a pod.
+    pub(super) fn response(&self, pod: &Pod) -> Value {
+        let responses = self.cluster.responses().into_iter();
+        let mut of_pod = responses.filter(|it| it["spec"]["target"]["uid"] == pod.uid.as_str());
+        of_pod.next().unwrap_or_default()
+    }
+
+    /// The NetworkPolicies of a namespace.
+    pub(super) async fn policies(&self, namespace: &str) -> Result<Vec<Value>, Error> {
+        let url = format!(
+            "{}/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
+            self.cluster.url()
+        );
+        let (_, list) = self.http.get(&url).await?;
+        let list: Value = serde_json::from_str(&list).map_err(std::io::Error::from)?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// What has been kept of pods.
+    pub(super) fn captures(&self) -> Result<Vec<Capture>, Error> {
+        Ok(kept::captures(&self.folder.path().join(props::EVIDENCE))?)
+    }
+
+    /// Calls `stoop` as a person would.
+    pub(super) async fn stoop(&self, arguments: &[&str]) -> Result<Ran, Error> {
+        let (config, kubeconfig) = (self.folder.path().join("stoop.yaml"), self.kubeconfig());
+        let place = Place { config: &config, kubeconfig: &kubeconfig };
+        Ok(within("the command ends", program::run(place, arguments)).await??)
     }
 
     pub(super) async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64, Error> {
@@ -155,7 +198,16 @@ pub(super) async fn within<T>(
     tokio::time::timeout(PATIENCE, event).await.map_err(|_| Error::Waited(what))
 }
 
+/// Waits until what is made now is younger than this object, by the whole seconds that Kubernetes counts in. Cancel safe.
+pub(super) async fn second_after(object: &Value) {
+    let made = object["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
+    while Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().as_str() <= made {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn start(folder: &Path) -> Result<Worker, Error> {
     let (config, kubeconfig) = (folder.join("stoop.yaml"), folder.join("kubeconfig"));
-    Ok(within("the worker is ready", Worker::start(&config, &kubeconfig)).await??)
+    let place = Place { config: &config, kubeconfig: &kubeconfig };
+    Ok(within("the worker is ready", Worker::start(place)).await??)
 }

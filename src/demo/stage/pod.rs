@@ -22,6 +22,13 @@ impl Pod {
     }
 }
 
+impl Pod {
+    /// Where the API has the policies of its namespace.
+    pub(in crate::demo) fn policies(&self) -> String {
+        format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/", self.namespace)
+    }
+}
+
 impl std::fmt::Display for Pod {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{} (uid {})", self.namespace, self.name, short(&self.uid))

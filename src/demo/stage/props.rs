@@ -1,4 +1,4 @@
-//! What the story finds in place: the objects of the cluster, and the worker's configuration.
+//! What the story finds in place: the objects of the cluster, the worker's configuration and its playbooks.
 
 use std::path::Path;
 
@@ -6,7 +6,19 @@ use serde_json::{Value, json};
 
 use crate::demo::{kubernetes::Server, pager::Pager, worker::INTAKE};
 
-const PLAYBOOK: &str = "\
+/// stoop's own namespace.
+pub(super) const HOME: &str = "stoop";
+
+/// Where stoop writes down what it does.
+pub(super) const NOTES: &str = "/apis/stoop.dev/v1alpha1/namespaces/stoop/";
+
+/// Below the stage's folder.
+pub(super) const EVIDENCE: &str = "evidence";
+
+const PLAYBOOKS: [(&str, &str); 3] = [
+    (
+        "shell-in-container.yaml",
+        "\
 apiVersion: stoop.dev/v1alpha1
 kind: Playbook
 metadata:
@@ -19,9 +31,47 @@ spec:
   actions:
     - delete: {gracePeriod: 1s, owners: [ReplicaSet, StatefulSet]}
     - notify: {to: [pager]}
-";
+",
+    ),
+    (
+        "miner.yaml",
+        "\
+apiVersion: stoop.dev/v1alpha1
+kind: Playbook
+metadata:
+  name: miner
+spec:
+  mode: enforce
+  match:
+    rules: [Detect crypto miners*]
+  actions:
+    - capture: {snapshot: {}}
+    - isolate: {accept: [Unproven]}
+    - delete: {gracePeriod: 1s}
+    - notify: {to: [pager]}
+",
+    ),
+    (
+        "connection.yaml",
+        "\
+apiVersion: stoop.dev/v1alpha1
+kind: Playbook
+metadata:
+  name: connection
+spec:
+  mode: enforce
+  match:
+    rules: [Unexpected outbound connection*]
+  actions:
+    - isolate: {expireAfter: 1h, accept: [Unproven]}
+    - notify: {to: [pager]}
+",
+    ),
+];
 
 pub(super) fn write(folder: &Path, cluster: &Server, pager: &Pager) -> std::io::Result<()> {
+    let evidence = folder.join(EVIDENCE);
+    std::fs::create_dir(&evidence)?;
     // JSON is YAML.
     let config = json!({
         "cluster": {"name": "demo"},
@@ -31,13 +81,18 @@ pub(super) fn write(folder: &Path, cluster: &Server, pager: &Pager) -> std::io::
         },
         "notifiers": {"pager": {"webhook": {"url": pager.url()}}},
         "defaultNotifiers": ["pager"],
+        "evidence": {"url": format!("file://{}", evidence.display())},
+        "namespace": HOME,
         "health": {"listen": "127.0.0.1:0"},
         "control": {"listen": "127.0.0.1:0"},
     });
     std::fs::write(folder.join("stoop.yaml"), format!("{config:#}\n"))?;
     std::fs::write(folder.join("kubeconfig"), cluster.kubeconfig())?;
     std::fs::create_dir(folder.join("playbooks"))?;
-    std::fs::write(folder.join("playbooks/shell-in-container.yaml"), PLAYBOOK)
+    for (name, text) in PLAYBOOKS {
+        std::fs::write(folder.join("playbooks").join(name), text)?;
+    }
+    Ok(())
 }
 
 pub(super) fn objects() -> Vec<Value> {
@@ -46,11 +101,16 @@ pub(super) fn objects() -> Vec<Value> {
     let nodes = ["node-a", "node-b"]
         .map(|name| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
     let workloads = [
+        workload("Deployment", "shop", "cart", 2),
         workload("Deployment", "shop", "web", 2),
         workload("StatefulSet", "shop", "db", 1),
         workload("Deployment", "kube-system", "coredns", 1),
     ];
-    nodes.into_iter().chain(namespaces).chain(workloads).collect()
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+    });
+    nodes.into_iter().chain(namespaces).chain(workloads).chain([service]).collect()
 }
 
 fn workload(kind: &str, namespace: &str, name: &str, replicas: u32) -> Value {

@@ -1,18 +1,21 @@
-//! The story: five things that happen to a cluster, and what has to be true after each.
+//! The story: seven things that happen to a cluster, and what has to be true after each.
 //!
 //! Whether a promise was kept is read from facts alone: the requests that the API saw, the calls that the pager got,
 //! the worker's metrics and audit lines.
 
+mod containment;
 mod scenes;
+mod wire;
 mod words;
 
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 
 use super::{
     kubernetes::Request,
     narrator::Narrator,
     stage::{Error, Pod, Stage},
 };
+use wire::{is_change_of, is_delete_of, is_end_of, is_policy_of};
 pub(super) use words::read_out;
 
 /// What the scenes leave to be judged at the end.
@@ -24,6 +27,8 @@ struct Ledger {
     settled: f64,
     /// The pods that were to be deleted.
     victims: Vec<Pod>,
+    /// The pods that were to be cut off, each with the policy that was made for it.
+    cut_off: Vec<(Pod, Request)>,
 }
 
 /// Plays all scenes.
@@ -35,6 +40,8 @@ pub(super) async fn play(stage: &mut Stage, narrator: &mut Narrator) -> Result<(
     let event = scenes::shell(stage, narrator, &mut ledger).await?;
     scenes::successor(stage, narrator, &mut ledger, &event).await?;
     scenes::protected(stage, narrator, &mut ledger).await?;
+    containment::miner(stage, narrator, &mut ledger).await?;
+    containment::connection(stage, narrator, &mut ledger).await?;
     scenes::garbage(stage, narrator, &mut ledger).await?;
     scenes::killed(stage, narrator, &mut ledger).await?;
     balance(stage, narrator, &ledger).await
@@ -53,11 +60,21 @@ async fn balance(stage: &Stage, narrator: &mut Narrator, ledger: &Ledger) -> Res
 
     let kept = taken > 0.0 && settled == taken && left == 0.0;
     narrator.promise("nothing is lost: every event that was taken is settled", kept, settled);
-    let meant = |write: &Request| ledger.victims.iter().any(|pod| is_delete_of(write, pod));
-    let kept = writes.len() == ledger.victims.len() && writes.iter().all(meant);
-    let promise = "no innocent is hurt: each request names the uid of a pod that had a shell";
+    let deletes = |write: &&Request| ledger.victims.iter().any(|pod| is_delete_of(write, pod));
+    let once = writes.iter().filter(deletes).count() == ledger.victims.len();
+    let kept = once && writes.iter().all(|write| deletes(&write) || ledger.cuts_off(write));
+    let promise = "no innocent is hurt: each request names the uid of a pod that was attacked";
     narrator.promise(promise, kept, writes);
     Ok(())
+}
+
+impl Ledger {
+    /// Whether the request cuts off a pod that was to be, or lets it back in.
+    fn cuts_off(&self, write: &Request) -> bool {
+        self.cut_off.iter().any(|(pod, policy)| {
+            is_policy_of(write, pod) || is_change_of(write, pod) || is_end_of(write, policy)
+        })
+    }
 }
 
 /// Sends an event as Falcosidekick would.
@@ -69,16 +86,4 @@ async fn deliver(stage: &Stage, ledger: &mut Ledger, event: &impl ToString) -> R
         }
         (status, why) => Err(Error::NotTaken { status, why }),
     }
-}
-
-/// A delete that is answered, whomever it hits.
-fn is_delete_at(request: &Request, pod: &Pod) -> bool {
-    request.method == Method::DELETE && request.path == pod.path() && request.answered.is_some()
-}
-
-/// A delete that can hit this very pod only, and leaves it time to end.
-fn is_delete_of(request: &Request, pod: &Pod) -> bool {
-    is_delete_at(request, pod)
-        && request.body["preconditions"]["uid"] == pod.uid.as_str()
-        && request.body["gracePeriodSeconds"].as_u64().is_some_and(|grace| grace >= 1)
 }

@@ -4,7 +4,8 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    Ledger, deliver, is_delete_at, is_delete_of,
+    Ledger, deliver,
+    wire::{is_delete_at, is_delete_of},
     words::{read_out, tell},
 };
 use crate::demo::{
@@ -21,7 +22,7 @@ pub(super) async fn shell(
 ) -> Result<Value, Error> {
     narrator.scene("A shell in a container");
     let pod = stage.pod("shop", "db-0")?;
-    let event = stage.falco(&pod).await?;
+    let event = stage.falco(RULE, &pod).await?;
     narrator.says("falco", &format!("{RULE:?} in {pod}"));
     deliver(stage, ledger, &event).await?;
     let deleted = stage.cluster.saw(|request| is_delete_at(request, &pod));
@@ -70,7 +71,7 @@ pub(super) async fn protected(
     let pod = stage.pod("kube-system", "coredns")?;
     let (before, called) = (stage.writes().len(), stage.pager.calls());
     narrator.says("falco", &format!("{RULE:?} in {pod}"));
-    deliver(stage, ledger, &stage.falco(&pod).await?).await?;
+    deliver(stage, ledger, &stage.falco(RULE, &pod).await?).await?;
     let call = within("the pager is called", stage.pager.called(called, Call::answered)).await?;
     narrator.says("pager", &read_out(&call.message));
     stage.until_settled("acked", 3.0).await?;
@@ -103,7 +104,7 @@ pub(super) async fn garbage(
     let refused = status == StatusCode::BAD_REQUEST && !why.is_empty();
 
     narrator.says("somebody", "sends an event that names two pods at once");
-    deliver(stage, ledger, &forged(&stage.falco(&stage.pod("shop", "web")?).await?)).await?;
+    deliver(stage, ledger, &forged(&stage.falco(RULE, &stage.pod("shop", "web")?).await?)).await?;
     stage.until_settled("dead-lettered", 1.0).await?;
     narrator.says("stoop", "takes it, can't tell what it means, and dead-letters it");
 
@@ -126,7 +127,7 @@ pub(super) async fn killed(
     stage.pager.hold();
     narrator.says("pager", "lets its callers wait");
     narrator.says("falco", &format!("{RULE:?} in {pod}"));
-    deliver(stage, ledger, &stage.falco(&pod).await?).await?;
+    deliver(stage, ledger, &stage.falco(RULE, &pod).await?).await?;
     let deleted = stage.cluster.saw(|request| is_delete_at(request, &pod));
     narrator.says("stoop", &tell(&within("the pod is deleted", deleted).await?));
     within("the pager is called", stage.pager.called(called, |_| true)).await?;
@@ -149,7 +150,7 @@ pub(super) async fn killed(
     let same = unheard.message["key"] == heard.message["key"];
     narrator.promise("the notification was sent after all", same, (unheard, heard));
     let mut deletes = stage.writes();
-    deletes.retain(|request| request.path == pod.path());
+    deletes.retain(|request| is_delete_at(request, &pod));
     let once = matches!(deletes.as_slice(), [only] if is_delete_of(only, &pod));
     narrator.promise("the pod was deleted once", once, deletes);
     let spared = survivors.iter().all(|survivor| stage.is_alive(survivor));

@@ -12,8 +12,31 @@ pub(super) fn tell(delete: &Request) -> String {
         |uid| format!("if its uid is {}", short(uid)),
     );
     let pod = delete.path.rsplit('/').next().unwrap_or_default();
-    let answer = delete.answered.map_or_else(|| "no answer".to_owned(), |code| code.to_string());
-    format!("DELETE {pod}, {condition}: {answer}")
+    format!("DELETE {pod}, {condition}: {}", answer(delete))
+}
+
+/// What a policy is for, and the answer.
+pub(super) fn tell_policy(policy: &Request) -> String {
+    let name = policy.path.rsplit('/').next().unwrap_or_default();
+    format!("APPLY {name}: nothing in, nothing out, for whom it has marked: {}", answer(policy))
+}
+
+/// What a change of a pod's labels takes away and sets, and its answer.
+pub(super) fn tell_change(change: &Request) -> String {
+    let uid = change.body["metadata"]["uid"].as_str().map(short).unwrap_or_default();
+    let labels = change.body["metadata"]["labels"].as_object().into_iter().flatten();
+    let (gone, set): (Vec<_>, Vec<_>) = labels.partition(|(_, value)| value.is_null());
+    let names = |labels: Vec<(&String, &Value)>| -> String {
+        let names: Vec<_> = labels.into_iter().map(|(name, _)| name.as_str()).collect();
+        names.join(", ")
+    };
+    let pod = change.path.rsplit('/').next().unwrap_or_default();
+    let (gone, set) = (names(gone), names(set));
+    format!("PATCH {pod}, if its uid is {uid}: without {gone}, with {set}: {}", answer(change))
+}
+
+fn answer(request: &Request) -> String {
+    request.answered.map_or_else(|| "no answer".to_owned(), |code| code.to_string())
 }
 
 /// What a notification says.

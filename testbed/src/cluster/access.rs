@@ -97,15 +97,24 @@ impl Access {
             "subjects": [{"kind": "ServiceAccount", "name": user, "namespace": NAMESPACE}],
         });
         apply(&Api::<ClusterRoleBinding>::all(client), user, &binding).await?;
+        self.kubeconfig_of(NAMESPACE, user).await
+    }
+
+    /// The kubeconfig of a ServiceAccount that is there, with whatever rights it has.
+    ///
+    /// # Errors
+    /// If the API server refuses.
+    pub async fn kubeconfig_of(&self, namespace: &str, account: &str) -> Result<PathBuf, Error> {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client().await?, namespace);
         let request = TokenRequest {
             spec: TokenRequestSpec { expiration_seconds: Some(6 * 3600), ..Default::default() },
             ..Default::default()
         };
-        let answer = accounts.create_token_request(user, &PostParams::default(), &request).await;
-        let what = format!("can't get a token for {user}");
+        let answer = accounts.create_token_request(account, &PostParams::default(), &request).await;
+        let what = format!("can't get a token for {namespace}/{account}");
         let status = answer.map_err(Error::api(what.clone()))?.status;
         let status = status.ok_or_else(|| Error::io(what)(io::Error::other("none came")))?;
-        self.write_kubeconfig(user, &status.token)
+        self.write_kubeconfig(&format!("{namespace}-{account}"), &status.token)
     }
 
     fn write_kubeconfig(&self, user: &str, token: &str) -> Result<PathBuf, Error> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     changes::is_live,
-    filing::Filing,
+    filing::{Filing, is_over},
     object::{Decision, Phase, ResponseSpec, Reverting, StoredResponse},
 };
 
@@ -64,8 +64,8 @@ fn has_changes_left(stored: &StoredResponse) -> bool {
 fn underway(stored: &StoredResponse, filing: &Filing, now: Timestamp) -> Judged {
     let (theirs, ours) = (&stored.spec, &filing.spec);
     let name = &filing.name;
-    // Whoever takes the approval out of the playbook has approved what waits.
-    if theirs.held.is_some() && ours.held.is_some() {
+    // Whoever takes the approval out of the playbook has approved what waits. A question that is over is asked anew.
+    if theirs.held.is_some() && ours.held.is_some() && !is_over(stored, now) {
         match theirs.decision {
             None if theirs.event.id == ours.event.id => return Judged::Waiting,
             None => return Judged::Answered(format!("waits for an approval already: {name}")),

@@ -214,6 +214,54 @@ async fn a_question_that_nobody_answers_is_over() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_over_is_asked_anew_before_any_sweep() {
+    let scene = scene();
+    scene.bench.run(SPEC, &event_at(ago(60))).await;
+    scene.responses.change(|stored| {
+        stored.spec.held.as_mut().expect("the event").until = Timestamp::now();
+    });
+    let next = event_at(ago(30));
+    assert_eq!(words(&scene.bench.run(SPEC, &next).await), WAITS);
+    let stored = scene.responses.only();
+    let held = stored.spec.held.expect("the next event");
+    assert!(held.until > Timestamp::now());
+    assert_eq!(held.payload, next.to_string());
+    assert_eq!(stored.spec.run, 2);
+}
+
+#[tokio::test]
+async fn what_waits_is_done_once_the_playbook_asks_nobody_any_more() {
+    let scene = scene();
+    scene.bench.run(SPEC, &event()).await;
+    let spec = SPEC.replace("approval: required\n", "");
+    let report = scene.bench.run(&spec, &event()).await;
+    assert_eq!(words(&report), ["contain applied", "notify applied"]);
+    let stored = scene.responses.only();
+    assert_eq!(stored.phase(), Phase::Succeeded);
+    assert!(stored.spec.held.is_none());
+    assert!(!stored.metadata.labels.expect("labels").contains_key("stoop.dev/held"));
+}
+
+#[tokio::test]
+async fn what_was_approved_and_nobody_takes_up_fails_after_a_day_and_keeps_its_event() {
+    let scene = scene();
+    scene.bench.run(SPEC, &event()).await;
+    scene.decide(Decision::Approved).await.expect("approved");
+    let retention = Retention { keep: std::time::Duration::from_secs(3600), most: 10 };
+    for (hours, phase) in [(23, Phase::Pending), (24, Phase::Failed)] {
+        scene.responses.change(|stored| {
+            let ago = Timestamp::now() - SignedDuration::from_hours(hours);
+            stored.spec.held.as_mut().expect("the event").until = ago;
+            stored.spec.claim.until = ago;
+        });
+        scene.records().sweep(retention).await.expect("swept");
+        assert_eq!(scene.responses.only().phase(), phase);
+    }
+    assert!(scene.responses.only().spec.held.is_some());
+    scene.decide(Decision::Approved).await.expect("once more");
+}
+
+#[tokio::test]
 async fn what_was_approved_and_not_done_can_be_approved_once_more() {
     let scene = scene();
     scene.bench.run(SPEC, &event()).await;

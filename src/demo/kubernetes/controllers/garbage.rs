@@ -1,4 +1,4 @@
-//! Takes away what belongs to something that is gone: a namespace, or the controller that made it.
+//! Takes away what belongs to something that is gone: a namespace, or whatever its owner references name.
 
 use serde_json::Value;
 
@@ -21,7 +21,13 @@ fn is_orphan(store: &Store, object: &Value) -> bool {
     if !namespace.is_empty() && store.get(&Key::new(&NAMESPACE, "", namespace)).is_none() {
         return true;
     }
-    let Some(owner) = meta::controller(object) else { return false };
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    owners.is_some_and(|owners| {
+        !owners.is_empty() && owners.iter().all(|owner| is_gone(store, namespace, owner))
+    })
+}
+
+fn is_gone(store: &Store, namespace: &str, owner: &Value) -> bool {
     let text = |field: &str| owner[field].as_str().unwrap_or_default();
     // An owner of a kind that isn't served here can't be looked up: it gets the benefit of the doubt.
     let Some(kind) = Kind::named(text("apiVersion"), text("kind")) else { return false };

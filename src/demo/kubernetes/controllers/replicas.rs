@@ -8,7 +8,7 @@ use crate::demo::kubernetes::{
     create::create,
     eviction::is_ready,
     kinds::{DEPLOYMENT, Kind, POD, REPLICA_SET, STATEFUL_SET},
-    meta,
+    meta, selectors,
     store::{Key, Store},
 };
 
@@ -71,7 +71,10 @@ const HASH: &str = "pod-template-hash";
 
 fn replica_set(store: &mut Store, set: &Value) {
     let namespace = meta::namespace(set);
+    claim(store, set, &REPLICA_SET);
     let mut pods = active(store, set);
+    // What came last is what there is too much of.
+    pods.sort_by_key(|pod| meta::text(pod, "creationTimestamp").to_owned());
     for _ in pods.len()..wanted(set) {
         let name = json!({"generateName": format!("{}-", meta::name(set))});
         make(store, &POD, namespace, pod(set, &REPLICA_SET, name));
@@ -86,6 +89,7 @@ fn replica_set(store: &mut Store, set: &Value) {
 /// A pod's successor takes over its name, once the name is free.
 fn stateful_set(store: &mut Store, set: &Value) {
     let namespace = meta::namespace(set);
+    claim(store, set, &STATEFUL_SET);
     for ordinal in 0..wanted(set) {
         let name = format!("{}-{ordinal}", meta::name(set));
         if store.get(&Key::new(&POD, namespace, &name)).is_none() {
@@ -94,6 +98,27 @@ fn stateful_set(store: &mut Store, set: &Value) {
     }
     let pods = active(store, set);
     report(store, &STATEFUL_SET, set, &pods);
+}
+
+/// Lets go of pods that the selector doesn't select any more, and takes in those that nobody has and it does.
+fn claim(store: &mut Store, owner: &Value, kind: &Kind) {
+    let Some(selector) = selectors::of_spec(owner) else { return };
+    let namespace = meta::namespace(owner);
+    for mut pod in store.pods(namespace, |pod| !meta::is_terminating(pod)) {
+        let owners = pod["metadata"]["ownerReferences"].as_array();
+        let mut left: Vec<Value> = owners.cloned().unwrap_or_default();
+        let is_free = !left.iter().any(|owner| owner["controller"] == true);
+        let is_ours =
+            left.iter().any(|of| of["controller"] == true && of["uid"] == meta::uid(owner));
+        match selectors::selects(&selector, &pod) {
+            true if is_free => left.push(reference(owner, kind)),
+            false if is_ours => left.retain(|of| of["uid"] != meta::uid(owner)),
+            _ => continue,
+        }
+        pod["metadata"]["ownerReferences"] = left.into();
+        let Ok(pod) = POD.shape(pod) else { continue };
+        store.put_changed(Key::new(&POD, namespace, meta::name(&pod)), pod.clone());
+    }
 }
 
 fn active(store: &Store, owner: &Value) -> Vec<Value> {

@@ -110,10 +110,11 @@ impl Isolate {
             Ended::InPlace { proof, done } => {
                 let what = self.tell(target, &order, unserved.as_deref(), &done);
                 if !self.is_enough(&proof) {
-                    let why = format!("{what}; that is in place and not enough: {proof}; {REST}");
+                    let why = format!("{proof}; in place, and not enough: {what}; {REST}");
                     return Err(Failure::permanent(why));
                 }
-                let told = format!("{what}; {proof}; {REST}");
+                // The verdict first: whoever is told on a small screen reads no further.
+                let told = format!("{proof}; {what}; {REST}");
                 if done.changed { Outcome::Applied(told) } else { Outcome::AlreadyDone(told) }
             }
         })
