@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     metrics::Metrics,
+    port,
     worker::{outage::Outages, readiness::Readiness},
 };
 
@@ -56,13 +57,7 @@ pub async fn serve(
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(health);
-    let served = tokio::spawn(async move {
-        let stopped = async move { stop.cancelled().await };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the health port failed");
-        }
-    });
-    Ok((address, served))
+    Ok((address, tokio::spawn(port::serve(listener, router, stop))))
 }
 
 async fn readyz(State(health): State<Health>) -> Response {

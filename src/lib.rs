@@ -14,6 +14,7 @@ mod error;
 pub mod health;
 pub mod letters;
 pub mod metrics;
+mod port;
 pub mod replay;
 pub mod telemetry;
 pub mod uploads;

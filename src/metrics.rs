@@ -18,6 +18,10 @@ pub struct Metrics {
     pub events: IntCounterVec,
     /// Settled deliveries, by how.
     pub settled: IntCounterVec,
+    /// Playbooks that answered by another event's response, before anything was read for the event itself.
+    pub shared: IntCounter,
+    /// What became of playbooks that were changed.
+    pub playbook_changes: IntCounterVec,
     /// Finished responses, by playbook, mode and outcome.
     pub responses: IntCounterVec,
     /// Finished steps, by action and outcome.
@@ -102,6 +106,11 @@ impl Metrics {
             &["subscription"],
         )?;
         registry.register(Box::new(oldest.clone()))?;
+        let shared = IntCounter::new(
+            "shared_answers_total",
+            "Answers by the response of an event that said the same of its pod, with no read of its own",
+        )?;
+        registry.register(Box::new(shared.clone()))?;
         Ok(Arc::new(Self {
             events: counter(
                 "events_total",
@@ -109,6 +118,11 @@ impl Metrics {
                 &["subscription", "result"],
             )?,
             settled: counter("settled_total", "Settled deliveries", &["subscription", "how"])?,
+            playbook_changes: counter(
+                "playbook_changes_total",
+                "Changes of the playbooks' files by what became of them",
+                &["result"],
+            )?,
             responses: counter(
                 "responses_total",
                 "Finished responses",
@@ -146,6 +160,7 @@ impl Metrics {
             )?,
             outage: gauge("outage", "1 while something depended on is away", &["dependency"])?,
             time_to_effect,
+            shared,
             oldest,
             registry,
             subscriptions: Mutex::default(),

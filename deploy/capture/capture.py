@@ -5,17 +5,19 @@ What to do comes as one JSON document in STOOP_CAPTURE. Values in it can be an a
 them ever reaches a shell, an argument list or a name in an archive. There are no credentials here: the upload URL is good
 for one object. The last words, JSON too, go to the termination message, where the worker finds and distrusts them.
 
-Only the standard library, since the image is small and pinned.
+Only the standard library, since the image is small and pinned; one file, since Python is run isolated and finds no other.
 """
 
 import errno
 import hashlib
 import http.client
-import io
 import ipaddress
 import json
 import os
+import random
 import re
+import resource
+import select
 import signal
 import ssl
 import stat
@@ -25,17 +27,24 @@ import tarfile
 import time
 import urllib.parse
 
-# In tests these are elsewhere.
+# In tests these are elsewhere, and shorter.
 PROC = os.environ.get("STOOP_CAPTURE_PROC", "/proc")
 WORK = os.environ.get("STOOP_CAPTURE_WORK", "/work")
 LAST_WORDS = os.environ.get("STOOP_CAPTURE_LAST_WORDS", "/dev/termination-log")
+FIRST_WAIT = float(os.environ.get("STOOP_CAPTURE_FIRST_WAIT", "1"))
+SLOWEST_FILE = float(os.environ.get("STOOP_CAPTURE_SLOWEST_FILE", "30"))
 
 # The kubelet keeps 4096 bytes.
 MOST_WORDS = 4000
 CHUNK = 1 << 20
 # As the kernel: whoever needs more goes in circles.
 MOST_LINKS = 40
-UPLOAD_TRIES = 5
+# All files together, so that there is time left to upload those that could be read.
+SLOWEST_FILES = 90
+LEAST_TRIES = 5
+LONGEST_WAIT = 15
+# Before the job's end, so that its last words are of the upload and not of its end.
+SPARE_SECONDS = 10
 
 
 class Failed(Exception):
@@ -43,18 +52,24 @@ class Failed(Exception):
 
 
 def main():
+    # A container's first process ignores what it has no handler for.
+    signal.signal(signal.SIGTERM, told_to_end)
     try:
         request = read_request(os.environ.get("STOOP_CAPTURE", ""))
         captured = KINDS[request["kind"]](request)
         size, sha256 = measure(captured["path"])
-        upload(request["upload"], captured["path"], size)
-        words = {"size": size, "sha256": sha256, "cut": captured["cut"], "missing": captured["missing"]}
+        upload(request["upload"], captured["path"], size, request["until"] - SPARE_SECONDS)
+        words = {"size": size, "sha256": sha256, "cut": captured["cut"], "missing": captured["missing"], "more": 0}
     except Failed as failed:
         words = {"error": str(failed)}
     except Exception as error:  # So that the operator learns more than an exit code.
         words = {"error": f"{type(error).__name__}: {error}"}
     say(words)
     return 1 if "error" in words else 0
+
+
+def told_to_end(_number, _frame):
+    raise Failed("it was told to end before it was done")
 
 
 def read_request(text):
@@ -68,10 +83,11 @@ def read_request(text):
 
 
 def say(words):
-    """As many of the missing as fit are named."""
+    """As many of the missing as fit are named, the others counted."""
     text = json.dumps(words)
     while len(text) > MOST_WORDS and words.get("missing"):
         words["missing"].pop()
+        words["more"] += 1
         text = json.dumps(words)
     if len(text) > MOST_WORDS:
         text = json.dumps({"error": words.get("error", "too much to say")[:1000]})
@@ -86,66 +102,150 @@ def say(words):
 def files(request):
     """A tar of the files as the container sees them: 0001, 0002, … and an index that says which is which."""
     root = container_root(request["container"])
-    index, missing, cut = [], [], None
-    left = request["most"]
-    target = os.path.join(WORK, "files.tar")
-    with tarfile.open(target, "w") as archive:
-        # Headers, padding and the index itself.
-        left -= 32 * 1024
-        for number, path in enumerate(request["paths"], start=1):
-            left -= 2048
+    paths, index, missing, cuts = request["paths"], [], [], []
+    # What the index, headers and padding take at the most.
+    room = request["most"] - 4096 - sum(2048 + 2 * len(json.dumps(path)) for path in paths)
+    if room <= 0:
+        raise Failed("`size` is too small for an archive")
+    # Half of it is shared out, so that one large file does not push out those that come after it.
+    share = room // (2 * len(paths))
+    target, end = os.path.join(WORK, "files.tar"), time.monotonic() + SLOWEST_FILES
+    with open(target, "wb") as archive:
+        for number, path in enumerate(paths, start=1):
+            seconds = min(SLOWEST_FILE, end - time.monotonic())
             try:
-                opened = open_below(root, path)
-            except OSError as error:
-                missing.append({"what": path, "why": os.strerror(error.errno) if error.errno else str(error)})
+                most = room - share * (len(paths) - number)
+                entry = add(archive, f"{number:04}", root, path, most, seconds)
+            except Unreadable as why:
+                missing.append({"what": path, "why": str(why)})
                 continue
-            with os.fdopen(opened, "rb") as file:
-                found = os.fstat(file.fileno())
-                if left <= 0:
-                    missing.append({"what": path, "why": "the capture is full"})
-                    continue
-                # What grows meanwhile is not followed.
-                size = min(found.st_size, left)
-                member = tarfile.TarInfo(f"{number:04}")
-                member.size, member.mtime, member.mode = size, int(found.st_mtime), 0o400
-                entry = {
-                    "member": member.name, "path": path, "size": found.st_size, "kept": size,
-                    "mode": oct(found.st_mode), "uid": found.st_uid, "gid": found.st_gid,
-                    "modified": found.st_mtime, "inode": found.st_ino,
-                }
-                hashing = Hashing(file, size)
-                archive.addfile(member, hashing)
-                entry["sha256"] = hashing.hash.hexdigest()
-                if size < found.st_size:
-                    cut = "a file was larger than what was left of `size`: its beginning is kept"
-                index.append(entry)
-                left -= size
+            index.append(entry)
+            room -= entry["kept"]
+            if "cut" in entry:
+                cuts.append(f"{short(path)}: {entry['cut']}")
         text = json.dumps({"files": index, "missing": missing}, indent=1).encode()
-        member = tarfile.TarInfo("index.json")
-        member.size = len(text)
-        archive.addfile(member, io.BytesIO(text))
+        archive.write(header("index.json", len(text), time.time()) + text + padding(len(text)))
+        archive.write(bytes(2 * tarfile.BLOCKSIZE))
     os.close(root)
     if not index:
-        raise Failed("; ".join(f"{short(one['what'])}: {one['why']}" for one in missing[:8]) or "no file was named")
-    if os.path.getsize(target) > request["most"]:
-        raise Failed("`size` is too small for an archive")
+        named = [f"{short(one['what'])}: {one['why']}" for one in missing]
+        raise Failed("no file could be kept: " + some(named))
     named = [{"what": short(one["what"]), "why": one["why"]} for one in missing]
-    return {"path": target, "cut": cut, "missing": named}
+    return {"path": target, "cut": some(cuts) if cuts else None, "missing": named}
 
 
-class Hashing:
-    """A file's first bytes, hashed while they are read; zeros where it became shorter meanwhile."""
+class Unreadable(Exception):
+    """Why there is nothing of a file."""
 
-    def __init__(self, file, size):
-        self.file, self.left, self.hash = file, size, hashlib.sha256()
 
-    def read(self, wanted):
-        wanted = min(wanted, self.left)
-        data = self.file.read(wanted)
-        data += bytes(wanted - len(data))
-        self.left -= wanted
-        self.hash.update(data)
-        return data
+def add(archive, member, root, path, most, seconds):
+    """Adds one file, up to where it ends or `most` bytes. What it is said to have is not what it has: nothing is padded, the
+    size is what was read, and the header is written once that is known."""
+    start, digest, kept, entry, ended = archive.tell(), hashlib.sha256(), 0, None, None
+    archive.write(bytes(tarfile.BLOCKSIZE))
+    for kind, payload in read_apart(root, path, most, seconds):
+        if kind == b"s":
+            entry = json.loads(payload)
+        elif kind == b"d":
+            archive.write(payload)
+            digest.update(payload)
+            kept += len(payload)
+        else:
+            ended = kind, payload.decode()
+    kind, why = ended or (b"f", "it was not read in time")
+    if entry is None or (kind == b"f" and not kept):
+        archive.seek(start)
+        archive.truncate()
+        raise Unreadable(why)
+    archive.write(padding(kept))
+    archive.seek(start)
+    archive.write(header(member, kept, entry["modified"]))
+    archive.seek(0, os.SEEK_END)
+    entry = {"member": member, "path": path, **entry, "kept": kept, "sha256": digest.hexdigest()}
+    if kind == b"c":
+        entry["cut"] = f"cut at {kept} bytes, it is said to have {entry['size']}"
+    elif kind == b"f":
+        entry["cut"] = f"cut at {kept} bytes: {why}"
+    elif kept < entry["size"]:
+        entry["cut"] = f"it ended at {kept} bytes, though it was said to have {entry['size']}"
+    return entry
+
+
+def header(name, size, modified):
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size, 0o400, min(max(int(modified), 0), 0o77777777777)
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
+def padding(size):
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def read_apart(root, path, most, seconds):
+    """A file's parts, read by a process of its own, which can be left behind: a file system of the container's making, or one
+    that is away, can let a read wait for ever. They are `s` for what stat says, `d` for data, and one of `e` for its end, `c`
+    for that there is more, and `f` for why it can't be read; without that one, its time was over."""
+    source, out = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(source)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            read_here(root, path, most, lambda kind, payload=b"": send(out, kind, payload))
+        finally:
+            os._exit(0)
+    os.close(out)
+    try:
+        yield from parts(source, time.monotonic() + seconds)
+    finally:
+        os.close(source)
+        os.kill(pid, signal.SIGKILL)
+        # Not waited for: it may be where no signal reaches it.
+        os.waitpid(pid, os.WNOHANG)
+
+
+def read_here(root, path, most, tell):
+    try:
+        opened = open_below(root, path)
+        found = os.fstat(opened)
+        tell(b"s", json.dumps({
+            "size": found.st_size, "allocated": found.st_blocks * 512, "mode": oct(found.st_mode), "uid": found.st_uid,
+            "gid": found.st_gid, "modified": found.st_mtime, "inode": found.st_ino,
+        }).encode())
+        # To where it ends, whatever stat says: a file of /proc says that it has nothing, and one that is written to grows.
+        while most > 0:
+            data = os.read(opened, min(CHUNK, most))
+            if not data:
+                return tell(b"e")
+            tell(b"d", data)
+            most -= len(data)
+        tell(b"c" if os.read(opened, 1) else b"e")
+    except (OSError, ValueError) as error:
+        tell(b"f", (getattr(error, "strerror", None) or str(error)).encode())
+
+
+def send(out, kind, payload):
+    left = memoryview(kind + len(payload).to_bytes(4, "big") + payload)
+    while left:
+        left = left[os.write(out, left):]
+
+
+def parts(source, end):
+    held = bytearray()
+    while (left := end - time.monotonic()) > 0 and select.select([source], [], [], left)[0]:
+        data = os.read(source, CHUNK)
+        if not data:
+            return
+        held += data
+        while len(held) >= 5 and len(held) >= 5 + (size := int.from_bytes(held[1:5], "big")):
+            yield bytes(held[:1]), bytes(held[5 : 5 + size])
+            del held[: 5 + size]
+
+
+def some(texts):
+    """As many as an operator reads, and how many more there are."""
+    more = f"; and {len(texts) - 4} more" if len(texts) > 4 else ""
+    return "; ".join(texts[:4]) + more
 
 
 def short(path):
@@ -155,7 +255,12 @@ def short(path):
 def container_root(container):
     """The root directory of a process of the container, held open: its pid may be another's a moment later."""
     pid = container_pid(container)
-    root = os.open(os.path.join(PROC, str(pid), "root"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        root = os.open(os.path.join(PROC, str(pid), "root"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        raise Failed("the node does not let the job into the container: it takes SYS_PTRACE, and AppArmor or SELinux can forbid it") from None
+    except OSError as error:
+        raise Failed(f"the container can't be entered: {error.strerror}") from None
     if container_of(pid) != container_of_text(container):
         os.close(root)
         raise Failed("the container's process has ended")
@@ -163,13 +268,23 @@ def container_root(container):
 
 
 def container_pid(container):
+    """The process that the container began with. Not one of those that came later, which can give themselves other files."""
     wanted = container_of_text(container)
-    pids = sorted(int(name) for name in os.listdir(PROC) if name.isdigit())
-    # The first is the one that the others descend from.
-    for pid in pids:
-        if container_of(pid) == wanted:
-            return pid
-    raise Failed("no process of the container runs on this node")
+    pids = [int(name) for name in os.listdir(PROC) if name.isdigit()]
+    found = [(began, pid) for pid in pids if container_of(pid) == wanted and (began := started(pid)) is not None]
+    if not found:
+        raise Failed("no process of the container runs on this node")
+    return min(found)[1]
+
+
+def started(pid):
+    """When a process began, in ticks of the kernel's since the node did. Its number says nothing: numbers come round."""
+    try:
+        with open(os.path.join(PROC, str(pid), "stat"), encoding="utf-8", errors="replace") as file:
+            # Its name, in brackets, can have brackets and spaces.
+            return int(file.read().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None  # It has ended.
 
 
 def container_of_text(container):
@@ -255,7 +370,11 @@ def open_regular(directory, name, step, mode):
 
 
 def packets(request):
-    """The packets to and from the pod's addresses, as they pass the node. `-p`: nobody else's interface mode is changed."""
+    """The packets to and from the pod's addresses, as they pass the node.
+
+    -p: nobody else's interface mode is changed. -Z root: Debian's tcpdump would become a user of its own and give that user
+    the file, for which it has no right. --immediate-mode: what the kernel holds back for up to a second would be lost at the end.
+    """
     addresses = [str(ipaddress.ip_address(address)) for address in request["addresses"]]
     if not addresses:
         raise Failed("no address to listen for")
@@ -263,14 +382,15 @@ def packets(request):
     for address in addresses:
         filters += (["or"] if filters else []) + ["host", address]
     target = os.path.join(WORK, "packets.pcap")
-    return record(request, target, ["tcpdump", "-i", "any", "-p", "-n", "-U", "-s", "0", "-w", target, *filters])
+    options = ["-Z", "root", "-i", "any", "-p", "-n", "--immediate-mode", "-U", "-s", "0", "-w", target]
+    return record(request, target, ["tcpdump", *options, *filters])
 
 
 def syscalls(request):
-    """The container's system calls, in Falco's and sysdig's own format."""
+    """The container's system calls, in Falco's and sysdig's own format. -v: at the end it says what was lost."""
     container = container_of_text(request["container"])[:12]
     target = os.path.join(WORK, "syscalls.scap")
-    return record(request, target, ["sysdig", "--modern-bpf", "-w", target, f"container.id={container}"])
+    return record(request, target, ["sysdig", "--modern-bpf", "-v", "-w", target, f"container.id={container}"])
 
 
 def record(request, target, command):
@@ -278,17 +398,19 @@ def record(request, target, command):
     program = os.environ.get("STOOP_CAPTURE_PROGRAM")  # In tests another one.
     if program:
         command = [program, *command[1:]]
-    notes = os.path.join(WORK, "notes.txt")
+    most, notes = request["most"], os.path.join(WORK, "notes.txt")
+
+    def bound():
+        # The kernel ends it there: between two looks it could fill the disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
     with open(notes, "wb") as said:
         try:
-            running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        except OSError as error:
-            raise Failed(f"{command[0]} can't be started: {error.strerror}") from None
-    end, cut = time.monotonic() + request["seconds"], None
-    while time.monotonic() < end and running.poll() is None:
-        if size_of(target) >= request["most"]:
-            cut = "`size` was reached before the time was over"
-            break
+            running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, preexec_fn=bound)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Failed(f"{command[0]} can't be started: {error}") from None
+    end = time.monotonic() + request["seconds"]
+    while time.monotonic() < end and running.poll() is None and size_of(target) < most:
         time.sleep(0.05)
     ended_itself = running.poll() is not None
     if not ended_itself:
@@ -298,18 +420,25 @@ def record(request, target, command):
         except subprocess.TimeoutExpired:
             running.kill()
             running.wait()
-    if ended_itself:
-        with open(notes, "rb") as said:
-            last = said.read()[-300:].decode(errors="replace").strip()
-        raise Failed(f"{command[0]} ended with {running.returncode}: {last}")
+    with open(notes, "rb") as said:
+        said = said.read()[-4096:].decode(errors="replace")
     size = size_of(target)
+    if ended_itself and size < most:
+        raise Failed(f"{command[0]} ended with {running.returncode}: {said.strip()[-300:]}")
     if size == 0:
         raise Failed(f"{command[0]} has recorded nothing")
-    if size > request["most"]:
-        # Written between two looks; both formats can be read up to where they end.
-        os.truncate(target, request["most"])
-        cut = "`size` was reached before the time was over"
-    return {"path": target, "cut": cut, "missing": []}
+    cuts = [f"cut at {size} bytes, before the time was over"] if size >= most else []
+    lost = sum(int(count) for count in re.findall(r"(\d+) packets? dropped by|Driver Drops: *(\d+)", said) for count in count if count)
+    if lost:
+        cuts.append(f"{lost} were lost between the kernel and the recording")
+    return {"path": target, "cut": "; ".join(cuts) or None, "missing": nothing_seen(request, said)}
+
+
+def nothing_seen(request, said):
+    """An empty recording is a finding, and easily taken for a good one."""
+    if re.search(r"^0 packets captured|Captured Events: *0\b", said, re.MULTILINE):
+        return [{"what": request["kind"], "why": f"none was seen in {request['seconds']}s"}]
+    return []
 
 
 def size_of(path):
@@ -331,37 +460,50 @@ def measure(path):
     return size, digest.hexdigest()
 
 
-def upload(link, path, size):
-    """One PUT, again where no answer came. That it is there already is then an answer: the worker compares hashes anyway."""
-    unanswered = False
-    for tried in range(UPLOAD_TRIES):
-        if tried:
-            time.sleep(min(2**tried, 15) if "STOOP_CAPTURE_PROGRAM" not in os.environ else 0)
+def upload(link, path, size, until):
+    """One PUT, again while the store is away and the job's time lasts.
+
+    Where it can have been stored without our knowing, that it is there already is an answer: the worker compares hashes anyway.
+    """
+    tries, maybe = 0, False
+    while True:
+        tries += 1
         try:
-            status, text = put(link, path, size)
+            status, text = put(link, path, size, min(max(until - time.time(), 5), 60))
         except (OSError, http.client.HTTPException) as error:
-            unanswered, last = True, f"no answer: {error}"
-            continue
-        if status in (200, 201, 204) or (unanswered and status in (409, 412)):
+            status, last = None, f"no answer: {error}"
+        else:
+            last = f"answered {status}: {text}"
+        if status in (200, 201, 204) or (maybe and status == 412):
             return
-        last = f"answered {status}: {text}"
-        if status < 500 and status not in (408, 429):
+        is_away = status is None or status >= 500 or status == 408
+        # 409: another of the same is under way.
+        if not is_away and status not in (409, 429):
             break
-    raise Failed(f"the upload failed, {last}")
+        maybe |= is_away
+        # Many jobs can be turned away at once: they shall not come again at once.
+        wait = min(FIRST_WAIT * 2 ** min(tries, 10), LONGEST_WAIT) * random.uniform(0.5, 1)
+        if tries >= LEAST_TRIES and time.time() + wait > until:
+            break
+        time.sleep(wait)
+    raise Failed(f"the upload failed, tried {tries} times: {last}")
 
 
-def put(link, path, size):
+def put(link, path, size, timeout):
     url = urllib.parse.urlsplit(link["url"])
     # No redirects, no proxies: this is where it goes and nowhere else.
     if url.scheme == "https":
-        connection = http.client.HTTPSConnection(url.netloc, timeout=60, context=ssl.create_default_context())
+        connection = http.client.HTTPSConnection(url.netloc, timeout=timeout, context=ssl.create_default_context())
     else:
-        connection = http.client.HTTPConnection(url.netloc, timeout=60)
+        connection = http.client.HTTPConnection(url.netloc, timeout=timeout)
     try:
         with open(path, "rb") as body:
             headers = {**link.get("headers", {}), "Content-Length": str(size)}
             where = url.path + (f"?{url.query}" if url.query else "")
-            connection.request("PUT", where, body=body, headers=headers)
+            try:
+                connection.request("PUT", where, body=body, headers=headers)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # A refusal comes before all is sent.
             answer = connection.getresponse()
             return answer.status, answer.read(300).decode(errors="replace").strip()
     finally:

@@ -5,15 +5,16 @@
 
 mod page;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{DefaultBodyLimit, Path, Request, State},
     http::{
         HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
     },
+    middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -22,6 +23,14 @@ use playbooks::act::{Decision, Links, Question, Shelf, Undecidable};
 use serde::Deserialize;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+
+use crate::port;
+
+/// How long a question or an answer may take, with the API server's part of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Of an answer, in bytes: a button says no more.
+const MOST: usize = 256;
 
 /// What the page is served from.
 struct Desk {
@@ -52,14 +61,16 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let router = Router::new()
         .route("/approvals/{name}/{event}/{until}/{signature}", get(show).post(answer))
+        .layer(DefaultBodyLimit::max(MOST))
+        .layer(middleware::from_fn(in_time))
         .with_state(Arc::new(Desk { links, shelf }));
-    let served = tokio::spawn(async move {
-        let stopped = async move { stop.cancelled().await };
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the approvals port failed");
-        }
-    });
-    Ok((address, served))
+    Ok((address, tokio::spawn(port::serve(listener, router, stop))))
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let late =
+        || answered(StatusCode::REQUEST_TIMEOUT, page::word("That took too long. Look again."));
+    tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| late())
 }
 
 async fn show(State(desk): State<Arc<Desk>>, Path(asked): Path<Asked>) -> Response {

@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn only_the_namespace_of_an_object_that_is_gone_counts() {
-        let gone = Standing::Gone(Gone { object: None, why: "gone".to_owned() });
+        let gone = Standing::Gone(Gone { object: None, why: "gone".to_owned(), is_final: false });
         assert_eq!(holds("{namespaces: [shop]}", &gone), Holds::Yes);
         assert_eq!(holds("{namespaces: [other]}", &gone), Holds::No);
         assert_eq!(holds("{target: {images: [app]}}", &gone), Holds::Yes);

@@ -85,7 +85,7 @@ impl Run {
         let cluster = assemble::cluster(&config).await;
         let worker =
             assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
-        match responses::look(&worker.engine, &worker.rules).await? {
+        match responses::look(&worker.engine, &worker.rules.now()).await? {
             Kept::Yes => {}
             Kept::No => tracing::warn!("{}", responses::WITHOUT),
             Kept::Unknown(failure) => {
@@ -131,13 +131,14 @@ async fn serve(
         tracing::info!(%address, "the control port listens");
     }
     tracing::info!(
-        worker = %worker.name, playbooks = worker.rules.plans().len(), health = %address,
+        worker = %worker.name, playbooks = worker.rules.now().plans().len(), health = %address,
         subscriptions = streams.keys().map(String::as_str).collect::<Vec<_>>().join(","), "started"
     );
-    if worker.rules.plans().is_empty() {
+    if worker.rules.now().plans().is_empty() {
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }
     ask_people(config, &worker, closed.clone()).await?;
+    tokio::spawn(worker.clone().follow_playbooks(readiness.clone(), stop.clone()));
     let (asked, outages) = (stop.clone(), worker.outages.clone());
     tokio::spawn(async move {
         asked.cancelled().await;

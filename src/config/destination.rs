@@ -71,22 +71,21 @@ impl Place {
         }
     }
 
-    /// Whether what is forwarded there would be read by this subscription again.
-    pub fn feeds(&self, subscription: &Subscription) -> bool {
+    /// Whether what is forwarded there would be read by this subscription again; `None` where its configuration doesn't
+    /// tell.
+    pub fn feeds(&self, subscription: &Subscription) -> Option<bool> {
         let shares = |one: &[String], other: &[String]| one.iter().any(|name| other.contains(name));
         match (self, subscription.broker()) {
             (Self::Kafka(to), Ok(Broker::Kafka(from))) => {
                 let reads = from.topics().is_ok_and(|topics| topics.contain(&to.topic));
-                reads && shares(&to.brokers, &from.brokers)
+                Some(reads && shares(&to.brokers, &from.brokers))
             }
             (Self::Nats(to), Ok(Broker::Nats(from))) => {
                 let reads = from.stream.as_ref() == Some(&to.stream);
-                reads && shares(&to.servers, &from.servers)
+                Some(reads && shares(&to.servers, &from.servers))
             }
-            (Self::PubSub(to), Ok(Broker::PubSub(from))) => {
-                from.topic.as_ref() == Some(&to.topic) && from.project == to.project
-            }
-            _ => false,
+            (Self::PubSub(to), Ok(Broker::PubSub(from))) => to.feeds(from),
+            _ => Some(false),
         }
     }
 }

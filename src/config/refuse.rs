@@ -98,12 +98,19 @@ fn check_destinations(config: &Config) -> Result<(), Fault> {
         if let Err(error) = place.check() {
             return Fault::new(inside, error.to_string(), "");
         }
-        let read_by = config.subscriptions.iter().find(|(_, reads)| place.feeds(reads));
-        if let Some((subscription, _)) = read_by {
+        for (subscription, reads) in &config.subscriptions {
+            let (at, again, help) = match place.feeds(reads) {
+                Some(false) => continue,
+                Some(true) => (inside, "would read", "name another topic or stream"),
+                None => {
+                    let at = Path::root().key("subscriptions").key(subscription).key("pubsub");
+                    (at, "might read", "set its `topic`")
+                }
+            };
             let message = format!(
-                "the subscription {subscription} would read what is forwarded there, again and again"
+                "the subscription {subscription} {again} what is forwarded to {name}, again and again"
             );
-            return Fault::new(inside, message, "name another topic or stream");
+            return Fault::new(at, message, help);
         }
     }
     Ok(())

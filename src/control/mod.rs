@@ -28,7 +28,7 @@ use brokers::Error;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config, error::with_sources};
+use crate::{config, error::with_sources, port};
 
 pub use self::{client::Client, journals::Journals};
 
@@ -63,19 +63,10 @@ pub async fn serve(
         .with_state(journals)
         // Outermost, so that nothing is answered to whom it does not admit.
         .layer(middleware::from_fn_with_state(guard, guard::admit));
-    let stopped = stop.cancelled_owned();
-    let served = tokio::spawn(async move {
-        let served = match tls {
-            None => axum::serve(listener, router).with_graceful_shutdown(stopped).await,
-            Some(tls) => {
-                let listener = tls::Listener::new(listener, tls);
-                axum::serve(listener, router).with_graceful_shutdown(stopped).await
-            }
-        };
-        if let Err(error) = served {
-            tracing::error!(%error, "the control port failed");
-        }
-    });
+    let served = match tls {
+        None => tokio::spawn(port::serve(listener, router, stop)),
+        Some(tls) => tokio::spawn(port::serve(tls::Listener::new(listener, tls), router, stop)),
+    };
     Ok((address, served))
 }
 

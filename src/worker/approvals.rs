@@ -32,9 +32,6 @@ impl Worker {
         let asks = |plan: &Arc<playbooks::act::Plan>| {
             plan.playbook.approval == Approval::Required && plan.playbook.mode == Mode::Enforce
         };
-        if !self.rules.plans().iter().any(asks) {
-            return;
-        }
         let taken = Taken::default();
         loop {
             tokio::select! {
@@ -42,7 +39,9 @@ impl Worker {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(jittered(REST)) => {}
             }
-            self.look_for_approved(&taken, &stop).await;
+            if self.rules.now().plans().iter().any(asks) {
+                self.look_for_approved(&taken, &stop).await;
+            }
         }
     }
 
@@ -55,7 +54,11 @@ impl Worker {
                 return;
             }
         };
-        for approved in approved {
+        // What another worker's playbook asked about is left to it.
+        let rules = self.rules.now();
+        let ours =
+            |it: &Approved| rules.plans().iter().any(|plan| plan.playbook.name == it.playbook);
+        for approved in approved.into_iter().filter(ours) {
             let is_new = lock(taken).insert(approved.name.clone());
             if is_new {
                 let (worker, taken, stop) = (self.clone(), taken.clone(), stop.clone());
@@ -96,22 +99,23 @@ impl Worker {
             published: None,
             attempt: Attempt::Exact(1),
         };
-        let Read::Wanted(mut wanted) = read(&message, &self.rules.matcher, &self.cluster) else {
+        let rules = self.rules.now();
+        let Read::Wanted(mut wanted) = read(&message, &rules.matcher, &self.cluster) else {
             return Some(Err("no playbook wants the event any more".to_owned()));
         };
         wanted.candidates.retain(|candidate| candidate.playbook.name == approved.playbook);
         let Some(candidate) = wanted.candidates.first() else {
             return Some(Err("the playbook doesn't want the event any more".to_owned()));
         };
-        let Ok(identity) = self.identify(&wanted, stop).await? else {
+        let Ok(identity) = self.identify(&rules, &wanted, stop, &mut None).await? else {
             return Some(Err("the event is another cluster's".to_owned()));
         };
-        let Some(ask) = self.question(candidate, &wanted.claim, &identity) else {
+        let Some(ask) = self.question(&rules, candidate, &wanted.claim, &identity) else {
             return Some(Err("the target is none of the playbook's any more".to_owned()));
         };
         let mut occurrence = (*wanted.occurrence).clone();
         occurrence.approved = Some(approved.at);
-        let plan = self.rules.plan(candidate).clone();
+        let plan = rules.plan(candidate).clone();
         let members = Arc::new(1.into());
         self.run_response(stop, plan, ask, Arc::new(occurrence), members).await.map(Ok)
     }

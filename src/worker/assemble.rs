@@ -14,7 +14,7 @@ use playbooks::{
 
 use super::{
     Worker, audit::Audit, bursts::Bursts, forward::destinations, lanes::Lanes, outage::Outages,
-    rules::Rules,
+    reload::InForce, rules::Rules,
 };
 use crate::{config::Config, metrics::Metrics};
 
@@ -169,17 +169,18 @@ pub fn worker(
     audit: Audit,
 ) -> Result<Arc<Worker>, Error> {
     let resources = resources(config)?;
-    let rules = rules(config, registry, &resources)?;
+    let in_force = InForce::read(&config.playbooks, registry, &resources)?;
+    let rules = in_force.now();
     let needs_cluster = rules.plans().iter().find(|plan| plan.needs_target());
     let api = match (cluster, needs_cluster) {
-        (Ok(api), _) => Some(api),
+        (Ok(api), _) => Some(api.at_most(config.limits.concurrency)),
         (Err(_), None) => None,
         (Err(source), Some(plan)) => {
             return Err(Error::Cluster { playbook: plan.playbook.name.clone(), source });
         }
     };
-    let acts = rules.plans().iter().any(|plan| plan.contains());
-    let records = api.clone().filter(|_| acts && mode_cap == Mode::Enforce);
+    // The playbooks of a later time may act, even if these don't.
+    let records = api.clone().filter(|_| mode_cap == Mode::Enforce);
     let records = match records {
         Some(api) => Some(self::records(config, api, identity())?),
         None => None,
@@ -202,7 +203,7 @@ pub fn worker(
     Ok(Arc::new(Worker {
         name: name(),
         cluster: config.cluster.clone(),
-        rules,
+        rules: in_force,
         engine,
         outages: Outages::new(),
         audit,

@@ -61,9 +61,16 @@ struct Ended<T> {
 pub enum Entry<K: Eq + Hash + Clone, T> {
     /// The first of its burst: the caller starts the response with the lead, and is a member like the others.
     First(Lead<K, T>, Member<K, T>),
-    /// The response runs already.
+    /// There is one.
+    Another(Share<K, T>),
+}
+
+/// What an event has of another one's response.
+#[derive(Debug)]
+pub enum Share<K: Eq + Hash + Clone, T> {
+    /// It runs.
     Joined(Member<K, T>),
-    /// The response ended well, and this event is not newer than its cooldown.
+    /// It ended well, and this event is not newer than its cooldown.
     Covered(T),
 }
 
@@ -96,14 +103,8 @@ impl<K: Eq + Hash + Clone, T: Ending> Bursts<K, T> {
     /// Enters the burst of `key` with an event of time `time`.
     pub fn enter(&self, key: K, time: Timestamp) -> Entry<K, T> {
         let mut state = lock(&self.state);
-        if let Some(running) = state.running.get_mut(&key) {
-            running.members += 1;
-            running.joined.fetch_add(1, Ordering::Relaxed);
-            let (all_left, ending) = (running.all_left.clone(), running.ending.clone());
-            return Entry::Joined(Member { state: self.state.clone(), key, all_left, ending });
-        }
-        if let Some(ended) = state.ended.get(&key).filter(|ended| time <= ended.until) {
-            return Entry::Covered(ended.ending.clone());
+        if let Some(share) = self.share(&mut state, &key, time) {
+            return Entry::Another(share);
         }
         let (sender, ending) = watch::channel(None);
         let all_left = CancellationToken::new();
@@ -123,6 +124,23 @@ impl<K: Eq + Hash + Clone, T: Ending> Bursts<K, T> {
             ending: sender,
         };
         Entry::First(lead, Member { state: self.state.clone(), key, all_left, ending })
+    }
+
+    /// The same where there is a burst already; `None`, and nothing begun, where the event would be the first of one.
+    pub fn join(&self, key: &K, time: Timestamp) -> Option<Share<K, T>> {
+        self.share(&mut lock(&self.state), key, time)
+    }
+
+    fn share(&self, state: &mut State<K, T>, key: &K, time: Timestamp) -> Option<Share<K, T>> {
+        if let Some(running) = state.running.get_mut(key) {
+            running.members += 1;
+            running.joined.fetch_add(1, Ordering::Relaxed);
+            let (all_left, ending) = (running.all_left.clone(), running.ending.clone());
+            let (state, key) = (self.state.clone(), key.clone());
+            return Some(Share::Joined(Member { state, key, all_left, ending }));
+        }
+        let ended = state.ended.get(key).filter(|ended| time <= ended.until)?;
+        Some(Share::Covered(ended.ending.clone()))
     }
 }
 
@@ -246,7 +264,9 @@ mod tests {
     async fn members_of_a_running_response_share_its_end() {
         let bursts = Bursts::new();
         let (lead, mut member) = first(&bursts);
-        let Entry::Joined(mut second) = bursts.enter("pod", at(5)) else { panic!("not joined") };
+        let Some(Share::Joined(mut second)) = bursts.join(&"pod", at(5)) else {
+            panic!("not joined")
+        };
         assert_eq!(lead.joined().load(Ordering::Relaxed), 2);
         lead.end(End(true), at(10), Duration::from_secs(60));
         assert_eq!(member.ending().await, Some(End(true)));
@@ -258,7 +278,9 @@ mod tests {
         let bursts = Bursts::new();
         let (lead, _member) = first(&bursts);
         lead.end(End(true), at(10), Duration::from_secs(60));
-        assert!(matches!(bursts.enter("pod", at(70)), Entry::Covered(End(true))));
+        let covered = bursts.enter("pod", at(70));
+        assert!(matches!(covered, Entry::Another(Share::Covered(End(true)))));
+        assert!(bursts.join(&"pod", at(71)).is_none());
         assert!(matches!(bursts.enter("pod", at(71)), Entry::First(..)));
     }
 
@@ -274,7 +296,9 @@ mod tests {
     fn a_response_stops_only_when_every_member_has_left() {
         let bursts = Bursts::new();
         let (lead, member) = first(&bursts);
-        let Entry::Joined(second) = bursts.enter("pod", at(5)) else { panic!("not joined") };
+        let Entry::Another(Share::Joined(second)) = bursts.enter("pod", at(5)) else {
+            panic!("not joined")
+        };
         drop(member);
         assert!(!lead.all_left().is_cancelled());
         drop(second);

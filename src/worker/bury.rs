@@ -88,12 +88,12 @@ impl Worker {
     /// Puts on record, and tells, which containments a message that is given up would have had. `None` if it was lost
     /// meanwhile.
     async fn abandon(&self, delivery: &Delivery, letter: &DeadLetter) -> Option<()> {
-        let Read::Wanted(wanted) = read(delivery.message(), &self.rules.matcher, &self.cluster)
-        else {
+        let rules = self.rules.now();
+        let Read::Wanted(wanted) = read(delivery.message(), &rules.matcher, &self.cluster) else {
             return Some(());
         };
         for candidate in &wanted.candidates {
-            let plan = self.rules.plan(candidate);
+            let plan = rules.plan(candidate);
             if plan.contains() {
                 let ask = Ask::Abandon(Failure::permanent(letter.error.clone()), letter.attempts);
                 let (lost, occurrence) = (delivery.lease().lost(), wanted.occurrence.clone());

@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Worker,
-    bursts::Entry,
+    inquiry::Inquiry,
     persevere::{Patience, Stopped, Tries},
     read::{PassedOver, Read, Wanted, read},
     respond::Ask,
+    rules::Rules,
     settle::{Reading, Stream},
+    sightings::Looking,
     verdict::{Answer, Verdict, judge},
 };
 
@@ -32,8 +34,11 @@ pub(super) enum Identity {
     Unknown(Failure, u32),
 }
 
-enum Answers {
+/// What an event came to.
+pub(super) enum Answers {
+    /// Nobody's.
     PassedOver(PassedOver),
+    /// These playbooks have answered.
     From(Vec<Arc<Answer>>),
 }
 
@@ -44,7 +49,8 @@ impl Worker {
         if delivery.handed() > CRASHES {
             return Box::pin(self.bury_poison(&stream, delivery)).await;
         }
-        match read(delivery.message(), &self.rules.matcher, &self.cluster) {
+        let rules = self.rules.now();
+        match read(delivery.message(), &rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
                 stream.read(Reading::PassedOver(why));
                 stream.ack(delivery).await;
@@ -54,17 +60,23 @@ impl Worker {
                 Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
             Read::Wanted(wanted) => {
-                Box::pin(self.answer(&stream, delivery, wanted)).await;
+                Box::pin(self.answer(&stream, &rules, delivery, wanted)).await;
             }
         }
     }
 
-    async fn answer(self: &Arc<Self>, stream: &Stream, mut delivery: Delivery, wanted: Wanted) {
+    async fn answer(
+        self: &Arc<Self>,
+        stream: &Stream,
+        rules: &Rules,
+        mut delivery: Delivery,
+        wanted: Wanted,
+    ) {
         let lost = delivery.lease().lost().clone();
         let answers = tokio::select! {
             biased;
             () = lost.cancelled() => None,
-            answers = self.answers(&mut delivery, &wanted, &lost) => answers,
+            answers = Inquiry::new(self, rules, &mut delivery, &wanted, &lost).answers() => answers,
         };
         match answers {
             None => stream.hand_back(delivery),
@@ -82,47 +94,27 @@ impl Worker {
         }
     }
 
-    /// Asks every playbook that wants the event, in order of name. `None` if it was lost meanwhile, or a response broke.
-    async fn answers(
-        self: &Arc<Self>,
-        delivery: &mut Delivery,
-        wanted: &Wanted,
-        lost: &CancellationToken,
-    ) -> Option<Answers> {
-        let identity = match self.identify(wanted, lost).await? {
-            Ok(identity) => identity,
-            Err(foreign) => return Some(Answers::PassedOver(foreign)),
-        };
-        let mut answers = Vec::with_capacity(wanted.candidates.len());
-        for candidate in &wanted.candidates {
-            if let Some(ask) = self.question(candidate, &wanted.claim, &identity) {
-                answers.push(self.ask(delivery, candidate, wanted, ask).await?);
-            }
-        }
-        match answers.is_empty() {
-            true => Some(Answers::PassedOver(PassedOver::Unmatched)),
-            false => Some(Answers::From(answers)),
-        }
-    }
-
-    /// Verifies the target once for all playbooks, so that each judges it as it was before any of them changed it.
+    /// Verifies the target once for all playbooks, so that each judges it as it was before any of them changed it. Nobody
+    /// waits for the look of one who has to try again.
     pub(super) async fn identify(
         &self,
+        rules: &Rules,
         wanted: &Wanted,
         lost: &CancellationToken,
+        looking: &mut Option<Looking>,
     ) -> Option<Result<Identity, PassedOver>> {
-        let plans = || wanted.candidates.iter().map(|candidate| self.rules.plan(candidate));
+        let plans = || wanted.candidates.iter().map(|candidate| rules.plan(candidate));
         if !plans().any(|plan| plan.needs_target()) {
             return Some(Ok(Identity::Known(Standing::NoTarget)));
         }
         let needs = plans().map(|plan| plan.needs()).fold(Needs::default(), Needs::and);
-        let identity = self.verify(wanted, needs, lost).await?;
+        let identity = self.verify(wanted, needs, lost, looking).await?;
         match identity {
             // A right that one playbook lacks must not take the others down with it.
             Ok(Identity::Unknown(failure, attempts))
                 if failure.is_permanent() && needs != Needs::default() =>
             {
-                Some(match self.verify(wanted, Needs::default(), lost).await? {
+                Some(match self.verify(wanted, Needs::default(), lost, looking).await? {
                     Ok(Identity::Known(standing)) => {
                         Ok(Identity::Partly(standing, failure, attempts))
                     }
@@ -138,6 +130,7 @@ impl Worker {
         wanted: &Wanted,
         needs: Needs,
         lost: &CancellationToken,
+        looking: &mut Option<Looking>,
     ) -> Option<Result<Identity, PassedOver>> {
         // Verification itself says when waiting longer can't help, so only time bounds it.
         let timeout = wanted.candidates.iter().map(|c| c.playbook.limits.timeout).max()?;
@@ -151,6 +144,7 @@ impl Worker {
                 }
                 Err(failure) => failure,
             };
+            *looking = None;
             match tries.after(failure).await {
                 Ok(()) => {}
                 Err(Stopped::GaveUp { failure, attempts }) => {
@@ -164,6 +158,7 @@ impl Worker {
     /// What a playbook is asked, or `None` where the verified object is none of its.
     pub(super) fn question(
         &self,
+        rules: &Rules,
         candidate: &Candidate,
         claim: &Claim,
         identity: &Identity,
@@ -172,7 +167,7 @@ impl Worker {
             // Never a silent no: someone wrote this expression to be protected by it.
             return Some(Ask::Abandon(Failure::permanent(format!("`when` failed: {why}")), 1));
         }
-        let plan = self.rules.plan(candidate);
+        let plan = rules.plan(candidate);
         let standing = match identity {
             Identity::Partly(_, failure, attempts) if plan.needs() != Needs::default() => {
                 return Some(Ask::Abandon(failure.clone(), *attempts));
@@ -184,38 +179,6 @@ impl Worker {
             Identity::Unknown(..) => Standing::NoTarget,
         };
         selected(candidate, claim, &standing).then_some(Ask::Respond(standing))
-    }
-
-    /// Asks one playbook: by a response of its own, or by the one that its burst has already.
-    async fn ask(
-        self: &Arc<Self>,
-        delivery: &mut Delivery,
-        candidate: &Candidate,
-        wanted: &Wanted,
-        ask: Ask,
-    ) -> Option<Arc<Answer>> {
-        let concern = ask.concern(&wanted.occurrence);
-        loop {
-            let key = (candidate.position, concern.clone());
-            let (mut member, first) = match self.bursts.enter(key, wanted.occurrence.time) {
-                Entry::Covered(answer) => return Some(answer),
-                Entry::Joined(member) => {
-                    // What only waits must not keep from running what could; without a slot it keeps its permit.
-                    delivery.trade_permit(&self.members);
-                    (member, false)
-                }
-                Entry::First(lead, member) => {
-                    let plan = self.rules.plan(candidate).clone();
-                    self.clone().respond(lead, plan, ask.clone(), wanted.occurrence.clone());
-                    (member, true)
-                }
-            };
-            let answer = member.ending().await?;
-            // A refusal may have been the first event's alone: it was too old, say, and this one may not be.
-            if first || answer.holds_for(&wanted.occurrence) {
-                return Some(answer);
-            }
-        }
     }
 }
 

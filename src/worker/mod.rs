@@ -10,6 +10,7 @@ pub mod bursts;
 mod bury;
 pub mod forward;
 mod handle;
+mod inquiry;
 pub mod lanes;
 pub mod outage;
 pub mod persevere;
@@ -17,12 +18,14 @@ pub mod publish;
 pub(crate) mod read;
 mod readers;
 pub mod readiness;
+pub mod reload;
 pub mod respond;
 pub mod responses;
 pub mod rules;
 mod serve;
 mod settle;
 pub mod shares;
+pub mod sightings;
 pub mod subscription;
 mod sweep;
 pub mod verdict;
@@ -40,7 +43,7 @@ pub struct Worker {
     /// The cluster it acts in.
     pub cluster: Cluster,
     /// What is answered, and how.
-    pub rules: rules::Rules,
+    pub rules: reload::InForce,
     /// Verifies, guards and acts.
     pub engine: Engine,
     /// What is away.
@@ -54,5 +57,5 @@ pub struct Worker {
     /// One response at a time for each target.
     pub lanes: lanes::Lanes<Uid>,
     /// Responses that are shared.
-    pub bursts: bursts::Bursts<(usize, respond::Concern), Arc<verdict::Answer>>,
+    pub bursts: bursts::Bursts<respond::Matter, Arc<verdict::Answer>>,
 }

@@ -9,6 +9,8 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Readiness {
     state: Mutex<BTreeMap<String, State>>,
+    /// Why the playbooks' files are not what is in force.
+    playbooks: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +63,12 @@ impl Readiness {
         self.lock().entry(subscription.to_owned()).or_default().loses = true;
     }
 
-    /// A line for each subscription that can lose events.
+    /// The playbooks can't be used as their files are now, or `None` that they can.
+    pub fn playbooks_refused(&self, why: Option<String>) {
+        *lock(&self.playbooks) = why;
+    }
+
+    /// A line for each subscription that can lose events, and one for playbooks that are not in force.
     pub fn warnings(&self) -> Vec<String> {
         let state = self.lock();
         let losing = state.iter().filter(|(_, state)| state.loses);
@@ -70,7 +77,10 @@ impl Readiness {
                 "subscription {name}: its broker has no acks, so what a worker holds when it dies is lost"
             )
         };
-        losing.map(line).collect()
+        let stale = |why: &String| {
+            format!("the playbooks' files are refused, and the last good ones in force: {why}")
+        };
+        losing.map(line).chain(lock(&self.playbooks).iter().map(stale)).collect()
     }
 
     /// A line for each subscription that waits.
@@ -82,8 +92,12 @@ impl Readiness {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use playbooks::{
     act::{
         Advance, Failure, Guardrail, Occurrence, Outcome, Plan, Report, Response, Standing, Uid,
     },
-    decide::EventId,
+    decide::{Candidate, EventId},
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use super::{
     Worker,
     bursts::Lead,
     persevere::{Patience, Stopped, Tries},
+    sightings::Said,
     verdict::{Answer, End},
 };
 
@@ -30,8 +31,23 @@ const TELLING: Patience = Patience { attempts: 5, timeout: Duration::from_secs(6
 pub enum Concern {
     /// A verified pod or node.
     Target(Uid),
+    /// A target that is gone, and will never be there again, in the words of those who were about it.
+    Gone(Arc<Said>),
     /// This event alone.
     Event(EventId),
+}
+
+/// What a burst is about. The playbook is known by its name: it may be read anew meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Matter {
+    playbook: String,
+    concern: Concern,
+}
+
+impl Matter {
+    pub(super) fn of(candidate: &Candidate, concern: Concern) -> Self {
+        Self { playbook: candidate.playbook.name.clone(), concern }
+    }
 }
 
 /// What a playbook is asked to do about an event.
@@ -44,12 +60,14 @@ pub(super) enum Ask {
 }
 
 impl Ask {
-    pub(super) fn concern(&self, occurrence: &Occurrence) -> Concern {
-        let uid = match self {
-            Self::Respond(standing) => standing.uid(),
-            Self::Abandon(..) => None,
-        };
-        uid.map_or(Concern::Event(occurrence.id), |uid| Concern::Target(uid.clone()))
+    /// `said` is what the event says, where the playbook asks for its target and others may say it.
+    pub(super) fn concern(&self, occurrence: &Occurrence, said: Option<&Arc<Said>>) -> Concern {
+        let Self::Respond(standing) = self else { return Concern::Event(occurrence.id) };
+        match (standing, standing.uid(), said) {
+            (_, Some(uid), _) => Concern::Target(uid.clone()),
+            (Standing::Gone(gone), _, Some(said)) if gone.is_final => Concern::Gone(said.clone()),
+            _ => Concern::Event(occurrence.id),
+        }
     }
 }
 
@@ -68,7 +86,7 @@ impl Worker {
     /// Starts a response. It ends when it is recorded, or when every event that waits for it has left.
     pub(super) fn respond(
         self: Arc<Self>,
-        lead: Lead<(usize, Concern), Arc<Answer>>,
+        lead: Lead<Matter, Arc<Answer>>,
         plan: Arc<Plan>,
         ask: Ask,
         occurrence: Arc<Occurrence>,

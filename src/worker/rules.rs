@@ -7,11 +7,15 @@ use playbooks::{
     decide::{Candidate, Matcher, Playbook, PlaybookErrors},
 };
 
+use super::sightings::Sightings;
+
 /// The playbooks in force, indexed for matching, with their actions configured.
 pub struct Rules {
     /// Finds the playbooks that want an event.
     pub matcher: Matcher,
     plans: Vec<Arc<Plan>>,
+    /// Who was verified of late, by which words, and what these playbooks made of them.
+    pub sightings: Sightings,
 }
 
 impl Rules {
@@ -42,7 +46,7 @@ impl Rules {
             .iter()
             .map(|playbook| registry.bind(playbook, resources).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        Ok(Self { matcher, plans })
+        Ok(Self { matcher, plans, sightings: Sightings::default() })
     }
 
     /// The plan of a playbook that wants an event.

@@ -33,7 +33,7 @@ impl Worker {
         let stream = Stream::new(subscription, &self.metrics);
         let worker = self.clone();
         let readers = Readers::new(move |delivery| worker.clone().handle(stream.clone(), delivery));
-        let wants = |payload: &[u8]| self.rules.matcher.wants(payload);
+        let wants = |payload: &[u8]| self.rules.now().matcher.wants(payload);
         let handle = |delivery| readers.take(delivery);
         let ended = pump::run(receiver, ledger, intake, wants, handle).await;
         // What still runs is past the drain's end: it is dropped, and comes again.

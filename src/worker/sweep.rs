@@ -14,11 +14,17 @@ impl Worker {
     /// Sweeps until stopped. What can't be done now is left to the next sweep, or to another worker's.
     pub async fn sweep(self: Arc<Self>, retention: Retention, stop: CancellationToken) {
         let Some(records) = self.engine.records() else { return };
+        let mut acted = false;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(jittered(REST)) => {}
+            }
+            // What a playbook did that is gone by now is still to be taken back.
+            acted |= self.rules.now().plans().iter().any(|plan| plan.contains());
+            if !acted {
+                continue;
             }
             match records.sweep(retention).await {
                 Ok(swept) => tell(&swept),

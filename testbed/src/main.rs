@@ -56,6 +56,7 @@ fn provision(servers: Servers) -> Result<(), Error> {
     }
     if matches!(servers, Servers::Cluster | Servers::All) {
         ready("the cluster", &cluster::provision()?);
+        cluster::definitions()?;
     }
     if matches!(servers, Servers::Pubsub | Servers::All) {
         ready("Pub/Sub", &pubsub::provision()?);

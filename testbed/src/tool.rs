@@ -19,6 +19,11 @@ impl Tool {
 
     /// Runs `command` to its end; `what` names it in errors. Blocks.
     pub(crate) fn run(&self, what: &str, command: &mut Command) -> Result<(), Error> {
+        self.output(what, command).map(drop)
+    }
+
+    /// Like [`Self::run`]: what it prints.
+    pub(crate) fn output(&self, what: &str, command: &mut Command) -> Result<Vec<u8>, Error> {
         let output = command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::MissingTool {
                 tool: self.command,
@@ -28,7 +33,7 @@ impl Tool {
             _ => Error::io(format!("can't run {}", self.command))(error),
         })?;
         if output.status.success() {
-            return Ok(());
+            return Ok(output.stdout);
         }
         let text = [output.stdout, output.stderr].concat();
         Err(Error::Tool {

@@ -65,16 +65,54 @@ async fn a_destination_that_is_away_holds_the_acknowledgement() {
     assert_ne!(whole[0].header("stoop-id"), part[0].header("stoop-id"));
 }
 
-#[tokio::test]
-async fn a_destination_that_the_worker_would_read_again_is_refused() {
-    let topic = Topic::new("127.0.0.1:9", "loop");
+/// What `stoop check` says of a destination and a subscription of these brokers, each in YAML's flow style.
+async fn refusal(destination: &str, subscription: &str) -> Option<String> {
     let config = format!(
-        "destinations: {{again: {{kafka: {{brokers: [\"127.0.0.1:9\"], topic: {}}}}}}}\n{}",
-        topic.name(),
-        topic.subscription()
+        "destinations: {{again: {{{destination}}}}}\nsubscriptions: {{falco: {{{subscription}}}}}\n"
     );
     let desk = Desk::new(std::path::Path::new("no cluster"), &config, &[]);
     let (code, _, err) = desk.call(&["check"]).await;
-    assert_ne!(code, 0);
-    assert!(err.contains("would read what is forwarded there"), "{err}");
+    (code != 0).then_some(err)
+}
+
+#[tokio::test]
+async fn a_destination_that_the_worker_would_read_again_is_refused() {
+    const KAFKA: &str = "kafka: {brokers: [\"127.0.0.1:9\"], topic: falco";
+    const NATS: &str = "nats: {servers: [\"nats://127.0.0.1:9\"], stream: FALCO";
+    const PUBSUB: &str = "pubsub: {project: acme";
+    let reads = "might read what is forwarded to again";
+    let again = "would read what is forwarded to again";
+    let table = [
+        (format!("{KAFKA}}}"), format!("{KAFKA}, group: g, deadLetters: dead}}"), Some(again)),
+        (format!("{KAFKA}2}}"), format!("{KAFKA}, group: g, deadLetters: dead}}"), None),
+        (
+            format!("{NATS}, subject: a}}"),
+            format!("{NATS}, consumer: c, deadLetters: dead}}"),
+            Some(again),
+        ),
+        (
+            format!("{PUBSUB}, topic: falco}}"),
+            format!("{PUBSUB}, subscription: falco, deadLetters: dead}}"),
+            Some(reads),
+        ),
+        (
+            format!("{PUBSUB}, topic: projects/acme/topics/falco}}"),
+            format!("{PUBSUB}, subscription: falco, topic: falco, deadLetters: dead}}"),
+            Some(again),
+        ),
+        (
+            format!("{PUBSUB}, topic: others}}"),
+            format!("{PUBSUB}, subscription: falco, topic: falco, deadLetters: dead}}"),
+            None,
+        ),
+    ];
+    for (destination, subscription, says) in table {
+        let refused = refusal(&destination, &subscription).await;
+        let is_as_said = match (&refused, says) {
+            (Some(refused), Some(says)) => refused.contains(says),
+            (None, None) => true,
+            _ => false,
+        };
+        assert!(is_as_said, "{destination} and {subscription}: {refused:?}");
+    }
 }

@@ -79,6 +79,30 @@ async fn what_waits_is_acknowledged_told_and_run_once_approved() {
 }
 
 #[tokio::test]
+async fn what_was_approved_is_left_to_the_workers_that_have_its_playbook() {
+    let asking =
+        |name: &str| playbook(name, json!({"approval": "required", "actions": [play_on_pod("a")]}));
+    let rig = Rig::keeping(&[asking("careful")]).await;
+    rig.create_pod();
+    let subscription = rig.subscribe([rig.event_about_pod(ago(1)).await]);
+    subscription.is_settled().await;
+    let shelf = rig.worker.engine.records().unwrap().shelf();
+    let name = rig.server.responses()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    shelf.decide(&name, None, Decision::Approved).await.unwrap();
+
+    // As in the middle of a rollout.
+    let stranger = rig.stranger(&[asking("newer")]).await;
+    let tending = tokio::spawn(stranger.worker.clone().take_up_approved(Default::default()));
+    let looks = || {
+        let requests = rig.server.requests();
+        requests.iter().filter(|it| it.query.contains("stoop.dev%2Fheld")).count()
+    };
+    until("the stranger has looked twice", || looks() == 2).await;
+    tending.abort();
+    assert_eq!((phase(&rig), stranger.stage.played("a")), (json!("Pending"), 0));
+}
+
+#[tokio::test]
 async fn a_redeemed_approval_verifies_its_target_again() {
     let spec = json!({"approval": "required", "actions": [play_on_pod("a")]});
     let rig = Rig::keeping(&[playbook("careful", spec)]).await;
@@ -105,7 +129,7 @@ async fn without_the_definition_what_needs_it_is_a_dead_letter() {
     assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-failed"), "careful");
     assert!(header(&subscription.broker.dead_letters()[0], "stoop-error").contains("stoop crds"));
     assert_eq!(rig.stage.played("a"), 1, "the other needs none");
-    let (engine, rules) = (&rig.worker.engine, &rig.worker.rules);
-    let refused = stoop::worker::responses::look(engine, rules).await.unwrap_err().to_string();
+    let (engine, rules) = (&rig.worker.engine, rig.worker.rules.now());
+    let refused = stoop::worker::responses::look(engine, &rules).await.unwrap_err().to_string();
     assert!(refused.contains("careful") || refused.contains("playbooks.yaml"), "{refused}");
 }

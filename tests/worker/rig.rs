@@ -1,6 +1,6 @@
 //! A worker between a broker and an API server, both in memory.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use brokers::{
     Error, Pool,
@@ -100,17 +100,38 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "in vain: {what}");
 }
 
+async fn server() -> Arc<Server> {
+    // Another test may have been first.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Arc::new(Server::start().await.unwrap())
+}
+
+fn configured(playbooks: &Path, limits: Value) -> config::Config {
+    let text = json!({"cluster": {"name": "ours"}, "playbooks": [playbooks], "limits": limits});
+    config::parse("test", &text.to_string(), []).unwrap()
+}
+
 impl Rig {
     pub async fn new(playbooks: &[String]) -> Rig {
-        // Another test may have been first.
-        drop(rustls::crypto::ring::default_provider().install_default());
+        Self::limited(playbooks, json!({})).await
+    }
+
+    /// One with these `limits`.
+    pub async fn limited(playbooks: &[String], limits: Value) -> Rig {
+        Self::with(server().await, playbooks, limits).await
+    }
+
+    /// One whose playbooks are in a folder of the test's.
+    pub async fn reading(playbooks: &Path) -> Rig {
+        let folder = tempfile::tempdir().unwrap();
+        Self::before(server().await, folder, configured(playbooks, json!({}))).await
+    }
+
+    async fn with(server: Arc<Server>, playbooks: &[String], limits: Value) -> Rig {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("playbooks.yaml");
         std::fs::write(&file, playbooks.join("\n---\n")).unwrap();
-        let text = format!("cluster: {{name: ours}}\nplaybooks: [{}]", file.display());
-        let config = config::parse("test", &text, []).unwrap();
-
-        Self::before(Arc::new(Server::start().await.unwrap()), folder, config).await
+        Self::before(server, folder, configured(&file, limits)).await
     }
 
     /// One that writes its responses down, if the cluster takes them.
@@ -154,8 +175,14 @@ impl Rig {
         if self.worker.engine.records().is_some() { rig.written() } else { rig }
     }
 
+    /// Another worker on the same cluster, which writes its responses down, with other playbooks.
+    pub async fn stranger(&self, playbooks: &[String]) -> Rig {
+        Self::with(self.server.clone(), playbooks, json!({})).await.written()
+    }
+
     async fn before(server: Arc<Server>, folder: TempDir, config: config::Config) -> Rig {
         let api = Api::from_config(server.config(), CALLS).unwrap();
+        let api = api.at_most(config.limits.concurrency);
         let (stage, audit, pager) = (Stage::new(), Paper::default(), Pager::default());
         let (lines, registry) = (Audit::to(audit.clone()), stage.registry());
         let worker =
@@ -166,14 +193,37 @@ impl Rig {
         Rig { worker, stage, audit, pager, server, api, config, _folder: folder }
     }
 
+    /// Writes into the status of the pod that `create_pod` made that its only container has this id.
+    pub async fn start_container(&self, id: &str) {
+        let client = kube::Client::try_from(self.server.config()).unwrap();
+        let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client, "shop");
+        let container = json!({
+            "name": "app", "image": "app", "imageID": "", "ready": true, "restartCount": 0,
+            "containerID": format!("containerd://{id}"),
+        });
+        let status = json!({"status": {"containerStatuses": [container]}});
+        let patch = kube::api::Patch::Merge(status);
+        pods.patch_status("web", &Default::default(), &patch).await.unwrap();
+    }
+
+    /// Where the playbooks are read from.
+    pub fn playbooks(&self) -> &Path {
+        &self.config.playbooks[0]
+    }
+
     /// A pod that no scheduler takes, so that it is gone at once when it is deleted.
     pub fn create_pod(&self) {
+        self.create_pod_named("web");
+    }
+
+    /// The same, by another name.
+    pub fn create_pod_named(&self, name: &str) {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
         // It may be there already, for an earlier pod of the name.
         drop(self.server.create(namespace));
         let pod = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": "web"},
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": name},
             "spec": {"schedulerName": "none", "containers": [{"name": "app", "image": "app"}]},
         });
         self.server.create(pod).unwrap();
@@ -189,9 +239,14 @@ impl Rig {
 
     /// What Falco would say about the pod at `time`.
     pub async fn event_about_pod(&self, time: Timestamp) -> Value {
+        self.event_about("web", time).await
+    }
+
+    /// The same about the pod of this name.
+    pub async fn event_about(&self, name: &str, time: Timestamp) -> Value {
         let (rule, fields) = (RULE.to_owned(), BTreeMap::new());
         let scene = Scene { rule, priority: Priority::Notice, container: None, fields };
-        let mut event = self.api.testify("shop", "web", &scene).await.unwrap();
+        let mut event = self.api.testify("shop", name, &scene).await.unwrap();
         event["time"] = json!(time.to_string());
         event["output_fields"]["evt.time"] = json!(i64::try_from(time.as_nanosecond()).unwrap());
         event

@@ -4,7 +4,8 @@ use async_nats::{
     Client,
     header::NATS_MESSAGE_ID,
     jetstream::{
-        context::{Context, PublishErrorKind},
+        Error as ServerError, ErrorCode,
+        context::{Context, PublishError, PublishErrorKind},
         message::PublishMessage,
     },
 };
@@ -88,23 +89,22 @@ impl Publisher {
     }
 }
 
-/// Publishes, and waits until that very stream has the message.
+/// Publishes, and waits until that very stream has the message: another one that holds the subject doesn't take it.
 pub(super) async fn durably(
     context: &Context,
     stream: &str,
     subject: String,
     message: PublishMessage,
 ) -> Result<(), Error> {
-    let sent = context.send_publish(subject.clone(), message).await;
+    let sent = context.send_publish(subject.clone(), message.expected_stream(stream)).await;
     let taken = match sent {
         Ok(sent) => sent.await,
         Err(error) => Err(error),
     };
     match taken {
-        Ok(taken) if taken.stream == stream => Ok(()),
-        Ok(taken) => Err(Error::Configuration(format!(
-            "{subject} belongs to the stream {}, not to {stream}: set `subject` to one of its own",
-            taken.stream
+        Ok(_) => Ok(()),
+        Err(error) if is_anothers(&error) => Err(Error::Configuration(format!(
+            "{subject} belongs to another stream than {stream}: set `subject` to one of its own"
         ))),
         Err(error) if error.kind() == PublishErrorKind::StreamNotFound => Err(Error::client(
             format!(
@@ -114,6 +114,11 @@ pub(super) async fn durably(
         )),
         Err(error) => Err(Error::client(format!("publishing to {subject} failed"), error)),
     }
+}
+
+fn is_anothers(error: &PublishError) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    source.is_some_and(|error: &ServerError| error.error_code() == ErrorCode::STREAM_NOT_MATCH)
 }
 
 async fn sent(

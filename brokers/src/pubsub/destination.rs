@@ -47,6 +47,14 @@ impl DestinationConfig {
             ack_deadline: Span::from_secs(60),
         }
     }
+
+    /// Whether a subscription reads this topic; `None` where it doesn't name its own.
+    pub fn feeds(&self, subscription: &Config) -> Option<bool> {
+        let read = subscription.topic.as_ref()?;
+        // A name that is none is refused elsewhere.
+        let read = Topic::new(&subscription.project, "topic", read).ok();
+        Some(read.is_some() && read == Topic::new(&self.project, "topic", &self.topic).ok())
+    }
 }
 
 /// The topic.

@@ -42,6 +42,18 @@ async fn a_copy_is_taken_once_and_another_message_is_not_taken_for_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subject_of_another_stream_is_not_written_to() {
+    let bench = Bench::on_shared().await;
+    let theirs = bench.config.stream.as_deref().unwrap();
+    let config = DestinationConfig { subject: format!("{theirs}.notice.shell"), ..config(&bench) };
+    let error = publish(&Destination::new(&config).unwrap(), "1", b"event").await.unwrap_err();
+    let Unpublished::Unavailable(why) = error else { panic!("{error:?}") };
+    assert!(why.to_string().contains("belongs to another stream"), "{why}");
+    let mut theirs = bench.context.get_stream(theirs).await.unwrap();
+    assert_eq!(theirs.info().await.unwrap().state.messages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_not_there_yet_may_be_there_later() {
     let bench = Bench::unmade_on_shared().await;
     let to = Destination::new(&config(&bench)).unwrap();

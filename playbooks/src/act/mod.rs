@@ -47,8 +47,8 @@ pub use config::{ConfigError, read as read_config};
 pub use destination::{Destination, Destinations, Outgoing};
 pub use engine::{Advance, ClusterPolicy, Engine, EngineParts};
 pub use evidence::{
-    About, Artefact, Evidence, EvidenceConfig, Manifest, Missing, NotTaken, Ticket, UploadsConfig,
-    Verdict,
+    About, Artefact, Evidence, EvidenceConfig, Kept, Manifest, Missing, NotTaken, Stored, Ticket,
+    UploadsConfig, Verdict,
 };
 pub use guard::{
     BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,

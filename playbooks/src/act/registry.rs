@@ -83,9 +83,10 @@ impl Resources {
 }
 
 type Factory =
-    Box<dyn Fn(&Value, &Resources) -> Result<Arc<dyn Action>, ConfigError> + Send + Sync>;
+    Arc<dyn Fn(&Value, &Resources) -> Result<Arc<dyn Action>, ConfigError> + Send + Sync>;
 
 /// Which actions there are.
+#[derive(Clone)]
 pub struct Registry(BTreeMap<String, Factory>);
 
 impl Registry {
@@ -131,7 +132,7 @@ impl Registry {
     where
         F: Fn(&Value, &Resources) -> Result<Arc<dyn Action>, ConfigError> + Send + Sync + 'static,
     {
-        self.0.insert(name.to_owned(), Box::new(factory));
+        self.0.insert(name.to_owned(), Arc::new(factory));
         self
     }
 
@@ -163,6 +164,16 @@ impl Registry {
                 "nothing here waits for an approval".to_owned(),
                 "`approval: required` is for playbooks that change the cluster: leave it out, or add such an action"
                     .to_owned(),
+            ));
+        }
+        if errors.is_empty()
+            && let Some((expires, stays)) = plan.expire_unevenly()
+            && let Some(first) = playbook.actions.first()
+        {
+            errors.push(playbook.error_at(
+                &first.path,
+                format!("`{expires}` expires, and would take `{stays}` along: what a playbook holds of one object is let go together"),
+                format!("give `{stays}` an expireAfter too, or put it into a playbook of its own"),
             ));
         }
         PlaybookErrors::check(errors)?;
@@ -274,6 +285,16 @@ impl Plan {
     pub(super) fn undoings(&self) -> impl Iterator<Item = (&'static str, Undo, Option<Duration>)> {
         self.all()
             .filter_map(|step| Some((step.action.name(), step.action.undo()?, step.expire_after)))
+    }
+
+    /// An action that expires, and one that doesn't and is taken back with it.
+    fn expire_unevenly(&self) -> Option<(&'static str, &'static str)> {
+        let stays = self.undoings().filter(|(.., expiry)| expiry.is_none());
+        stays.into_iter().find_map(|(stays, undo, _)| {
+            let mut expiring =
+                self.undoings().filter(|(_, other, at)| *other == undo && at.is_some());
+            expiring.next().map(|(expires, ..)| (expires, stays))
+        })
     }
 
     /// True where it writes down what it does: it changes the cluster for real.

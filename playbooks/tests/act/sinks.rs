@@ -111,6 +111,7 @@ async fn splunk_soar_gets_a_container_with_its_artifact_and_a_copy_is_known_ther
         ((200, failed, None), "notify failed (permanent)"),
         ((400, failed, None), "notify failed (permanent)"),
         ((200, "<html>", None), "notify failed (permanent)"),
+        ((200, r#"{"success": tr"#, None), "retry (transient)"),
         ((401, "{}", None), "notify failed (permanent)"),
         ((503, "", None), "retry (unavailable)"),
     ] {

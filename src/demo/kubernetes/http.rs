@@ -59,6 +59,7 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: HttpReque
             return std::future::pending().await;
         }
     };
+    tokio::time::sleep(shared.traffic.delay()).await;
     shared.traffic.answered(ticket, status);
     match answer {
         Value::String(text) => (status, text).into_response(),

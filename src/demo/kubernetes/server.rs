@@ -1,6 +1,6 @@
 //! The API on a loopback port, and the handle to seed it, disturb it and see what was asked of it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::Uri};
 use kube::core::Status;
@@ -119,6 +119,16 @@ impl Server {
     /// Every request so far, in order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.traffic.requests()
+    }
+
+    /// How many requests were without their answer at once, at the most; one that is never answered stays so.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.traffic.most_at_once()
+    }
+
+    /// Lets every answer take this long from now on.
+    pub fn answer_after(&self, delay: Duration) {
+        self.shared.traffic.answer_after(delay);
     }
 
     /// Waits until a request like this has come in, and gives back the first. Cancel safe.

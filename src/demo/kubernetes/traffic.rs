@@ -1,6 +1,9 @@
 //! What goes over the wire: every request that came in, and what was made to go wrong with it.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::http::{Method, StatusCode};
 use serde_json::Value;
@@ -38,6 +41,15 @@ pub(super) struct Traffic {
     faults: Mutex<FaultRule>,
     /// In order of arrival; a watch, so that whoever waits for a request is woken by it.
     requests: watch::Sender<Vec<Request>>,
+    open: Mutex<Open>,
+    delay: Mutex<Duration>,
+}
+
+/// Requests whose answer is out.
+#[derive(Default)]
+struct Open {
+    now: usize,
+    most: usize,
 }
 
 /// Which request of the record an answer belongs to.
@@ -45,7 +57,8 @@ pub(super) struct Ticket(usize);
 
 impl Traffic {
     pub(super) fn new() -> Traffic {
-        Traffic { faults: Mutex::new(Box::new(|_| None)), requests: watch::Sender::default() }
+        let (requests, open, delay) = Default::default();
+        Traffic { faults: Mutex::new(Box::new(|_| None)), requests, open, delay }
     }
 
     pub(super) fn disturb(&self, rule: FaultRule) {
@@ -53,9 +66,22 @@ impl Traffic {
         *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = rule;
     }
 
+    pub(super) fn answer_after(&self, delay: Duration) {
+        *self.delay.lock().unwrap_or_else(PoisonError::into_inner) = delay;
+    }
+
+    pub(super) fn delay(&self) -> Duration {
+        *self.delay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records the request and tells what is to go wrong with it.
     pub(super) fn received(&self, request: Request) -> (Ticket, Option<Fault>) {
         let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner)(&request);
+        {
+            let mut open = self.open();
+            open.now += 1;
+            open.most = open.most.max(open.now);
+        }
         let mut index = 0;
         self.requests.send_modify(|requests| {
             index = requests.len();
@@ -65,6 +91,7 @@ impl Traffic {
     }
 
     pub(super) fn answered(&self, ticket: Ticket, status: StatusCode) {
+        self.open().now -= 1;
         self.requests.send_modify(|requests| {
             if let Some(request) = requests.get_mut(ticket.0) {
                 request.answered = Some(status);
@@ -74,6 +101,14 @@ impl Traffic {
 
     pub(super) fn requests(&self) -> Vec<Request> {
         self.requests.borrow().clone()
+    }
+
+    pub(super) fn most_at_once(&self) -> usize {
+        self.open().most
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn saw(&self, wanted: impl Fn(&Request) -> bool) -> Request {

@@ -7,6 +7,7 @@
 mod access;
 mod commands;
 mod credentials;
+mod definitions;
 mod objects;
 mod provision;
 mod servers;
@@ -16,6 +17,7 @@ use std::{ops::Deref, path::Path};
 use tokio::sync::OnceCell;
 
 pub use access::Access;
+pub use definitions::definitions;
 pub use provision::provision;
 
 use crate::{error::Error, scratch::Scratch};

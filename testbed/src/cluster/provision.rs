@@ -33,7 +33,7 @@ const LINK: &str = "-s -w \
     -X k8s.io/component-base/version.gitMajor=1 \
     -X k8s.io/component-base/version.gitMinor=34";
 
-const GO: Tool = Tool {
+pub(super) const GO: Tool = Tool {
     command: "go",
     wanted_for: "building the cluster",
     install: "Go 1.24 or later, or name a running cluster with KUBECONFIG and STOOP_TEST_CLUSTER=1",

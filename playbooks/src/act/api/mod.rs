@@ -14,9 +14,12 @@ mod pods;
 mod relabel;
 mod rivals;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 pub(super) use custom::Kind;
 pub use error::{ApiError, Class, ConnectError};
@@ -39,6 +42,7 @@ pub struct Api {
     client: kube::Client,
     deadline: Duration,
     until: Option<Instant>,
+    slots: Option<Arc<Semaphore>>,
 }
 
 impl Api {
@@ -73,7 +77,14 @@ impl Api {
 
     /// Wraps a client that the caller has made; its own retries, if any, end at the deadline.
     pub fn from_client(client: kube::Client, deadline: Duration) -> Api {
-        Api { client, deadline, until: None }
+        Api { client, deadline, until: None, slots: None }
+    }
+
+    /// The same connection, with so many calls under way at once at the most, over all of its clones from now on.
+    #[must_use]
+    pub fn at_most(&self, calls: usize) -> Api {
+        let calls = calls.clamp(1, Semaphore::MAX_PERMITS);
+        Api { slots: Some(Arc::new(Semaphore::new(calls))), ..self.clone() }
     }
 
     /// The namespace that the kubeconfig context or the pod's service account names.
@@ -111,17 +122,31 @@ impl Api {
         F: FnOnce(kube::Client) -> Fut + Send,
         Fut: Future<Output = kube::Result<T>> + Send,
     {
+        let _slot = self.slot().await?;
         let asked = Instant::now();
         let deadline = self.deadline(asked);
         match tokio::time::timeout_at(deadline, call(self.client.clone())).await {
             Ok(result) => result.map_err(ApiError::from),
-            Err(_) => Err(ApiError::from(Failure::unavailable(
-                Dependency::KubernetesApi,
-                format!(
-                    "the Kubernetes API gave no answer within {}",
-                    humantime::format_duration(deadline - asked)
-                ),
-            ))),
+            Err(_) => Err(no_answer(deadline - asked)),
         }
     }
+
+    /// Waits until a call may go out. The call's own time begins after.
+    async fn slot(&self) -> Result<Option<SemaphorePermit<'_>>, ApiError> {
+        let Some(slots) = &self.slots else { return Ok(None) };
+        let asked = Instant::now();
+        let deadline = self.deadline(asked);
+        match tokio::time::timeout_at(deadline, slots.acquire()).await {
+            // It is never closed.
+            Ok(slot) => Ok(slot.ok()),
+            // Those before it wait for answers.
+            Err(_) => Err(no_answer(deadline - asked)),
+        }
+    }
+}
+
+fn no_answer(within: Duration) -> ApiError {
+    let within = humantime::format_duration(within);
+    let why = format!("the Kubernetes API gave no answer within {within}");
+    ApiError::from(Failure::unavailable(Dependency::KubernetesApi, why))
 }

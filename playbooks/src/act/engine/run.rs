@@ -113,6 +113,9 @@ impl Engine {
         if let Some(outcome) = self.write_down(response, todo, start, lost).await? {
             return Some(Tried { outcome, changes: false });
         }
+        if let Some(outcome) = self.admit(response, todo, start) {
+            return Some(Tried { outcome, changes: false });
+        }
         let outcome = self.apply(response, todo, start).await;
         let changes = todo.step.action.changes_cluster() && start.mode == Mode::Enforce;
         Some(Tried { outcome, changes })
@@ -199,10 +202,17 @@ impl Engine {
             return Ok(Some(refusal.into()));
         }
         // Behind what would hold it back anyway: a token is for what is going to be done.
-        if let Some(refusal) = self.judge_budget(response, start).await? {
-            return Ok(Some(refusal.into()));
+        let refusal = self.judge_budget(response, start).await?;
+        Ok(refusal.map(Outcome::from))
+    }
+
+    /// The breaker's last word, next before the change: whoever gets this far takes a slot, and nothing that only waits does.
+    fn admit(&self, response: &Response, todo: &Todo, start: &Start) -> Option<Outcome> {
+        if !todo.step.action.changes_cluster() {
+            return None;
         }
-        Ok(guardrails.admit(target, start.mode).map(Outcome::from))
+        let target = response.standing().target().map(AsRef::as_ref);
+        self.0.guardrails.admit(target, start.mode).map(Outcome::from)
     }
 
     /// Once for a response, however often it is tried.

@@ -29,7 +29,8 @@ pub struct EvidenceConfig {
     /// `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, or `file:///folder` on a disk of the worker's.
     /// Credentials, region and endpoint come from the environment, as the clouds' own tools take them.
     pub url: String,
-    /// How capture jobs reach a `file:///` folder; a bucket needs none, they get a signed URL of it.
+    /// How capture jobs bring what they have to a `file:///` folder or to Azure, which signs no URL that could not overwrite
+    /// what is there; S3 and GCS need none.
     pub uploads: Option<UploadsConfig>,
 }
 
@@ -63,15 +64,18 @@ impl Evidence {
         let parsed = Url::parse(&config.url).map_err(|error| {
             ConfigError::new(format!("the URL can't be read: {error}")).help(HELP).at("url")
         })?;
-        if parsed.scheme() != "file" && config.uploads.is_some() {
-            let why = "capture jobs upload to a bucket by signed URLs";
-            return Err(ConfigError::new(why).help("leave `uploads` out").at("uploads"));
-        }
-        let link = match &config.uploads {
-            Some(uploads) => Link::Desk(Desk::new(uploads).map_err(|error| error.at("uploads"))?),
-            None => Link::None,
+        let desk = config.uploads.as_ref().map(Desk::new).transpose();
+        let desk = desk.map_err(|error| error.at("uploads"))?;
+        let (store, root, signed) = connect(&parsed).map_err(|error| error.at("url"))?;
+        let link = match (signed, desk) {
+            (Some(_), Some(_)) => {
+                let why = "capture jobs upload there by signed URLs";
+                return Err(ConfigError::new(why).help("leave `uploads` out").at("uploads"));
+            }
+            (Some(signed), None) => Link::Signed(signed),
+            (None, Some(desk)) => Link::Desk(desk),
+            (None, None) => Link::None,
         };
-        let (store, root, link) = connect(&parsed, link).map_err(|error| error.at("url"))?;
         let place = config.url.trim_end_matches('/').to_owned();
         Ok(Evidence::new(store, root, place, link))
     }
@@ -80,35 +84,35 @@ impl Evidence {
 const HELP: &str =
     "write s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder";
 
-type Connected = (Arc<dyn ObjectStore>, Path, Link);
+/// The store, the prefix in it, and what signs links to it, where that can be.
+type Connected = (Arc<dyn ObjectStore>, Path, Option<Signed>);
 
-fn connect(url: &Url, link: Link) -> Result<Connected, ConfigError> {
+fn connect(url: &Url) -> Result<Connected, ConfigError> {
     install_provider();
     let text = url.as_str();
-    let (store, link): (Arc<dyn ObjectStore>, Link) = match url.scheme() {
+    let (store, signed): (Arc<dyn ObjectStore>, Option<Signed>) = match url.scheme() {
         "s3" => {
             let builder = AmazonS3Builder::from_env().with_url(text).with_retry(retry());
             let store = Arc::new(builder.build().map_err(unusable)?);
-            (store.clone(), Link::Signed(Signed::s3(store)))
+            (store.clone(), Some(Signed::s3(store)))
         }
         "gs" => {
             let builder = GoogleCloudStorageBuilder::from_env().with_url(text).with_retry(retry());
             let store = Arc::new(builder.build().map_err(unusable)?);
-            (store.clone(), Link::Signed(Signed::gcs(store)))
+            (store.clone(), Some(Signed::gcs(store)))
         }
         "az" => {
             let builder = MicrosoftAzureBuilder::from_env().with_url(text).with_retry(retry());
-            let store = Arc::new(builder.build().map_err(unusable)?);
-            (store.clone(), Link::Signed(Signed::azure(store)))
+            (Arc::new(builder.build().map_err(unusable)?), None)
         }
-        "file" => return Ok((folder(url)?, Path::default(), link)),
+        "file" => return Ok((folder(url)?, Path::default(), None)),
         scheme => {
             return Err(ConfigError::new(format!("there is no store `{scheme}://`")).help(HELP));
         }
     };
     let root = Path::from_url_path(url.path())
         .map_err(|error| ConfigError::new(format!("the prefix can't be used: {error}")))?;
-    Ok((store, root, link))
+    Ok((store, root, signed))
 }
 
 fn folder(url: &Url) -> Result<Arc<dyn ObjectStore>, ConfigError> {
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_takes_no_uploads_of_the_workers_own() {
+    fn a_bucket_that_signs_links_takes_no_uploads_of_the_workers_own() {
         let uploads = UploadsConfig {
             listen: everywhere(),
             url: "http://stoop:2809".into(),

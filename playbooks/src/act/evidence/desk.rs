@@ -1,7 +1,7 @@
-//! The worker as the place that capture jobs upload to, where the store is a folder: one object for each ticket.
+//! The worker as the place that capture jobs upload to, where the store signs no links: one object for each ticket.
 //!
 //! A ticket is a signed URL. It is good for one key, up to a size and a time; that it is used once is seen to by the store,
-//! which creates the object only where there is none. So any worker of a fleet with one folder takes it, a restarted one too.
+//! which creates the object only where there is none. So any worker of a fleet with one store takes it, a restarted one too.
 
 use std::fmt;
 
@@ -115,6 +115,19 @@ impl Desk {
 }
 
 impl Evidence {
+    /// Whether a ticket is good for a key, by itself: nothing is asked of the store.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not.
+    pub fn admit(&self, key: &str, ticket: &Ticket, now: Timestamp) -> Result<(), NotTaken> {
+        let Link::Desk(desk) = &self.link else { return Err(NotTaken::Unknown) };
+        if !desk.is_ours(key, ticket) {
+            return Err(NotTaken::Unknown);
+        }
+        if now.as_second() > ticket.until { Err(NotTaken::Late) } else { Ok(()) }
+    }
+
     /// Takes what a capture job brings, once for each ticket. `key` is what stands in the URL behind `/v1/evidence/`.
     ///
     /// Held in memory is a part of a few MiB. Dropping the call leaves nothing that counts.
@@ -133,13 +146,7 @@ impl Evidence {
         S: Stream<Item = Result<Bytes, E>> + Send + Unpin,
         E: fmt::Display,
     {
-        let Link::Desk(desk) = &self.link else { return Err(NotTaken::Unknown) };
-        if !desk.is_ours(key, ticket) {
-            return Err(NotTaken::Unknown);
-        }
-        if now.as_second() > ticket.until {
-            return Err(NotTaken::Late);
-        }
+        self.admit(key, ticket, now)?;
         let path = Folder::named("").below(&self.root, key);
         match self.store.head(&path).await {
             Err(Error::NotFound { .. }) => {}
@@ -169,15 +176,13 @@ impl Evidence {
             }
         };
         writer.finish().await.map_err(|error| stored(&error))?;
-        match self.store.rename_if_not_exists(&part, &path).await {
+        let placed = self.store.copy_if_not_exists(&part, &path).await;
+        // Where the store does not let it be deleted, it stays under a name that nobody knows.
+        let _ = self.store.delete(&part).await;
+        match placed {
             Ok(()) => Ok(size),
-            Err(error) => {
-                let _ = self.store.delete(&part).await;
-                Err(match error {
-                    Error::AlreadyExists { .. } => NotTaken::Used,
-                    error => stored(&error),
-                })
-            }
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Err(NotTaken::Used),
+            Err(error) => Err(stored(&error)),
         }
     }
 }

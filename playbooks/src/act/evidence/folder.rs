@@ -8,9 +8,6 @@ use rustls::crypto::ring;
 
 use crate::act::outcome::Failure;
 
-/// The name of the manifest in a capture's folder.
-const MANIFEST: &str = "manifest.json";
-
 /// Where one capture is kept: `2026-11-21/cap-…`, the same for every copy of its event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::act) struct Folder(String);
@@ -27,8 +24,9 @@ impl Folder {
         Folder(folder.trim_matches('/').to_owned())
     }
 
-    pub(super) fn manifest(&self, root: &Path) -> Path {
-        self.below(root, MANIFEST)
+    /// The manifest that `before` others stand before.
+    pub(super) fn manifest(&self, root: &Path, before: usize) -> Path {
+        self.below(root, &manifest(before))
     }
 
     /// The path of a key that is relative to the folder, as manifests name artefacts.
@@ -41,6 +39,14 @@ impl Folder {
 impl fmt::Display for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// How a manifest is called in a capture's folder, by how many stand before it.
+pub(super) fn manifest(before: usize) -> String {
+    match before {
+        0 => "manifest.json".to_owned(),
+        before => format!("manifest-{}.json", before + 1),
     }
 }
 
@@ -96,7 +102,8 @@ mod tests {
         let folder = Folder::new("2026-11-21T23:59:59Z".parse().unwrap(), "cap-1");
         assert_eq!(folder.to_string(), "2026-11-21/cap-1");
         let root = Path::from("a/b");
-        assert_eq!(folder.manifest(&root).as_ref(), "a/b/2026-11-21/cap-1/manifest.json");
+        assert_eq!(folder.manifest(&root, 0).as_ref(), "a/b/2026-11-21/cap-1/manifest.json");
+        assert_eq!(folder.manifest(&root, 1).as_ref(), "a/b/2026-11-21/cap-1/manifest-2.json");
         let (first, second) = (Draft::begin(&folder).unwrap(), Draft::begin(&folder).unwrap());
         assert_ne!(first.key("pod.json"), second.key("pod.json"));
         assert!(first.key("pod.json").ends_with("/pod.json"));

@@ -4,9 +4,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use object_store::{
-    aws::AmazonS3,
-    azure::MicrosoftAzure,
-    gcp::GoogleCloudStorage,
     path::Path,
     signer::{HeaderName, HeaderValue, Method, SignedUrlOptions, Signer},
 };
@@ -36,42 +33,39 @@ pub(super) enum Link {
     None,
 }
 
-/// A store that signs URLs, and the headers that make it create and never overwrite.
+/// A store that signs URLs together with the header that makes it create and never overwrite.
+///
+/// Azure is none: its signatures hold no headers. One with the permission to create and not to write would do, but
+/// object_store signs them with the permission to write, which overwrites.
 #[derive(Clone)]
 pub(super) struct Signed {
     signer: Arc<dyn Signer>,
-    /// Part of the signature: without them the URL is worth nothing.
-    signed: &'static [(&'static str, &'static str)],
-    /// Azure signs no headers.
-    plain: &'static [(&'static str, &'static str)],
+    /// Part of the signature: without it the URL is worth nothing.
+    header: (&'static str, &'static str),
 }
 
 impl Signed {
-    pub(super) fn s3(signer: Arc<AmazonS3>) -> Signed {
-        Signed { signer, signed: &[("if-none-match", "*")], plain: &[] }
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
+    pub(super) fn s3(signer: Arc<dyn Signer>) -> Signed {
+        Signed { signer, header: ("if-none-match", "*") }
     }
 
-    pub(super) fn gcs(signer: Arc<GoogleCloudStorage>) -> Signed {
-        Signed { signer, signed: &[("x-goog-if-generation-match", "0")], plain: &[] }
-    }
-
-    pub(super) fn azure(signer: Arc<MicrosoftAzure>) -> Signed {
-        let plain = &[("if-none-match", "*"), ("x-ms-blob-type", "BlockBlob")];
-        Signed { signer, signed: &[], plain }
+    /// <https://cloud.google.com/storage/docs/xml-api/reference-headers#xgoogifgenerationmatch>
+    pub(super) fn gcs(signer: Arc<dyn Signer>) -> Signed {
+        Signed { signer, header: ("x-goog-if-generation-match", "0") }
     }
 
     async fn sign(&self, path: &Path, valid: Duration) -> Result<String, object_store::Error> {
-        let options = self.signed.iter().fold(SignedUrlOptions::new(), |options, (name, value)| {
-            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
-            options.with_signed_header(name, value)
-        });
+        let (name, value) = self.header;
+        let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let options = SignedUrlOptions::new().with_signed_header(name, value);
         let url = self.signer.signed_url_opts(Method::PUT, path, valid, &options).await?;
         Ok(url.into())
     }
 
     fn headers(&self) -> BTreeMap<String, String> {
-        let all = self.signed.iter().chain(self.plain);
-        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        let (name, value) = self.header;
+        BTreeMap::from([(name.to_owned(), value.to_owned())])
     }
 }
 
@@ -101,8 +95,68 @@ impl Evidence {
                 Ok(Slot { key, url, headers: BTreeMap::new() })
             }
             Link::None => Err(Failure::permanent(
-                "capture jobs have no way to the evidence: set `evidence.uploads`, or keep it in a bucket",
+                "capture jobs have no way to the evidence: set `evidence.uploads`, or keep it in S3 or GCS",
             )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use object_store::{memory::InMemory, signer::Url};
+
+    use super::*;
+    use crate::act::evidence::Folder;
+
+    /// Shows in the URL what it was told to sign.
+    #[derive(Debug)]
+    struct Shows;
+
+    #[async_trait]
+    impl Signer for Shows {
+        async fn signed_url(
+            &self,
+            _: Method,
+            _: &Path,
+            _: Duration,
+        ) -> Result<Url, object_store::Error> {
+            panic!("signed without a condition")
+        }
+
+        async fn signed_url_opts(
+            &self,
+            method: Method,
+            path: &Path,
+            valid: Duration,
+            options: &SignedUrlOptions,
+        ) -> Result<Url, object_store::Error> {
+            let signed: Vec<_> = options
+                .signed_headers
+                .iter()
+                .map(|(name, value)| format!("{name}={}", value.to_str().unwrap()))
+                .collect();
+            let (seconds, signed) = (valid.as_secs(), signed.join("&"));
+            Ok(Url::parse(&format!("https://{method}/{path}?{seconds}&{signed}")).unwrap())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_condition_that_nothing_is_there_is_part_of_every_signature() {
+        let table = [
+            (Signed::s3(Arc::new(Shows)), "if-none-match", "*"),
+            (Signed::gcs(Arc::new(Shows)), "x-goog-if-generation-match", "0"),
+        ];
+        for (signed, name, value) in table {
+            let link = Link::Signed(signed);
+            let store = Arc::new(InMemory::new());
+            let evidence = Evidence::new(store, Path::from("p"), "memory".into(), link);
+            let folder = Folder::new("2026-11-21T12:00:00Z".parse().unwrap(), "cap-1");
+            let draft = Draft::begin(&folder).unwrap();
+            let slot = evidence.slot(&draft, "a", 1, Duration::from_secs(60)).await.unwrap();
+            let path = format!("https://put/p/{folder}/{}", slot.key);
+            assert_eq!(slot.url, format!("{path}?60&{name}={value}"));
+            assert_eq!(slot.headers, BTreeMap::from([(name.to_owned(), value.to_owned())]));
         }
     }
 }

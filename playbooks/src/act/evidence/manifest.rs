@@ -1,9 +1,9 @@
-//! The manifest: what was captured, of whom, when, and the hash of every byte.
+//! The manifest: what was captured, of whom, when, and the hash of every byte; and what was not.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// One capture that is whole. It is created once and never changed.
+/// One run of a capture. It is created once and never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
@@ -24,6 +24,10 @@ pub struct Manifest {
     /// What could not be had, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
+    /// What the worker had no right to read, and why. With anything here the capture is partial, and a later run that may
+    /// read more adds a manifest beside this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forbidden: Vec<Missing>,
 }
 
 /// The event and the pod that a capture is about.
@@ -70,6 +74,13 @@ pub struct Artefact {
     /// Where it is not all that there was: how it was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<String>,
+}
+
+impl Artefact {
+    /// Its name: the key without the part that no other try has.
+    pub fn name(&self) -> &str {
+        self.key.rsplit('/').next().unwrap_or(&self.key)
+    }
 }
 
 /// Something that was asked for and is not there.

@@ -1,8 +1,19 @@
 //! What a store's error means: give up, or try again.
 
 use object_store::Error;
+use tokio::time::Instant;
 
 use crate::act::{outcome::Failure, text::clean};
+
+/// Waits no longer than `until`.
+pub(super) async fn timely<T>(
+    until: Instant,
+    asked: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::time::timeout_at(until, asked)
+        .await
+        .map_err(|_| Failure::transient("the evidence store gave no answer in time"))
+}
 
 /// What could not be done with the store.
 ///

@@ -1,25 +1,21 @@
-//! Keeping, sealing and checking: the few things that are ever done with the store.
+//! Keeping and sealing: the few things that are ever written.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
-use object_store::{
-    Error, GetResult, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path,
-};
+use object_store::{Error, ObjectStore, PutMode, PutOptions, PutPayload, path::Path};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    folder::{Draft, Folder, hex},
+    folder::{Draft, Folder, hex, manifest},
+    kept::Stored,
     link::Link,
     manifest::{Artefact, Manifest},
-    problem::failure,
+    problem::{failure, timely},
+    read::{MOST_MANIFESTS, Measured},
 };
 use crate::act::outcome::Failure;
-
-/// More than any manifest has, and little enough to be read at once.
-const MANIFEST_BYTES: u64 = 4 << 20;
 
 /// Where captures are kept.
 #[derive(Clone)]
@@ -35,18 +31,9 @@ pub struct Evidence {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::act) enum Sealed {
     /// This call, just now.
-    New,
+    New(Stored),
     /// Somebody else, before.
-    Before(Box<Manifest>),
-}
-
-/// What a check of one capture has found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// What the manifest says.
-    pub manifest: Manifest,
-    /// What is not as the manifest says, a line each; empty where all is.
-    pub faults: Vec<String>,
+    Before(Stored),
 }
 
 impl Evidence {
@@ -74,25 +61,8 @@ impl Evidence {
         format!("{}/{folder}", self.place)
     }
 
-    /// The manifest, where the capture is whole.
-    pub(in crate::act) async fn sealed(
-        &self,
-        folder: &Folder,
-        until: Instant,
-    ) -> Result<Option<Manifest>, Failure> {
-        let path = folder.manifest(&self.root);
-        let bytes = match timely(until, self.read(&path, MANIFEST_BYTES)).await? {
-            Ok(read) => read,
-            Err(Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(failure("the manifest can't be read", &error)),
-        };
-        let Some(bytes) = bytes else {
-            return Err(Failure::permanent(format!("{path} is too large for a manifest")));
-        };
-        let manifest = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::permanent(format!("{path} is no manifest of a capture: {error}"))
-        })?;
-        Ok(Some(manifest))
+    pub(super) fn manifest_url(&self, folder: &Folder, before: usize) -> String {
+        format!("{}/{folder}/{}", self.place, manifest(before))
     }
 
     /// Stores an artefact under a key of this try's own.
@@ -111,8 +81,8 @@ impl Evidence {
             Ok(_) => {}
             // Nobody else has the key: an earlier answer of the same call was lost.
             Err(Error::AlreadyExists { .. }) => {
-                let stored = self.hash(&path, until).await?;
-                if stored != (size, sha256.clone()) {
+                let read = Measured::Read { size, sha256: sha256.clone() };
+                if self.measure_at(&path, size, until).await? != read {
                     return Err(Failure::transient(format!("{path} is not what was put there")));
                 }
             }
@@ -121,104 +91,42 @@ impl Evidence {
         Ok(Artefact { key, size, sha256, cut: None })
     }
 
-    /// Creates the manifest where there is none: from then on the capture is whole, and stays as it is.
+    /// Creates the manifest where there is none: from then on it stays as it is, and what it names is there. `before` is how
+    /// many others stand before it.
     pub(in crate::act) async fn seal(
         &self,
         folder: &Folder,
+        before: usize,
         manifest: &Manifest,
         until: Instant,
     ) -> Result<Sealed, Failure> {
         let text = serde_json::to_vec_pretty(manifest).map_err(|error| {
             Failure::permanent(format!("the manifest can't be written: {error}"))
         })?;
-        let path = folder.manifest(&self.root);
+        if before >= MOST_MANIFESTS {
+            return Err(Failure::permanent(format!("{folder} has manifests enough")));
+        }
+        let ours = Stored {
+            manifest: manifest.clone(),
+            url: self.manifest_url(folder, before),
+            sha256: hex(&Sha256::digest(&text)),
+        };
+        let path = folder.manifest(&self.root, before);
         let put = self.store.put_opts(&path, PutPayload::from(text), create());
         match timely(until, put).await? {
-            Ok(_) => Ok(Sealed::New),
-            Err(Error::AlreadyExists { .. }) => match self.sealed(folder, until).await? {
-                Some(theirs) if theirs == *manifest => Ok(Sealed::New),
-                Some(theirs) => Ok(Sealed::Before(Box::new(theirs))),
+            Ok(_) => Ok(Sealed::New(ours)),
+            Err(Error::AlreadyExists { .. }) => match self.stored(folder, before, until).await? {
+                Some(theirs) if theirs == ours => Ok(Sealed::New(ours)),
+                Some(theirs) => Ok(Sealed::Before(theirs)),
                 // S3 says so of two creations at once, too.
                 None => Err(Failure::transient("the manifest is being created by another")),
             },
             Err(error) => Err(failure("the manifest can't be stored", &error)),
         }
     }
-
-    /// Size and SHA-256 of what is really stored below a folder; `None` where there is nothing.
-    pub(in crate::act) async fn measure(
-        &self,
-        folder: &Folder,
-        key: &str,
-        until: Instant,
-    ) -> Result<Option<(u64, String)>, Failure> {
-        let path = folder.below(&self.root, key);
-        match timely(until, self.store.head(&path)).await? {
-            Ok(_) => self.hash(&path, until).await.map(Some),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failure("evidence can't be read", &error)),
-        }
-    }
-
-    /// Reads a capture again, every byte of it, and compares it with its manifest. `None` where there is no such capture.
-    ///
-    /// `folder` is what outcomes name behind the store's URL, such as `2026-11-21/cap-…`.
-    ///
-    /// # Errors
-    ///
-    /// Where the store can't be asked.
-    pub async fn verify(&self, folder: &str, until: Instant) -> Result<Option<Verdict>, Failure> {
-        let folder = Folder::named(folder);
-        let Some(manifest) = self.sealed(&folder, until).await? else { return Ok(None) };
-        let mut faults = Vec::new();
-        for Artefact { key, size, sha256, .. } in &manifest.artefacts {
-            match self.measure(&folder, key, until).await? {
-                None => faults.push(format!("{key} is gone")),
-                Some((found, _)) if found != *size => {
-                    faults.push(format!("{key} has {found} bytes, the manifest says {size}"));
-                }
-                Some((_, found)) if found != *sha256 => {
-                    faults.push(format!("{key} has another hash: {found}"));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(Some(Verdict { manifest, faults }))
-    }
-
-    /// `None` where it is larger than `most`.
-    async fn read(&self, path: &Path, most: u64) -> Result<Option<Bytes>, Error> {
-        let found = self.store.get(path).await?;
-        if found.meta.size > most {
-            return Ok(None);
-        }
-        found.bytes().await.map(Some)
-    }
-
-    async fn hash(&self, path: &Path, until: Instant) -> Result<(u64, String), Failure> {
-        let hashed = async { digest(self.store.get(path).await?).await };
-        timely(until, hashed).await?.map_err(|error| failure("evidence can't be read", &error))
-    }
-}
-
-async fn digest(found: GetResult) -> Result<(u64, String), Error> {
-    let (mut size, mut hash) = (0, Sha256::new());
-    let mut chunks = found.into_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk?;
-        size += chunk.len() as u64;
-        hash.update(&chunk);
-    }
-    Ok((size, hex(&hash.finalize())))
 }
 
 /// Never over something that is there.
 fn create() -> PutOptions {
     PutOptions::from(PutMode::Create)
-}
-
-async fn timely<T>(until: Instant, asked: impl Future<Output = T>) -> Result<T, Failure> {
-    tokio::time::timeout_at(until, asked)
-        .await
-        .map_err(|_| Failure::transient("the evidence store gave no answer in time"))
 }

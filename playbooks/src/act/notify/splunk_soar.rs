@@ -118,8 +118,15 @@ impl Sink for SplunkSoar {
             return Err(http::refused(answer).await.into());
         }
         let status = answer.status();
-        let body: Value =
-            serde_json::from_slice(&http::beginning(answer, ANSWER).await).unwrap_or_default();
+        let body = serde_json::from_slice(&http::beginning(answer, ANSWER).await);
+        let body: Value = match body {
+            Ok(body) => body,
+            // It may have been made, and a copy is told from it.
+            Err(error) if status.is_success() && error.is_eof() => {
+                return Err(Failure::transient(format!("answered {status}, and broke off")));
+            }
+            Err(_) => Value::Null,
+        };
         if body.get("existing_container_id").is_some() || body["success"] == true {
             return Ok(());
         }

@@ -77,7 +77,8 @@ fn approved(stored: &StoredResponse, now: Timestamp) -> Option<Approved> {
         name: stored.metadata.name.clone().unwrap_or_default(),
         playbook: stored.spec.playbook.clone(),
         payload: Bytes::copy_from_slice(held.payload.as_bytes()),
-        at: decided_at(stored).unwrap_or(now),
+        // One that is approved once more begins then.
+        at: decided_at(stored).unwrap_or(now).max(stored.spec.began),
         run: stored.spec.run,
     })
 }

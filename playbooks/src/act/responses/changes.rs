@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::object::{Change, StoredResponse};
+use super::object::{Change, Decision, Phase, StoredResponse};
 use crate::act::{registry::Plan, response::Standing};
 
 /// How many actions, changes and pieces of evidence are written down.
@@ -44,7 +44,11 @@ pub(super) fn is_live(stored: &StoredResponse, change: &Change) -> bool {
         .any(|undone| undone.action == change.action && undone.object == change.object);
     let mut results = status.actions.iter().filter(|result| result.action == change.action);
     // A failed one may have got halfway; of an action that isn't in this run an earlier one knew.
-    let may_have_been_made = results.clone().next().is_none()
+    // What it says is of the time before the approval.
+    let is_given_now =
+        status.phase == Phase::Pending && stored.spec.decision == Some(Decision::Approved);
+    let may_have_been_made = is_given_now
+        || results.clone().next().is_none()
         || results.any(|result| !matches!(result.outcome.as_str(), "skipped" | "refused"));
     !is_undone && (change.earlier || may_have_been_made)
 }

@@ -29,10 +29,16 @@ pub enum Undecidable {
 }
 
 /// Whether something can be decided about an object.
-fn judge(name: &str, stored: &StoredResponse, now: Timestamp) -> Result<(), Undecidable> {
+fn judge(
+    name: &str,
+    stored: &StoredResponse,
+    wants_again: bool,
+    now: Timestamp,
+) -> Result<(), Undecidable> {
     let name = || name.to_owned();
     let is_open = matches!(stored.phase(), Phase::Running | Phase::Pending);
     match (&stored.spec.held, stored.spec.decision) {
+        _ if wants_again && was_not_done(stored) => Ok(()),
         (_, Some(Decision::Approved)) => Err(Undecidable::Decided(name(), "approved")),
         (_, Some(Decision::Denied)) => Err(Undecidable::Decided(name(), "denied")),
         (None, None) => Err(Undecidable::NotAsked(name())),
@@ -42,8 +48,16 @@ fn judge(name: &str, stored: &StoredResponse, now: Timestamp) -> Result<(), Unde
     }
 }
 
+/// True where it was approved, and a guardrail or a failure came between: its event is still held.
+fn was_not_done(stored: &StoredResponse) -> bool {
+    stored.spec.held.is_some()
+        && stored.spec.decision == Some(Decision::Approved)
+        && matches!(stored.phase(), Phase::Failed | Phase::Refused)
+}
+
 impl Shelf {
-    /// Writes a person's word down, once. `asked` is what it was asked, where the person has seen nothing else.
+    /// Writes a person's word down, once. `asked` is what it was asked, where the person has seen nothing else: a
+    /// link answers one question. Without it, what was approved and not done can be approved once more, as a new run.
     ///
     /// # Errors
     ///
@@ -58,9 +72,16 @@ impl Shelf {
         for _ in 0..3 {
             let stored = self.get(name).await.map_err(Failure::from)?;
             let mut stored = stored.ok_or_else(|| Undecidable::Unknown(name.to_owned()))?;
-            judge(name, &stored, Timestamp::now())?;
+            let now = Timestamp::now();
+            let wants_again = asked.is_none() && decision == Decision::Approved;
+            judge(name, &stored, wants_again, now)?;
             if asked.is_some_and(|question| !question.is_asked_by(&stored)) {
                 return Err(Undecidable::NotAsked(name.to_owned()));
+            }
+            if was_not_done(&stored) {
+                stored.spec.run = stored.spec.run.saturating_add(1);
+                stored.spec.began = now;
+                stored.spec.claim.until = now;
             }
             stored.spec.decision = Some(decision);
             match self.replace(&stored).await {

@@ -115,6 +115,7 @@ impl Filing {
         let is_history = stored.current().is_some_and(|status| {
             !matches!(status.phase, Phase::Running | Phase::Pending) || !status.undone.is_empty()
         });
+        let is_history = is_history || is_over(stored, self.spec.began);
         let mut spec = self.spec.clone();
         match is_history {
             true => spec.run = stored.spec.run.saturating_add(1),
@@ -122,8 +123,11 @@ impl Filing {
                 spec.run = stored.spec.run;
                 spec.event = stored.spec.event.clone();
                 spec.began = stored.spec.began;
-                spec.held = stored.spec.held.clone();
-                spec.decision = stored.spec.decision;
+                // Where the playbook asks nobody any more, there is nothing to wait for.
+                if spec.held.is_some() {
+                    spec.held = stored.spec.held.clone();
+                    spec.decision = stored.spec.decision;
+                }
             }
         }
         // What an earlier run has left, by another version of the playbook perhaps, is still to be taken back.
@@ -136,7 +140,9 @@ impl Filing {
         }
         spec.changes.truncate(MOST);
         let mut metadata = stored.metadata.clone();
-        metadata.labels.get_or_insert_default().extend(labels(&spec));
+        let all = metadata.labels.get_or_insert_default();
+        all.remove(HELD);
+        all.extend(labels(&spec));
         let mut object = StoredResponse { metadata, spec, status: stored.status.clone() };
         self.claim(&mut object);
         object
@@ -152,6 +158,11 @@ impl Filing {
 /// True where a person has still to be heard.
 pub(super) fn is_waiting(object: &StoredResponse) -> bool {
     object.spec.held.is_some() && object.spec.decision.is_none()
+}
+
+/// True where nobody was heard in time.
+pub(super) fn is_over(object: &StoredResponse, now: Timestamp) -> bool {
+    is_waiting(object) && object.spec.held.as_ref().is_some_and(|held| held.until <= now)
 }
 
 /// The verified pod or node.

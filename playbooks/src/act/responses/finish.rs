@@ -83,11 +83,8 @@ impl Records {
 
     /// The object as it is now, if it is still ours; else as somebody who comes new to it.
     async fn again(&self, filing: &Filing, run: u32) -> Result<Begun, Failure> {
-        let worker = self.worker();
         match self.shelf().get(&filing.name).await? {
-            Some(stored) if stored.spec.claim.worker == worker && stored.spec.run == run => {
-                Ok(self.begun(stored))
-            }
+            Some(stored) if self.is_ours(&stored, run) => Ok(self.begun(stored)),
             _ => self.take(filing).await,
         }
     }

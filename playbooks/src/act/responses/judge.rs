@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{
     changes::is_live,
-    filing::Filing,
-    object::{Claim, Decision, Phase, ResponseSpec, StoredResponse},
+    filing::{Filing, is_over},
+    object::{Decision, Phase, ResponseSpec, Reverting, StoredResponse},
 };
 
 /// What may be done about a response of which there is an object already.
@@ -33,7 +33,7 @@ pub(super) fn judge(stored: &StoredResponse, filing: &Filing, now: Timestamp) ->
     if let Some(reverting) = theirs.reverting.as_ref().filter(|it| it.until > now)
         && has_changes_left(stored)
     {
-        let Claim { worker, until } = reverting;
+        let Reverting { worker, until, .. } = reverting;
         return Judged::Busy(format!(
             "{worker} takes it back, until {until} at the latest: {}",
             filing.name
@@ -64,8 +64,8 @@ fn has_changes_left(stored: &StoredResponse) -> bool {
 fn underway(stored: &StoredResponse, filing: &Filing, now: Timestamp) -> Judged {
     let (theirs, ours) = (&stored.spec, &filing.spec);
     let name = &filing.name;
-    // Whoever takes the approval out of the playbook has approved what waits.
-    if theirs.held.is_some() && ours.held.is_some() {
+    // Whoever takes the approval out of the playbook has approved what waits. A question that is over is asked anew.
+    if theirs.held.is_some() && ours.held.is_some() && !is_over(stored, now) {
         match theirs.decision {
             None if theirs.event.id == ours.event.id => return Judged::Waiting,
             None => return Judged::Answered(format!("waits for an approval already: {name}")),

@@ -77,7 +77,7 @@ pub struct ResponseSpec {
     pub held: Option<Held>,
     /// Who takes its changes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reverting: Option<Claim>,
+    pub reverting: Option<Reverting>,
     /// What a person has decided of the event that is held: `kubectl patch` it here, or `stoop responses approve`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
@@ -137,6 +137,21 @@ pub struct Claim {
     /// Until when it is left alone with it.
     #[schemars(schema_with = "moment")]
     pub until: Timestamp,
+}
+
+/// Who takes changes back. Anyone may go on with it once the time is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reverting {
+    /// The name of the worker, or of the command.
+    #[schemars(length(max = 253))]
+    pub worker: String,
+    /// Until when it is left alone with it.
+    #[schemars(schema_with = "moment")]
+    pub until: Timestamp,
+    /// All of them, and not only those that have expired.
+    #[serde(default, rename = "all", skip_serializing_if = "std::ops::Not::not")]
+    pub is_all: bool,
 }
 
 /// One change that a run may make.

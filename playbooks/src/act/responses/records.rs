@@ -196,11 +196,25 @@ impl Records {
             return Ok(Kept::Enough);
         }
         let filing = Filing::of(response, &self.writer, now)?;
-        match self.shelf.replace(&filing.taking_over(&open.0)).await {
-            Ok(object) => Ok(Kept::Longer(Box::new(Open(object)))),
-            Err(error) if is_raced(&error) => Ok(Kept::Lost),
-            Err(error) => Err(error.into()),
+        let (mut stored, run) = (open.0.clone(), open.0.spec.run);
+        for _ in 0..ROUNDS {
+            match self.shelf.replace(&filing.taking_over(&stored)).await {
+                Ok(object) => return Ok(Kept::Longer(Box::new(Open(object)))),
+                Err(error) if is_raced(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+            // It may be no more than our own last word, whose answer was lost.
+            match self.shelf.get(&filing.name).await? {
+                Some(theirs) if self.is_ours(&theirs, run) => stored = theirs,
+                _ => return Ok(Kept::Lost),
+            }
         }
+        Err(Failure::transient(format!("the Response {} does not come to rest", filing.name)))
+    }
+
+    /// True for a run that nobody else has claimed.
+    pub(super) fn is_ours(&self, stored: &StoredResponse, run: u32) -> bool {
+        stored.spec.claim.worker == self.writer.worker && stored.spec.run == run
     }
 
     /// What an object of ours stands for.

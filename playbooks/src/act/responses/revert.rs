@@ -8,7 +8,7 @@ use super::{
     Shelf,
     changes::{is_live, to_undo},
     filing::TARGET_UID,
-    object::{Change, Claim, Phase, StoredResponse, TargetRef, Undone},
+    object::{Change, Phase, Reverting, StoredResponse, TargetRef, Undone},
     undo::Undo,
 };
 use crate::act::{
@@ -55,12 +55,21 @@ pub struct Reverter<'a> {
 pub(super) fn wanted(stored: &StoredResponse, which: Which, now: Timestamp) -> Vec<Change> {
     let has_ended = !matches!(stored.phase(), Phase::Running | Phase::Pending);
     let is_left_alone = has_ended || stored.spec.claim.until <= now;
+    let live: Vec<_> =
+        stored.spec.changes.iter().filter(|change| is_live(stored, change)).collect();
+    let is_over = |change: &Change| change.expires_at.is_some_and(|at| at <= now);
     let is_due = |change: &&Change| match which {
         Which::All => true,
-        Which::Expired => change.expires_at.is_some_and(|at| at <= now),
+        // What is held of one object is let go together: not before the last of it may be.
+        Which::Expired => live
+            .iter()
+            .filter(|other| (other.undo, &other.object) == (change.undo, &change.object))
+            .all(|other| is_over(other)),
     };
-    let changes = stored.spec.changes.iter().filter(|_| is_left_alone);
-    changes.filter(|change| is_live(stored, change)).filter(is_due).cloned().collect()
+    if !is_left_alone {
+        return Vec::new();
+    }
+    live.iter().copied().filter(is_due).cloned().collect()
 }
 
 impl Reverter<'_> {
@@ -85,7 +94,7 @@ impl Reverter<'_> {
         if dry_run {
             return self.undo(stored, changes, true).await;
         }
-        let claimed = self.claim(stored, now).await?;
+        let claimed = self.claim(stored, which, now).await?;
         let done = self.undo(&claimed, changes, false).await?;
         let name = claimed.metadata.name.clone().unwrap_or_default();
         if !done.undone.is_empty() {
@@ -100,6 +109,7 @@ impl Reverter<'_> {
     async fn claim(
         &self,
         stored: &StoredResponse,
+        which: Which,
         now: Timestamp,
     ) -> Result<StoredResponse, Failure> {
         if let Some(theirs) = &stored.spec.reverting
@@ -112,7 +122,8 @@ impl Reverter<'_> {
         }
         let mut claimed = stored.clone();
         let until = now.checked_add(self.lease).unwrap_or(Timestamp::MAX);
-        claimed.spec.reverting = Some(Claim { worker: self.name.to_owned(), until });
+        let is_all = which == Which::All;
+        claimed.spec.reverting = Some(Reverting { worker: self.name.to_owned(), until, is_all });
         Ok(self.shelf.replace(&claimed).await?)
     }
 
@@ -248,7 +259,9 @@ impl Reverter<'_> {
 
 /// True where a response wants its pod isolated, or may be about to isolate it.
 fn isolates(stored: &StoredResponse, now: Timestamp) -> bool {
-    let lets_go = stored.spec.reverting.as_ref().is_some_and(|claim| claim.until > now);
+    // Where only what has expired is taken back, the rest stays wanted.
+    let lets_go =
+        stored.spec.reverting.as_ref().is_some_and(|claim| claim.is_all && claim.until > now);
     let mut changes = stored.spec.changes.iter().filter(|change| change.undo == Undo::Isolation);
     !lets_go
         && changes
@@ -266,5 +279,83 @@ fn object(of: &TargetRef) -> Result<ObjectRef, Failure> {
         "Deployment" => Ok(ObjectRef::deployment(namespace(), &of.name)),
         "Node" => Ok(ObjectRef::node(&of.name)),
         kind => Err(Failure::permanent(format!("nothing of a {kind} is ever held"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: &str = "2026-11-21T10:00:00Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().expect("a time")
+    }
+
+    /// A response that has ended well, with these changes of one pod.
+    fn stored(changes: &[(&str, &str, Option<i64>)], reverting: Option<Value>) -> StoredResponse {
+        let object = json!({"kind": "Pod", "namespace": "shop", "name": "web", "uid": "u"});
+        let changes: Vec<_> = changes
+            .iter()
+            .map(|(action, undo, minutes)| {
+                let at = minutes.map(|minutes| (now() + minutes.minutes()).to_string());
+                let mut change = json!({"action": action, "undo": undo, "object": object});
+                at.into_iter().for_each(|at| change["expiresAt"] = json!(at));
+                change
+            })
+            .collect();
+        let mut spec = json!({
+            "playbook": "p", "run": 1, "began": NOW, "claim": {"worker": "w", "until": NOW}, "changes": changes,
+            "event": {"id": "e", "rule": "r", "priority": "Notice", "source": "syscall", "time": NOW, "output": "o"},
+        });
+        reverting.into_iter().for_each(|claim| spec["reverting"] = claim);
+        serde_json::from_value(json!({
+            "apiVersion": "stoop.dev/v1alpha1", "kind": "Response", "metadata": {"name": "p-1"}, "spec": spec,
+            "status": {"phase": "Succeeded", "run": 1},
+        }))
+        .expect("a response")
+    }
+
+    #[test]
+    fn what_is_held_of_one_object_waits_for_the_last_of_it() {
+        let due = |changes: &[(&str, &str, Option<i64>)]| -> Vec<String> {
+            let wanted = wanted(&stored(changes, None), Which::Expired, now());
+            wanted.into_iter().map(|change| change.action).collect()
+        };
+        assert!(due(&[("label", "Pod", Some(-1)), ("annotate", "Pod", None)]).is_empty());
+        assert!(due(&[("label", "Pod", Some(-1)), ("annotate", "Pod", Some(1))]).is_empty());
+        assert_eq!(due(&[("label", "Pod", Some(-2)), ("annotate", "Pod", Some(-1))]).len(), 2);
+        assert_eq!(due(&[("label", "Pod", Some(-1)), ("isolate", "Isolation", None)]), ["label"]);
+    }
+
+    #[test]
+    fn an_isolation_is_wanted_until_it_is_what_is_taken_back() {
+        let wants = |expires: Option<i64>, claim: Option<Value>| {
+            isolates(&stored(&[("isolate", "Isolation", expires)], claim), now())
+        };
+        let until = (now() + 1.minute()).to_string();
+        let (expired, all) = (
+            json!({"worker": "w", "until": until}),
+            json!({"worker": "w", "until": until, "all": true}),
+        );
+        assert!(wants(None, None) && wants(Some(1), None) && !wants(Some(-1), None));
+        assert!(wants(None, Some(expired)), "something else of it has expired");
+        assert!(!wants(None, Some(all)));
+        assert!(wants(None, Some(json!({"worker": "w", "until": NOW, "all": true}))), "run out");
+    }
+
+    #[test]
+    fn what_is_being_done_after_an_approval_may_be_there() {
+        let mut asked = stored(&[("isolate", "Isolation", None)], None);
+        let result = json!({"action": "isolate", "outcome": "refused", "reason": "approval", "detail": "", "time": NOW});
+        asked.status =
+            serde_json::from_value(json!({"phase": "Pending", "run": 1, "actions": [result]}))
+                .expect("a status");
+        assert!(!isolates(&asked, now()), "nobody has approved it");
+        asked.spec.decision = Some(crate::act::responses::Decision::Approved);
+        assert!(isolates(&asked, now()));
     }
 }

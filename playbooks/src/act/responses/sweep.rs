@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Records, Reverter, Which,
@@ -18,6 +18,10 @@ use crate::act::{
 
 /// How many objects one sweep deletes: the next one goes on.
 const MOST_PRUNED: usize = 200;
+
+/// How long after its question's time what was approved waits for a worker that has its playbook. It can be approved once
+/// more after that.
+const ABANDONED: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long, and how many, responses are kept once they have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +49,7 @@ pub struct Swept {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chore {
     TakeBack,
-    /// The question is over.
+    /// The question is over, or nobody has the playbook any more.
     Close(Phase),
     /// It is over, and the event needs no longer be held.
     Forget,
@@ -158,7 +162,10 @@ fn chore(stored: &StoredResponse, now: Timestamp) -> Option<Chore> {
     match (is_open, stored.spec.decision) {
         (true, None) => (held.until <= now).then_some(Chore::Close(Phase::Expired)),
         (true, Some(Decision::Denied)) => Some(Chore::Close(Phase::Denied)),
-        (true, Some(Decision::Approved)) => None,
+        (true, Some(Decision::Approved)) => {
+            let is_left = stored.spec.claim.until.max(held.until) <= now - ABANDONED;
+            is_left.then_some(Chore::Close(Phase::Failed))
+        }
         // What was approved and not done may be wanted once more: it was acknowledged when it was asked about.
         (false, _) => {
             (!matches!(stored.phase(), Phase::Failed | Phase::Refused)).then_some(Chore::Forget)

@@ -76,7 +76,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, pod: &Pod) -> Verdict {
     match evidence.kind {
         Kind::Audit => judge_name("pod", evidence.time, created),
         Kind::Container { uid, container, sandbox, host } => {
-            let existed = created <= later(evidence.time, SKEW);
+            let existed = evidence.time >= earliest(created);
             let uid_agrees = uid.map(|uid| has_uid(pod, uid));
             let id_agrees = container.map(|id| runs_container(pod, id));
             // The pause container's id is in no status, so that the uid has to speak for it.
@@ -136,6 +136,11 @@ fn missing_container(evidence: &Evidence<'_>, uid_agrees: bool, existed: bool) -
                 .into(),
         ),
     }
+}
+
+/// The earliest time at which an event can be about what runs in a pod that was created then.
+pub(super) fn earliest(created: Timestamp) -> Timestamp {
+    created.checked_sub(SKEW).unwrap_or(Timestamp::MIN)
 }
 
 /// Judges the node that a host event names.

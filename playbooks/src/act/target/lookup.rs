@@ -16,6 +16,9 @@ use crate::{
 pub(super) enum Found {
     /// Exactly one pod, verified.
     Pod(Box<Pod>),
+    /// There is no such pod.
+    Absent(String),
+    /// There is another in its place.
     Gone(String),
     NotYet(String),
     Refused(String),
@@ -33,7 +36,7 @@ pub(super) async fn find(
                 let verdict = judge_here(api, evidence, &pod).await?;
                 Ok(conclude(vec![(pod, verdict)]))
             }
-            None => Ok(Found::Gone(format!("there is no {}", ObjectRef::pod(namespace, name)))),
+            None => Ok(Found::Absent(format!("there is no {}", ObjectRef::pod(namespace, name)))),
         },
         (None, Some(name)) => by_name(api, evidence, name).await,
         (namespace, None) => without_name(api, evidence, claim, namespace.as_deref()).await,
@@ -46,7 +49,7 @@ async fn by_name(api: &Api, evidence: &Evidence<'_>, name: &str) -> Result<Found
         PodSelector { fields: Some(format!("metadata.name={name}")), ..PodSelector::default() };
     let scan = scan(api, &selector, |_| true).await?;
     if scan.hits.is_empty() {
-        return Ok(Found::Gone(format!("there is no pod {name} in any namespace")));
+        return Ok(Found::Absent(format!("there is no pod {name} in any namespace")));
     }
     Ok(conclude(judge_all(api, evidence, scan.hits).await?))
 }
@@ -74,7 +77,7 @@ async fn without_name(
     if scan.hits.is_empty() {
         return Ok(match (evidence.is_young(), everywhere && claim.pod_uid.is_some()) {
             (true, _) => Found::NotYet("no pod's status lists the event's container yet".into()),
-            (false, true) => Found::Gone("no pod of the cluster has the event's uid".into()),
+            (false, true) => Found::Absent("no pod of the cluster has the event's uid".into()),
             (false, false) => Found::Refused("no pod's status lists the event's container".into()),
         });
     }

@@ -35,6 +35,8 @@ pub struct Gone {
     pub object: Option<ObjectRef>,
     /// How that is known.
     pub why: String,
+    /// True where whatever says the same of its target is about what is gone, too, whenever it says it.
+    pub is_final: bool,
 }
 
 /// What verification found.

@@ -69,7 +69,9 @@ pub(super) async fn verify_node(
         (Verdict::Passed, None) => {
             Verification::Refused("the API server returned a node without a uid".into())
         }
-        (Verdict::Gone(why), _) => Verification::Gone(Gone { object: Some(object), why }),
+        (Verdict::Gone(why), _) => {
+            Verification::Gone(Gone { object: Some(object), why, is_final: false })
+        }
         (Verdict::Refused(why) | Verdict::NotYet(why), _) => Verification::Refused(why),
         (Verdict::AskHost, _) => {
             Verification::Refused("whether the event's host is a node is not known".into())

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Pod, PodSpec},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 
-use super::{facts::Gathered, kept::owner_before};
+use super::{facts::Gathered, judge::earliest, kept::owner_before};
 use crate::{
     act::object::{ClusterId, ObjectRef, Uid},
     decide::Facts,
@@ -80,6 +81,11 @@ impl Verified {
     /// The pod as it was read.
     pub fn pod(&self) -> &Pod {
         &self.pod
+    }
+
+    /// The earliest time at which an event can be about what runs in it.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.pod.metadata.creation_timestamp.as_ref().map(|created| earliest(created.0))
     }
 
     /// The node that the pod runs on.

@@ -94,16 +94,19 @@ pub(in crate::act) async fn verify(
                 None => Verification::Refused("the API server returned a pod without a uid".into()),
             }
         }
-        Found::Gone(why) => Verification::Gone(Gone { object: claimed_object(claim), why }),
+        // What had the uid or ran the container is not made again.
+        Found::Absent(why) => gone(claim, why, claim.is_lasting()),
+        Found::Gone(why) => gone(claim, why, claim.is_lasting() && claim.pod_uid.is_some()),
         Found::NotYet(why) => return Err(Failure::transient(why)),
         Found::Refused(why) => Verification::Refused(why),
     })
 }
 
-fn claimed_object(claim: &Claim) -> Option<ObjectRef> {
-    claim.pod.as_ref().map(|name| ObjectRef {
+fn gone(claim: &Claim, why: String, is_final: bool) -> Verification {
+    let object = claim.pod.as_ref().map(|name| ObjectRef {
         kind: "Pod",
         namespace: claim.namespace.clone(),
         name: name.clone(),
-    })
+    });
+    Verification::Gone(Gone { object, why, is_final })
 }

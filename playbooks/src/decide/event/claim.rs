@@ -6,7 +6,7 @@ use std::borrow::Cow;
 /// What the event *says*. Every value could have been chosen by an attacker; all that holds is its syntax.
 ///
 /// Something that can't be the name, uid or id it is meant to be is `None`: never cut, escaped or guessed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// Which kind of thing was seen.
     pub source: ClaimSource,
@@ -25,7 +25,7 @@ pub struct Claim {
 }
 
 /// Which kind of thing an event is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ClaimSource {
     /// A process in a container.
     Container,
@@ -69,6 +69,12 @@ impl Event<'_> {
 }
 
 impl Claim {
+    /// True where it names what is never given twice, a pod's uid or a container's id: who claims the same means the same.
+    pub fn is_lasting(&self) -> bool {
+        let has_id = self.pod_uid.is_some() || self.container_id.is_some();
+        self.source == ClaimSource::Container && has_id
+    }
+
     fn of(source: ClaimSource) -> Claim {
         Claim {
             source,

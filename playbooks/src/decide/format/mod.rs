@@ -17,7 +17,7 @@ pub use playbook::{
     Approval, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Source, Step,
 };
 pub use priorities::Priorities;
-pub use read::{read_path, read_paths, read_text};
+pub use read::{Texts, read_path, read_paths, read_text};
 
 pub(super) use document::MatchDoc;
 pub(super) use values::{OneOrMany, Scalar};

@@ -27,20 +27,49 @@ pub fn read_path(path: &path::Path) -> Result<Vec<Arc<Playbook>>, PlaybookErrors
 ///
 /// As [`read_path`].
 pub fn read_paths<P: AsRef<path::Path>>(paths: &[P]) -> Result<Vec<Arc<Playbook>>, PlaybookErrors> {
-    let mut errors = Vec::new();
-    let mut playbooks = Vec::new();
-    for path in paths {
-        for file in files(path.as_ref(), &mut errors) {
-            let name = file.display().to_string();
-            match fs::read_to_string(&file) {
-                Ok(text) => documents(&name, &text, &mut playbooks, &mut errors),
-                Err(error) => {
-                    errors.push(yaml::Error::of_file(&name, format!("can't be read: {error}"), ""))
+    Texts::of(paths).read()
+}
+
+/// What files say of playbooks at one time. Two that are equal say the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Texts {
+    /// By the file's name.
+    texts: Vec<(String, String)>,
+    /// What can't be read.
+    errors: Vec<PlaybookError>,
+}
+
+impl Texts {
+    /// Of files and folders, as [`read_path`] takes them. Blocks.
+    pub fn of<P: AsRef<path::Path>>(paths: &[P]) -> Texts {
+        let mut texts = Texts { texts: Vec::new(), errors: Vec::new() };
+        for path in paths {
+            for file in files(path.as_ref(), &mut texts.errors) {
+                let name = file.display().to_string();
+                match fs::read_to_string(&file) {
+                    Ok(text) => texts.texts.push((name, text)),
+                    Err(error) => {
+                        let message = format!("can't be read: {error}");
+                        texts.errors.push(yaml::Error::of_file(&name, message, ""));
+                    }
                 }
             }
         }
+        texts
     }
-    finish(playbooks, errors)
+
+    /// The playbooks in them.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_path`].
+    pub fn read(&self) -> Result<Vec<Arc<Playbook>>, PlaybookErrors> {
+        let (mut playbooks, mut errors) = (Vec::new(), self.errors.clone());
+        for (name, text) in &self.texts {
+            documents(name, text, &mut playbooks, &mut errors);
+        }
+        finish(playbooks, errors)
+    }
 }
 
 /// Reads the playbooks of one text. `name` is shown in errors.

@@ -84,7 +84,7 @@ async fn a_job_has_what_its_kind_needs_and_nothing_else() {
     let table = [
         ("files: {paths: [/etc/passwd]}", true, false, json!(["SYS_PTRACE", "DAC_READ_SEARCH"])),
         ("syscalls: {}", true, false, json!(["BPF", "PERFMON", "SYS_RESOURCE", "SYS_PTRACE"])),
-        ("packets: {}", false, true, json!(["NET_RAW"])),
+        ("packets: {}", false, true, json!(["NET_RAW", "SETGID"])),
     ];
     for (kind, host_pid, host_network, capabilities) in table {
         let (kept, world) = (kept(), World::new());
@@ -96,6 +96,9 @@ async fn a_job_has_what_its_kind_needs_and_nothing_else() {
         let [write] = &wire.writes()[..] else { panic!("{:?}", wire.writes()) };
         assert_eq!(write.path, jobs());
         let job = &write.body;
+        let until = world.request(&world.job_path(&wire))["until"].as_i64().expect("an end");
+        let lasts = job["spec"]["activeDeadlineSeconds"].as_i64().expect("a deadline");
+        assert!((1..=lasts).contains(&(until - Timestamp::now().as_second())), "{until}");
         let name = job["metadata"]["name"].as_str().expect("a name");
         assert!(name.starts_with("cap-") && name.len() <= 63, "{name}");
         assert_eq!(job["metadata"]["namespace"], NAMESPACE);
@@ -204,6 +207,37 @@ async fn nothing_is_sealed_that_is_not_what_the_job_says() {
         let detail = report.steps[0].outcome.detail();
         assert!(detail.contains(why), "{why}: {detail}");
         assert!(!is_sealed(&kept), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_or_cut_is_said_of_a_capture_whenever_it_is_named() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let (bench, event) = (worker(api.clone(), &kept), event());
+    let spec = "mode: enforce\nactions: [capture: {files: {paths: [/a, /b]}}]";
+    let mut response = bench.begin(spec, &event).await;
+    waits(&bench, &mut response).await;
+    let job = world.job_path(&wire);
+    upload(&kept, &world.request(&job), b"files").await.expect("taken");
+    let mut words_said = said(b"files");
+    words_said["missing"] = json!([{"what": "/b", "why": "no such file"}]);
+    words_said["more"] = json!(2);
+    words_said["cut"] = json!("/a: cut at 10 bytes");
+    world.end(&job, "Complete", &words_said);
+    let first = ends(&bench, &mut response).await;
+    let again = worker(api, &kept).run(spec, &event).await;
+    for (report, word) in [(first, "capture applied"), (again, "capture already-done")] {
+        assert_eq!(words(&report), [word]);
+        let detail = report.steps[0].outcome.detail();
+        assert!(
+            detail.contains("without /b, 2 more") && detail.contains("cut: files.tar"),
+            "{detail}"
+        );
+        let [evidence] = &report.steps[0].evidence[..] else { panic!("{:?}", report.steps[0]) };
+        assert!(evidence.url.ends_with("/manifest.json"), "{}", evidence.url);
+        let manifest = kept.read("manifest.json");
+        assert_eq!(evidence.sha256, said(manifest.as_bytes())["sha256"].as_str().expect("a hash"));
     }
 }
 

@@ -31,17 +31,14 @@ impl Kept {
     /// Whose jobs upload to `url`.
     pub(crate) fn new(url: &str) -> Kept {
         let folder = tempfile::tempdir().expect("a folder");
-        let config = EvidenceConfig {
-            url: format!("file://{}", folder.path().display()),
-            uploads: Some(UploadsConfig {
-                listen: ([127, 0, 0, 1], 0).into(),
-                url: url.to_owned(),
-                secret: Secret::literal("0123456789abcdef"),
-            }),
-        };
-        let evidence = Evidence::open(&config).expect("a store");
+        let evidence = open(&folder, url);
         let captures = Captures::new(evidence.clone()).with_jobs(NAMESPACE, &image(), "stoop");
         Kept { folder, evidence, captures: captures.expect("a place for jobs") }
+    }
+
+    /// Another worker's view of the same store.
+    pub(crate) fn another(&self, url: &str) -> Arc<Evidence> {
+        Arc::new(open(&self.folder, url))
     }
 
     /// The same store, with jobs in another namespace.
@@ -91,4 +88,16 @@ impl Kept {
     pub(crate) fn shared(&self) -> Arc<Evidence> {
         Arc::new(self.evidence.clone())
     }
+}
+
+fn open(folder: &TempDir, url: &str) -> Evidence {
+    let config = EvidenceConfig {
+        url: format!("file://{}", folder.path().display()),
+        uploads: Some(UploadsConfig {
+            listen: ([127, 0, 0, 1], 0).into(),
+            url: url.to_owned(),
+            secret: Secret::literal("0123456789abcdef"),
+        }),
+    };
+    Evidence::open(&config).expect("a store")
 }

@@ -1,5 +1,10 @@
 //! What a snapshot keeps, and what it leaves out.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use http::Method;
 use playbooks::{act::Manifest, decide::Mode};
 use serde_json::{Value, json};
@@ -99,9 +104,118 @@ async fn a_missing_right_is_named_and_what_could_be_had_is_kept() {
         "{detail}"
     );
     let manifest = manifest(&kept);
-    assert_eq!(manifest.missing[0].what, "events.json");
+    assert_eq!((manifest.forbidden[0].what.as_str(), manifest.missing.len()), ("events.json", 0));
+    assert!(manifest.forbidden[0].why.contains("cannot list"), "{:?}", manifest.forbidden);
     assert!(kept.read("pod.json").contains(UID));
     assert_eq!(wire.writes().len(), 1, "the delete alone");
+}
+
+/// A worker that may read neither events nor logs, until the switch is turned.
+fn without_rights(world: &World) -> (playbooks::act::Api, Arc<AtomicBool>) {
+    let may = Arc::new(AtomicBool::new(false));
+    let granted = Arc::clone(&may);
+    let (api, _) = world.serve_but(move |request| {
+        let is_barred = request.path == EVENTS || request.path == LOG;
+        (is_barred && !granted.load(Ordering::SeqCst)).then(|| forbidden("no right to read it"))
+    });
+    (api, may)
+}
+
+#[tokio::test]
+async fn a_partial_snapshot_is_never_called_whole_and_more_rights_add_what_was_forbidden() {
+    let (kept, world, event) = (kept(), World::new(), event());
+    let (api, may) = without_rights(&world);
+    worker(api.clone(), &kept).run(SNAPSHOT, &event).await;
+    let (before, first) = (kept.files(), kept.read("manifest.json"));
+    let again = worker(api.clone(), &kept).run(SNAPSHOT, &event).await;
+    assert_eq!(words(&again), ["capture failed (permanent)"], "a part is not all of it");
+    let detail = again.steps[0].outcome.detail();
+    let named = "partial, forbidden to the worker: events.json, log-c.txt, log-c.previous.txt";
+    assert!(detail.contains(named), "{detail}");
+    // The event is kept before anything is asked for, and nothing else twice.
+    assert_eq!(kept.files(), before);
+
+    may.store(true, Ordering::SeqCst);
+    let whole = worker(api.clone(), &kept).run(SNAPSHOT, &event).await;
+    assert_eq!(words(&whole), ["capture applied"]);
+    let urls: Vec<_> = whole.steps[0].evidence.iter().map(|evidence| &evidence.url).collect();
+    assert!(urls[0].ends_with("/manifest.json") && urls[1].ends_with("/manifest-2.json"));
+    assert_eq!(kept.read("manifest.json"), first, "what was kept is not touched");
+    let second: Manifest = serde_json::from_str(&kept.read("manifest-2.json")).expect("JSON");
+    let added: Vec<_> = second.artefacts.iter().map(|artefact| artefact.name()).collect();
+    assert_eq!(added, ["events.json", "log-c.txt", "log-c.previous.txt"]);
+    assert_eq!((second.forbidden.len(), second.missing.len()), (0, 0));
+
+    let after = kept.files();
+    let late = worker(api, &kept).run(SNAPSHOT, &event).await;
+    assert_eq!(words(&late), ["capture already-done"]);
+    assert_eq!(kept.files(), after);
+    let verdict =
+        kept.evidence.verify(&kept.only(), soon()).await.expect("asked").expect("a capture");
+    assert_eq!((verdict.faults.len(), verdict.kept.artefacts().count()), (0, 8));
+}
+
+#[tokio::test]
+async fn what_was_forbidden_of_a_pod_that_is_gone_by_now_stays_said() {
+    let (kept, world, event) = (kept(), World::new(), event());
+    let (api, may) = without_rights(&world);
+    worker(api.clone(), &kept).run(SNAPSHOT, &event).await;
+    may.store(true, Ordering::SeqCst);
+    world.lose_pod();
+    for _ in 0..2 {
+        let report = worker(api.clone(), &kept).run(SNAPSHOT, &event).await;
+        assert_eq!(words(&report), ["capture skipped (gone)"]);
+        let detail = report.steps[0].outcome.detail();
+        let named = "partial, forbidden to the worker: log-c.txt, log-c.previous.txt";
+        assert!(detail.contains(named), "{detail}");
+    }
+    let manifests = kept.files().iter().filter(|file| file.contains("/manifest")).count();
+    assert_eq!(manifests, 2, "the events were added, once");
+}
+
+#[tokio::test]
+async fn whose_part_was_sealed_first_by_another_adds_its_own() {
+    let (kept, world, event) = (kept(), World::new(), event());
+    let (api, _) = without_rights(&world);
+    worker(api, &kept).run(SNAPSHOT, &event).await;
+    let path = kept.folder.path().join(kept.only()).join("manifest.json");
+    let theirs = std::fs::read(&path).expect("a manifest");
+    std::fs::remove_file(&path).expect("removed");
+
+    // While the second worker, which may read all of it, is at its last log, the first one seals.
+    let (api, _) = world.serve_but(move |request| {
+        if request.path == LOG && request.query.contains("previous=true") {
+            std::fs::write(&path, &theirs).expect("written");
+        }
+        None
+    });
+    let bench = worker(api, &kept);
+    let mut response = bench.begin(SNAPSHOT, &event).await;
+    assert!(waits(&bench, &mut response).await.contains("another worker has kept a part"));
+    assert_eq!(words(&ends(&bench, &mut response).await), ["capture applied"]);
+    assert!(kept.read("manifest-2.json").contains("events.json"));
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_tried_again_and_what_contains_is_not_repeated() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let bench = worker(api, &kept);
+    let spec = "mode: enforce\nactions: [label: {key: acme.example/suspect, value: marked}, capture: {snapshot: {}}, delete: {}]";
+    // A folder that is a file for a while.
+    let event = event();
+    let day = event["time"].as_str().and_then(|time| time.get(..10)).expect("a day");
+    let day = kept.folder.path().join(day);
+    std::fs::write(&day, b"away").expect("written");
+    let mut response = bench.begin(spec, &event).await;
+    for _ in 0..2 {
+        waits(&bench, &mut response).await;
+    }
+    assert_eq!(wire.writes().len(), 1, "the label, once: {:?}", wire.writes());
+    std::fs::remove_file(&day).expect("removed");
+    let report = ends(&bench, &mut response).await;
+    assert_eq!(words(&report), ["label applied", "capture applied", "delete applied"]);
+    assert_eq!(wire.writes().len(), 2, "{:?}", wire.writes());
 }
 
 #[tokio::test]
@@ -170,6 +284,24 @@ async fn a_log_is_bounded_and_its_end_is_what_stays() {
     assert_eq!(cut, 2);
     let asked = wire.requests().into_iter().find(|request| request.path == LOG).expect("a log");
     assert!(asked.query.contains("limitBytes=16384"), "{}", asked.query);
+}
+
+#[tokio::test]
+async fn what_the_servers_bounds_cut_is_said() {
+    let (kept, world) = (kept(), World::new());
+    let many: &'static str = "line\n".repeat(100_000).leak();
+    let (api, _) = world.serve_but(move |request| match request.path.as_str() {
+        LOG => Some(Answer::Text(200, many)),
+        EVENTS => Some(Answer::Json(200, json!({"items": [], "metadata": {"continue": "more"}}))),
+        _ => None,
+    });
+    let report = worker(api, &kept).run(SNAPSHOT, &event()).await;
+    assert_eq!(words(&report), ["capture applied"]);
+    let detail = report.steps[0].outcome.detail();
+    assert!(detail.contains("cut: events.json, log-c.txt, log-c.previous.txt"), "{detail}");
+    let cuts: Vec<_> =
+        manifest(&kept).artefacts.into_iter().filter_map(|artefact| artefact.cut).collect();
+    assert_eq!(cuts[..2], ["cut at 500 events", "cut at 100000 lines: the last of it"]);
 }
 
 #[tokio::test]

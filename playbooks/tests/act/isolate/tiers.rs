@@ -30,8 +30,14 @@ fn cilium() -> Cluster {
     Cluster::new().serving(CILIUM).serving(ENDPOINTS)
 }
 
-/// Cilium's agent, which takes up what the pod's labels are; `says` is the policy part of its status.
-fn agent(state: &State, request: &Request, says: &Value) -> Option<Answer> {
+/// Cilium's agent, which takes up what the pod's labels are, and its operator, which has no fault to find with a policy;
+/// `says` is the policy part of the agent's status.
+fn agent(state: &mut State, request: &Request, says: &Value) -> Option<Answer> {
+    for (_, policy) in state.customs.iter_mut().filter(|(path, _)| path.starts_with(CILIUM)) {
+        if policy["status"].is_null() {
+            policy["status"] = json!({"conditions": [{"type": "Valid", "status": "True"}]});
+        }
+    }
     if !request.is(&Method::GET, &format!("{ENDPOINTS}/web")) {
         return None;
     }
@@ -79,8 +85,8 @@ async fn a_deny_that_the_pods_own_agent_holds_it_to_makes_every_allow_moot() {
     }
     let paths: Vec<_> = wire.writes().into_iter().map(|write| write.path).collect();
     let ours = format!("{CILIUM}/{}", quarantine());
-    assert_eq!(paths, [format!("{POLICIES}/{}", quarantine()), POD.to_owned(), ours.clone()]);
-    let apply = &wire.writes()[2];
+    assert_eq!(paths, [format!("{POLICIES}/{}", quarantine()), ours.clone(), POD.to_owned()]);
+    let apply = &wire.writes()[1];
     assert!(apply.query.contains("fieldManager=stoop-isolate"));
     assert_eq!(apply.body["metadata"]["ownerReferences"][0]["uid"], UID);
     assert_eq!(
@@ -107,6 +113,25 @@ async fn an_agent_is_given_time_to_take_the_label_up() {
     });
     let report = worker(api, true).run(&isolate(AUTO), &event()).await;
     assert_eq!(words(&report), ["isolate applied"], "{}", report.overall);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_force_before_our_policy_was_looked_at_proves_nothing_of_it() {
+    for (enforced, ends) in [(false, "isolate failed (permanent)"), (true, "isolate applied")] {
+        let cluster = cilium().with_policy("open", both());
+        let ours = format!("{CILIUM}/{}", quarantine());
+        let (api, _) = cluster.serve_with(move |state, request| {
+            let answer = agent(state, request, &enforces());
+            if let Some(policy) = state.customs.get_mut(&ours) {
+                policy["status"] = json!({"conditions": []});
+            }
+            answer
+        });
+        let report = worker(api, enforced).run(&isolate(AUTO), &event()).await;
+        assert_eq!(words(&report), [ends], "{}", report.overall);
+        let doubts = report.overall.detail().contains("Cilium has not said");
+        assert_eq!(doubts, !enforced, "{}", report.overall);
+    }
 }
 
 #[tokio::test(start_paused = true)]

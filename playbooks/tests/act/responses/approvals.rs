@@ -5,18 +5,20 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
     act::{
-        Approved, Decision, Destinations, Notifiers, Phase, Question, Records, Retention,
-        Undecidable,
+        Approved, BreakerLimits, Decision, Destinations, Notifiers, Phase, Question, Records,
+        Retention, Undecidable,
     },
     decide::Event,
 };
 
+use serde_json::json;
+
 use super::{recording, shelf::Responses};
 use crate::{
-    fixtures::{Bench, Setup, ago, event, event_at, pod, with_pod, words},
+    fixtures::{Bench, Setup, ago, event, event_at, pod, pod_with, with_pod, words},
     forward::Topic,
     outside::{Inbox, Scripted},
-    wire::Wire,
+    wire::{Answer, Wire},
 };
 
 const SPEC: &str = "mode: enforce\napproval: required\nactions: [contain, notify: {to: [inbox]}]";
@@ -212,6 +214,82 @@ async fn a_question_that_nobody_answers_is_over() {
 }
 
 #[tokio::test]
+async fn a_question_that_is_over_is_asked_anew_before_any_sweep() {
+    let scene = scene();
+    scene.bench.run(SPEC, &event_at(ago(60))).await;
+    scene.responses.change(|stored| {
+        stored.spec.held.as_mut().expect("the event").until = Timestamp::now();
+    });
+    let next = event_at(ago(30));
+    assert_eq!(words(&scene.bench.run(SPEC, &next).await), WAITS);
+    let stored = scene.responses.only();
+    let held = stored.spec.held.expect("the next event");
+    assert!(held.until > Timestamp::now());
+    assert_eq!(held.payload, next.to_string());
+    assert_eq!(stored.spec.run, 2);
+}
+
+#[tokio::test]
+async fn what_waits_is_done_once_the_playbook_asks_nobody_any_more() {
+    let scene = scene();
+    scene.bench.run(SPEC, &event()).await;
+    let spec = SPEC.replace("approval: required\n", "");
+    let report = scene.bench.run(&spec, &event()).await;
+    assert_eq!(words(&report), ["contain applied", "notify applied"]);
+    let stored = scene.responses.only();
+    assert_eq!(stored.phase(), Phase::Succeeded);
+    assert!(stored.spec.held.is_none());
+    assert!(!stored.metadata.labels.expect("labels").contains_key("stoop.dev/held"));
+}
+
+#[tokio::test]
+async fn what_was_approved_and_nobody_takes_up_fails_after_a_day_and_keeps_its_event() {
+    let scene = scene();
+    scene.bench.run(SPEC, &event()).await;
+    scene.decide(Decision::Approved).await.expect("approved");
+    let retention = Retention { keep: std::time::Duration::from_secs(3600), most: 10 };
+    for (hours, phase) in [(23, Phase::Pending), (24, Phase::Failed)] {
+        scene.responses.change(|stored| {
+            let ago = Timestamp::now() - SignedDuration::from_hours(hours);
+            stored.spec.held.as_mut().expect("the event").until = ago;
+            stored.spec.claim.until = ago;
+        });
+        scene.records().sweep(retention).await.expect("swept");
+        assert_eq!(scene.responses.only().phase(), phase);
+    }
+    assert!(scene.responses.only().spec.held.is_some());
+    scene.decide(Decision::Approved).await.expect("once more");
+}
+
+#[tokio::test]
+async fn what_was_approved_and_not_done_can_be_approved_once_more() {
+    let scene = scene();
+    scene.bench.run(SPEC, &event()).await;
+    scene.decide(Decision::Approved).await.expect("approved");
+    let [approved] = &scene.approved().await[..] else { panic!("one is approved") };
+    scene.records().close(approved, Phase::Refused, "the kill switch is on").await.expect("closed");
+    assert!(scene.approved().await.is_empty());
+
+    // No link does that: it was about one question.
+    let stored = scene.responses.only();
+    let until = stored.spec.held.as_ref().expect("it is held").until.as_second();
+    let link = Question { name: scene.name(), event: stored.spec.event.id.clone(), until };
+    let by_link = scene.records().shelf().decide(&link.name, Some(&link), Decision::Approved).await;
+    assert!(matches!(by_link, Err(Undecidable::Decided(..))), "{by_link:?}");
+    assert!(scene.decide(Decision::Denied).await.is_err());
+
+    scene.decide(Decision::Approved).await.expect("approved again");
+    let [again] = &scene.approved().await[..] else { panic!("it is taken up again") };
+    assert_eq!(*again.payload, *approved.payload);
+    assert!(again.at >= approved.at);
+    let report = scene.bench.run(SPEC, &event()).await;
+    assert_eq!(words(&report), ["contain applied", "notify applied"]);
+    let stored = scene.responses.only();
+    assert_eq!((stored.phase(), stored.spec.run), (Phase::Succeeded, 2));
+    assert!(scene.decide(Decision::Approved).await.is_err(), "it was done");
+}
+
+#[tokio::test]
 async fn an_event_that_is_too_long_to_be_held_belongs_to_the_dead_letters() {
     let scene = scene();
     let mut event = event();
@@ -281,4 +359,31 @@ async fn a_word_that_comes_while_it_is_still_being_told_counts() {
     assert_eq!(records.approved().await.expect("a list").len(), 1);
     assert_eq!(words(&bench.run(spec, &event).await), ["delete applied"]);
     assert_eq!(responses.only().phase(), Phase::Succeeded);
+}
+
+#[tokio::test]
+async fn what_waits_takes_no_room_from_what_runs() {
+    let responses = Responses::default();
+    let (api, _) = responses.serve(|request| {
+        let name = request.path.rsplit('/').next().unwrap_or_default().to_owned();
+        Answer::Json(200, pod_with(|pod| pod["metadata"]["uid"] = json!(name.clone())))
+    });
+    let contain = Scripted::containing("contain", []);
+    let mut setup = Setup::new(api.clone());
+    setup.registry = contain.register(setup.registry);
+    setup.guardrails.breaker = BreakerLimits { per_owner: 1, ..BreakerLimits::default() };
+    let bench = recording("a", setup, api);
+    let about = |name: &str| {
+        let mut event = event();
+        event["output_fields"]["k8s.pod.name"] = json!(name);
+        event["output_fields"]["k8s.pod.uid"] = json!(name);
+        event
+    };
+    let asks = "mode: enforce\napproval: required\nactions: [contain]";
+    let runs = "mode: enforce\nactions: [contain]";
+    assert_eq!(words(&bench.run(asks, &about("a")).await), ["contain refused (approval)"]);
+    assert_eq!(words(&bench.run(runs, &about("b")).await), ["contain applied"]);
+    // Its turn comes, and there is no room left.
+    assert_eq!(words(&bench.run(asks, &about("c")).await), ["contain refused (breaker)"]);
+    assert_eq!(contain.calls(), 1);
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use playbooks::act::{Advance, Notifiers, Phase};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     recording,
@@ -167,6 +168,36 @@ async fn an_answer_that_is_lost_anywhere_ends_in_the_same_state() {
         assert_eq!((stored.phase(), stored.spec.run), (Phase::Succeeded, 1), "{lost}");
         assert_eq!(worker.done(), (1, 1), "{lost}");
     }
+}
+
+#[tokio::test]
+async fn a_renewal_whose_answer_is_lost_is_still_ours() {
+    let responses = Responses::default();
+    let kept = responses.clone();
+    let mut renewals = 0;
+    let worker = player_between("a", &responses, move |request| {
+        request.path.starts_with(RESPONSES).then_some(())?;
+        let is_renewal = request.method == Method::PUT && !request.path.ends_with("/status");
+        renewals += usize::from(is_renewal);
+        match kept.answer(request)? {
+            // The claim is nearly over when the next action comes.
+            Answer::Json(201, mut made) => {
+                made["spec"]["claim"]["until"] = json!(Timestamp::now());
+                Some(Answer::Json(201, made))
+            }
+            _ if is_renewal && renewals == 1 => Some(Answer::Broken),
+            answer => Some(answer),
+        }
+    });
+    let mut response = worker.bench.begin(SPEC, &event_at(ago(60))).await;
+    let Advance::Retry(_) = worker.bench.advance(&mut response).await else {
+        panic!("it was not lost")
+    };
+    let Advance::Finished(report) = worker.bench.advance(&mut response).await else {
+        panic!("no end")
+    };
+    assert_eq!(words(&report), RAN);
+    assert_eq!((responses.only().phase(), worker.done()), (Phase::Succeeded, (1, 1)));
 }
 
 #[tokio::test]

@@ -90,6 +90,13 @@ async fn an_expiry_is_for_actions_that_can_be_taken_back_and_for_lengths_of_time
 }
 
 #[tokio::test]
+async fn an_expiry_that_would_take_another_action_along_is_refused() {
+    let spec = "mode: enforce\nactions: [label: {key: a, value: b, expireAfter: 1h}, annotate: {key: c, value: d}]";
+    let refused = Setup::new(server(pod()).0).build().refuse(spec);
+    assert!(refused.contains("give `annotate` an expireAfter too"), "{refused}");
+}
+
+#[tokio::test]
 async fn what_will_be_taken_back_is_written_before_it_is_done() {
     let scene = Scene::new(pod());
     let (bench, wire) = scene.worker("a");

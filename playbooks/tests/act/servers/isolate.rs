@@ -274,7 +274,7 @@ async fn policies_of_another_kind_are_found_where_they_are_served() {
     let access = api_server().await;
     let namespace = namespace(access).await;
     let pod = served_pod(access, &namespace, "web").await;
-    super::tiers::definitions(access).await;
+    super::definitions::define(access, &super::definitions::TIERS).await;
     let resource = ApiResource::from_gvk_with_plural(
         &GroupVersionKind::gvk("cilium.io", "v2", "CiliumNetworkPolicy"),
         "ciliumnetworkpolicies",

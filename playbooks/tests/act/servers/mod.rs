@@ -2,6 +2,7 @@
 
 mod budget;
 mod capture;
+mod definitions;
 mod eviction;
 mod fleet;
 mod isolate;

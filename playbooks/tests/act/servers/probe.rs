@@ -22,9 +22,9 @@ use tokio::task::JoinHandle;
 
 use super::{
     api_server, connect,
+    definitions::{TIERS, define},
     isolate::{PATIENCE, client},
     namespace, pods,
-    tiers::definitions,
 };
 
 const SERVER: &str = "stoop-probe-server";
@@ -57,7 +57,7 @@ fn probe(namespace: &str, patience: Duration) -> Probe {
 
 /// A namespace in which only what Pod Security calls restricted may run.
 async fn restricted(access: &Access) -> String {
-    definitions(access).await;
+    define(access, &TIERS).await;
     let name = namespace(access).await;
     let enforce =
         json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
@@ -275,7 +275,7 @@ async fn what_only_has_the_name_of_a_probes_pod_is_not_touched() {
 #[tokio::test]
 async fn what_the_server_refuses_is_why_it_could_not_be_told() {
     let access = api_server().await;
-    definitions(access).await;
+    define(access, &TIERS).await;
     let api = super::roles::connect_with(access, "act-probe-nobody", &[]).await;
     let found = probe("default", PATIENCE).run(&api).await.expect("findings");
     for (_, finding) in found {

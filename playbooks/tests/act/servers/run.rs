@@ -1,18 +1,19 @@
 //! A Job and a PipelineRun that the real API server takes, once, by someone who may do nothing else.
 
-use k8s_openapi::{
-    api::batch::v1::Job,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::api::batch::v1::Job;
 use kube::{
     ResourceExt as _,
-    api::{ListParams, PostParams},
+    api::ListParams,
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use serde_json::json;
-use testbed::cluster::Access;
 
-use super::{api_server, connect, container_id, event_about, namespace, pod, roles::connect_with};
+use super::{
+    api_server, connect, container_id,
+    definitions::{PIPELINE_RUNS, define},
+    event_about, namespace, pod,
+    roles::connect_with,
+};
 use crate::fixtures::{Setup, words};
 
 fn job(namespace: &str) -> String {
@@ -86,54 +87,10 @@ async fn a_slip_in_a_template_is_refused_by_the_server_and_not_left_out() {
     assert!(report.overall.detail().contains("backofLimit"), "{}", report.overall.detail());
 }
 
-/// The part of Tekton's definition that is used, with its fields' types and no others: what isn't in it is refused.
-async fn serve_pipeline_runs(access: &Access) {
-    let text = json!({"type": "string"});
-    let param = json!({
-        "type": "object", "required": ["name", "value"],
-        "properties": {"name": text, "value": {"x-kubernetes-preserve-unknown-fields": true}},
-    });
-    let spec = json!({"type": "object", "properties": {
-        "params": {"type": "array", "items": param, "x-kubernetes-list-type": "atomic"},
-        "pipelineRef": {"type": "object", "properties": {"name": text}},
-        "taskRunTemplate": {"type": "object", "properties": {"serviceAccountName": text}},
-    }});
-    let definition: CustomResourceDefinition = serde_json::from_value(json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "pipelineruns.tekton.dev"},
-        "spec": {
-            "group": "tekton.dev", "scope": "Namespaced",
-            "names": {"kind": "PipelineRun", "plural": "pipelineruns", "singular": "pipelinerun"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}},
-            }],
-        },
-    }))
-    .expect("a definition");
-    let client = access.client().await.map_err(|error| error.to_string()).expect("a client");
-    let definitions = kube::Api::<CustomResourceDefinition>::all(client);
-    definitions.create(&PostParams::default(), &definition).await.expect("defined");
-    let served = testbed::until(
-        "the definition to be served",
-        std::time::Duration::from_secs(30),
-        async || {
-            let found = definitions
-                .get("pipelineruns.tekton.dev")
-                .await
-                .map_err(|error| error.to_string())?;
-            let conditions = found.status.and_then(|status| status.conditions).unwrap_or_default();
-            let is = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
-            is.then_some(()).ok_or_else(|| "not yet".to_owned())
-        },
-    );
-    served.await.map_err(|error| error.to_string()).expect("served");
-}
-
 #[tokio::test]
 async fn a_pipeline_run_is_started_as_tekton_defines_it() {
     let access = api_server().await;
-    serve_pipeline_runs(access).await;
+    define(access, &[PIPELINE_RUNS]).await;
     let namespace = namespace(access).await;
     let spec = format!(
         "mode: enforce\nactions:\n  - run:\n      namespace: {namespace}\n      serviceAccount: scanner\n      parameters: {{command: proc.cmdline, pod: target.pod}}\n      template: {{apiVersion: tekton.dev/v1, kind: PipelineRun, spec: {{pipelineRef: {{name: respond}}}}}}\n"

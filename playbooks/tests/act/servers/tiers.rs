@@ -1,20 +1,19 @@
-//! Denies on a real API server: their kinds' own schemas, the rights that they take, and the way back.
+//! Denies on a real API server: their projects' own definitions, the rights that they take, and the way back.
 
-use k8s_openapi::{
-    api::networking::v1::NetworkPolicy,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::{
     Api as Objects, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
 use playbooks::act::{Api, Isolated, Permission, Reverted, Uid, revert_isolation};
 use serde_json::{Value, json};
-use testbed::{cluster::Access, until};
+use testbed::cluster::Access;
 
 use super::{
-    api_server, connect, event_about,
-    isolate::{PATIENCE, client, create, served_pod, worker},
+    api_server, connect,
+    definitions::{TIERS, define},
+    event_about,
+    isolate::{client, create, served_pod, worker},
     namespace, pods,
 };
 use crate::fixtures::{Bench, Setup, words};
@@ -23,35 +22,8 @@ const CILIUM: &str = "mode: enforce\nactions: [isolate: {tier: cilium}]";
 const CLUSTER: &str =
     "mode: enforce\nactions: [isolate: {tier: clusterNetworkPolicy, egressOnly: true}]";
 
-const DEFINITIONS: [&str; 3] = [
-    include_str!("definitions/ciliumnetworkpolicies.yaml"),
-    include_str!("definitions/ciliumendpoints.yaml"),
-    include_str!("definitions/clusternetworkpolicies.yaml"),
-];
-
 fn cilium(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("cilium.io", "v2", kind), plural)
-}
-
-/// The kinds, once they are served; for every test of the binary that meets them.
-pub(super) async fn definitions(access: &Access) {
-    let all = Objects::<CustomResourceDefinition>::all(client(access).await);
-    for text in DEFINITIONS {
-        let definition: CustomResourceDefinition =
-            serde_saphyr::from_str(text).expect("a definition");
-        let name = definition.name_any();
-        match all.create(&PostParams::default(), &definition).await {
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            made => drop(made.expect("a definition")),
-        }
-        let served = until(format!("{name} to be served"), PATIENCE, async || {
-            let live = all.get(&name).await.map_err(|error| error.to_string())?;
-            let conditions = live.status.and_then(|status| status.conditions).unwrap_or_default();
-            let is = conditions.iter().any(|it| it.type_ == "Established" && it.status == "True");
-            is.then_some(()).ok_or_else(|| format!("{conditions:?}"))
-        });
-        served.await.map_err(|error| error.to_string()).expect("served");
-    }
 }
 
 /// A worker that is told of ClusterNetworkPolicies' enforcement, and of nothing else.
@@ -61,23 +33,27 @@ fn bench(api: Api) -> Bench {
     setup.build()
 }
 
-/// What Cilium's agent would write about a pod whose identity has this label.
+/// What Cilium's agent would write about a pod whose identity has this label, and its operator about our policy.
 async fn endpoint(access: &Access, namespace: &str, uid: &str, label: &str) {
     let resource = cilium("CiliumEndpoint", "ciliumendpoints");
     let all = Objects::<DynamicObject>::namespaced_with(client(access).await, namespace, &resource);
     let owner = json!([{"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": uid}]);
+    let says = json!({"enforcing": true, "state": "enforcing"});
     let made: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "cilium.io/v2", "kind": "CiliumEndpoint",
-        "metadata": {"name": "web", "ownerReferences": owner}
+        "metadata": {"name": "web", "ownerReferences": owner},
+        "status": {
+            "identity": {"id": 7, "labels": [format!("k8s:stoop.dev/quarantine={label}")]},
+            "policy": {"ingress": says, "egress": says}
+        }
     }))
     .expect("an endpoint");
     all.create(&PostParams::default(), &made).await.expect("created");
-    let says = json!({"enforcing": true, "state": "enforcing"});
-    let status = json!({"status": {
-        "identity": {"id": 7, "labels": [format!("k8s:stoop.dev/quarantine={label}")]},
-        "policy": {"ingress": says, "egress": says}
-    }});
-    all.patch_status("web", &PatchParams::default(), &Patch::Merge(status)).await.expect("written");
+    let resource = cilium("CiliumNetworkPolicy", "ciliumnetworkpolicies");
+    let all = Objects::<DynamicObject>::namespaced_with(client(access).await, namespace, &resource);
+    let status = json!({"status": {"conditions": [{"type": "Valid", "status": "True"}]}});
+    let (name, valid) = (format!("stoop-quarantine-{label}"), Patch::Merge(status));
+    all.patch_status(&name, &PatchParams::default(), &valid).await.expect("written");
 }
 
 /// A policy that every pod of the namespace is under and can't leave.
@@ -89,7 +65,7 @@ async fn open(access: &Access, namespace: &str, spec: Value) {
 #[tokio::test]
 async fn a_cilium_deny_is_taken_by_the_server_and_goes_with_the_isolation() {
     let access = api_server().await;
-    definitions(access).await;
+    define(access, &TIERS).await;
     let namespace = namespace(access).await;
     let pod = served_pod(access, &namespace, "web").await;
     open(access, &namespace, json!({"podSelector": {}, "ingress": [{}], "egress": [{}]})).await;
@@ -123,7 +99,7 @@ async fn a_cilium_deny_is_taken_by_the_server_and_goes_with_the_isolation() {
 #[tokio::test]
 async fn a_cluster_network_policy_is_taken_by_the_server_and_its_rights_are_enough() {
     let access = api_server().await;
-    definitions(access).await;
+    define(access, &TIERS).await;
     let namespace = namespace(access).await;
     let pod = served_pod(access, &namespace, "web").await;
     let egress = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]});

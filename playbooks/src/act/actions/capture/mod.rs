@@ -18,8 +18,9 @@ use crate::act::{
     action::{Action, Context, Subject},
     api::Permission,
     config::ConfigError,
-    evidence::About,
+    evidence::{About, Kept},
     outcome::{Guardrail, Outcome},
+    responses::EvidenceRef,
     target::{Gone, Verified},
     text::clean,
 };
@@ -104,6 +105,13 @@ impl Action for Capture {
             }
         };
         captured.unwrap_or_else(Outcome::from)
+    }
+}
+
+/// Lets the response tell where it is kept, and by which hash it is known again.
+fn note(cx: &Context<'_>, kept: &Kept) {
+    for stored in kept.all() {
+        cx.gather(EvidenceRef { url: stored.url.clone(), sha256: stored.sha256.clone() });
     }
 }
 

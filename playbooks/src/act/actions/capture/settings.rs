@@ -70,7 +70,7 @@ impl Captures {
     pub(super) fn check_jobs(&self) -> Result<&Jobs, ConfigError> {
         if !self.evidence.takes_uploads() {
             return Err(ConfigError::new("a job has no way to this evidence store")
-                .help("set `evidence.uploads`, or keep evidence in a bucket"));
+                .help("set `evidence.uploads`, or keep evidence in S3 or GCS"));
         }
         self.jobs.as_ref().ok_or_else(|| {
             ConfigError::new("it takes a job on the pod's node, and there is no place for jobs")

@@ -138,17 +138,18 @@ impl Removed {
     }
 
     fn is_in(&self, other: &str) -> bool {
-        let found = || other.match_indices(&self.text);
-        let is_inner = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        let as_word = |(at, text): (usize, &str)| {
-            let (before, rest) = other.split_at(at);
-            let after = rest.split_at(text.len()).1;
-            !is_inner(before.chars().next_back()) && !is_inner(after.chars().next())
-        };
-        match self.as_word {
-            true => found().any(as_word),
-            false => found().next().is_some() || self.begins_at_the_end_of(other),
+        if !self.as_word {
+            return other.contains(&self.text) || self.begins_at_the_end_of(other);
         }
+        // Each place, for one may begin within another: `a-a` in `xa-a-a`.
+        let mut places = other.char_indices().map(|(at, _)| other.split_at(at));
+        let is_inner = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        places.any(|(before, rest)| {
+            let after = rest.strip_prefix(&self.text);
+            after.is_some_and(|after| {
+                !is_inner(before.chars().next_back()) && !is_inner(after.chars().next())
+            })
+        })
     }
 
     /// Whether `other` was cut in the middle of the value.

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use kube::api::DynamicObject;
-
 use super::{
     agent,
     plan::Order,
@@ -16,7 +14,6 @@ use crate::act::{
     api::{Api, Rival},
     outcome::Failure,
     target::Verified,
-    text::clean,
 };
 
 /// How many ClusterNetworkPolicies are looked at.
@@ -37,8 +34,6 @@ pub(super) struct Question<'a> {
     pub(super) api: &'a Api,
     pub(super) target: &'a Verified,
     pub(super) order: &'a Order,
-    /// Our policy that denies, as it is stored.
-    pub(super) denial: Option<&'a DynamicObject>,
     pub(super) dry_run: bool,
 }
 
@@ -51,10 +46,10 @@ impl Network {
             Tier::Cilium if asked.dry_run => {
                 Some("a dry run can't show what Cilium's agent does".to_owned())
             }
-            Tier::Cilium => match invalid(asked.denial) {
-                Some(why) => Some(why),
-                None => agent::holds(asked.api, asked.target, &cut, self.policies).await?,
-            },
+            Tier::Cilium => {
+                let policy = asked.order.reach.policy_name();
+                agent::holds(asked.api, asked.target, &policy, &cut, self.policies).await?
+            }
             Tier::ClusterNetworkPolicy if !self.cluster_policies => Some(
                 "whether this cluster's network enforces ClusterNetworkPolicies is not known: set \
                  cluster.enforcesClusterNetworkPolicies once it is"
@@ -103,12 +98,4 @@ impl Network {
         });
         Ok(Enforcement::Unknown(words.collect::<Vec<_>>().join(", ")))
     }
-}
-
-/// What Cilium itself says against a policy.
-fn invalid(policy: Option<&DynamicObject>) -> Option<String> {
-    let conditions = policy?.data.pointer("/status/conditions")?.as_array()?;
-    let invalid = conditions.iter().find(|it| it["type"] == "Valid" && it["status"] == "False")?;
-    let why = clean(invalid["message"].as_str().unwrap_or_default(), 200);
-    Some(format!("Cilium says that the policy is not valid: {why}"))
 }

@@ -118,6 +118,9 @@ impl Run<'_> {
                 return Ok(Some(hitch));
             }
         }
+        // Before the label: an agent that takes the label up finds what it stands for. Where it is refused, the pod is
+        // cut off all the same, as far as it can be without.
+        let denied = self.deny(plan).await;
         if let Some(relabel) = &plan.relabel {
             let (target, api) = (self.target, self.api.for_half());
             let at = (target.namespace(), target.name());
@@ -126,7 +129,10 @@ impl Run<'_> {
                 return Ok(Some(hitch));
             }
         }
-        // Last: where it is refused, the pod is cut off as far as it can be without.
+        denied
+    }
+
+    async fn deny(&self, plan: &Plan) -> Result<Option<Hitch>, Failure> {
         let (Some(tier), Some(denial)) = (self.order.tier, &plan.denial) else { return Ok(None) };
         let api = self.api.for_half();
         hitch(api.apply_custom(tier.kind(), denial, self.dry_run).await)
@@ -137,7 +143,6 @@ impl Run<'_> {
             api: self.api,
             target: self.target,
             order: self.order,
-            denial: scene.denial.as_ref(),
             dry_run: self.dry_run,
         };
         let denial = self.network.judge(&question).await?;

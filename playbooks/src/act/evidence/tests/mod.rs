@@ -46,6 +46,21 @@ fn manifest(playbook: &str, artefacts: Vec<Artefact>) -> Manifest {
         ended: time,
         artefacts,
         missing: Vec::new(),
+        forbidden: Vec::new(),
+    }
+}
+
+/// The manifests of the capture.
+async fn sealed(evidence: &Evidence) -> Vec<Manifest> {
+    let kept = evidence.sealed(&folder(), soon()).await.unwrap();
+    kept.iter().flat_map(Kept::all).map(|stored| stored.manifest.clone()).collect()
+}
+
+/// Whose manifest counts, and whether it is this call's.
+async fn seal(evidence: &Evidence, before: usize, manifest: &Manifest) -> (bool, Manifest) {
+    match evidence.seal(&folder(), before, manifest, soon()).await.unwrap() {
+        Sealed::New(stored) => (true, stored.manifest),
+        Sealed::Before(stored) => (false, stored.manifest),
     }
 }
 
@@ -65,17 +80,46 @@ async fn stores() -> Vec<(&'static str, Evidence, Option<tempfile::TempDir>)> {
 #[tokio::test]
 async fn a_capture_is_whole_or_not_there_and_never_overwritten() {
     for (kind, evidence, _alive) in stores().await {
-        let (folder, draft) = (folder(), Draft::begin(&folder()).unwrap());
-        assert_eq!(evidence.sealed(&folder, soon()).await, Ok(None), "{kind}");
+        let draft = Draft::begin(&folder()).unwrap();
+        assert_eq!(sealed(&evidence).await, [], "{kind}");
         let kept = evidence.keep(&draft, "pod.json", "{}".into(), soon()).await.unwrap();
-        assert_eq!(evidence.sealed(&folder, soon()).await, Ok(None), "{kind}: no manifest yet");
+        assert_eq!(sealed(&evidence).await, [], "{kind}: no manifest yet");
 
         let ours = manifest("ours", vec![kept]);
-        assert_eq!(evidence.seal(&folder, &ours, soon()).await, Ok(Sealed::New), "{kind}");
+        assert_eq!(seal(&evidence, 0, &ours).await, (true, ours.clone()), "{kind}");
         let theirs = manifest("theirs", Vec::new());
-        let before = Ok(Sealed::Before(Box::new(ours.clone())));
-        assert_eq!(evidence.seal(&folder, &theirs, soon()).await, before, "{kind}");
-        assert_eq!(evidence.sealed(&folder, soon()).await, Ok(Some(ours)), "{kind}");
+        assert_eq!(seal(&evidence, 0, &theirs).await, (false, ours.clone()), "{kind}");
+        assert_eq!(sealed(&evidence).await, [ours], "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_forbidden_is_added_beside_what_is_there() {
+    let forbidden = Missing { what: "events.json".into(), why: "no right".into() };
+    for (kind, evidence, _alive) in stores().await {
+        let first =
+            Manifest { forbidden: vec![forbidden.clone()], ..manifest("first", Vec::new()) };
+        seal(&evidence, 0, &first).await;
+        let draft = Draft::begin(&folder()).unwrap();
+        let events = evidence.keep(&draft, "events.json", "[]".into(), soon()).await.unwrap();
+        let second = manifest("second", vec![events]);
+        assert!(seal(&evidence, 1, &second).await.0, "{kind}");
+        assert!(!seal(&evidence, 1, &manifest("third", Vec::new())).await.0, "{kind}");
+        assert_eq!(sealed(&evidence).await, [first, second], "{kind}");
+        let verdict = evidence.verify("2026-11-21/cap-1", soon()).await.unwrap().unwrap();
+        assert_eq!((verdict.faults.len(), verdict.kept.artefacts().count()), (0, 1), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_larger_than_expected_is_not_read() {
+    for (kind, evidence, _alive) in stores().await {
+        let draft = Draft::begin(&folder()).unwrap();
+        let kept = evidence.keep(&draft, "a", "12345".into(), soon()).await.unwrap();
+        let measure = async |most| evidence.measure(&folder(), &kept.key, most, soon()).await;
+        assert_eq!(measure(4).await, Ok(Measured::Larger(5)), "{kind}");
+        let read = Measured::Read { size: 5, sha256: kept.sha256.clone() };
+        assert_eq!(measure(5).await, Ok(read), "{kind}");
     }
 }
 
@@ -87,11 +131,11 @@ async fn of_many_workers_one_seals() {
             let (evidence, folder) = (&evidence, &folder);
             async move {
                 let manifest = manifest(&format!("worker-{worker}"), Vec::new());
-                evidence.seal(folder, &manifest, soon()).await.unwrap()
+                evidence.seal(folder, 0, &manifest, soon()).await.unwrap()
             }
         });
         let sealed = futures::future::join_all(seals).await;
-        let new = sealed.iter().filter(|sealed| **sealed == Sealed::New).count();
+        let new = sealed.iter().filter(|sealed| matches!(sealed, Sealed::New(_))).count();
         assert_eq!(new, 1, "{kind}");
     }
 }
@@ -104,7 +148,7 @@ async fn a_check_finds_what_was_changed_or_taken_away() {
         for name in ["same", "changed", "longer", "gone"] {
             artefacts.push(evidence.keep(&draft, name, "data".into(), soon()).await.unwrap());
         }
-        evidence.seal(&folder, &manifest("p", artefacts), soon()).await.unwrap();
+        seal(&evidence, 0, &manifest("p", artefacts)).await;
         let check =
             async || evidence.verify("2026-11-21/cap-1/", soon()).await.unwrap().unwrap().faults;
         assert_eq!(check().await, Vec::<String>::new(), "{kind}");
@@ -141,8 +185,8 @@ async fn an_answer_that_was_lost_is_not_taken_for_anothers_work() {
     let kept = evidence.keep(&draft, "pod.json", "{}".into(), soon()).await.unwrap();
     let ours = manifest("ours", vec![kept]);
     bucket.lose_answers(1);
-    assert_eq!(evidence.seal(&folder(), &ours, soon()).await, Ok(Sealed::New));
-    assert_eq!(evidence.sealed(&folder(), soon()).await, Ok(Some(ours)));
+    assert!(seal(&evidence, 0, &ours).await.0);
+    assert_eq!(sealed(&evidence).await, [ours]);
 }
 
 #[tokio::test]
@@ -173,8 +217,9 @@ async fn a_signed_link_is_good_for_one_object_and_can_not_overwrite_it() {
     assert_eq!(put(false, "first").await, 403, "the condition is part of the signature");
     assert_eq!(put(true, "first").await, 200);
     assert_eq!(put(true, "other").await, 412);
-    let stored = evidence.measure(&folder(), &slot.key, soon()).await.unwrap().unwrap();
-    assert_eq!(stored, (5, super::folder::hex(&<sha2::Sha256 as sha2::Digest>::digest("first"))));
+    let stored = evidence.measure(&folder(), &slot.key, 100, soon()).await.unwrap();
+    let sha256 = hex(&<sha2::Sha256 as sha2::Digest>::digest("first"));
+    assert_eq!(stored, Measured::Read { size: 5, sha256 });
     assert!(!slot.url.contains(bucket::SECRET), "{}", slot.url);
 }
 
@@ -191,6 +236,7 @@ async fn what_has_no_way_for_uploads_gives_no_link() {
 async fn a_manifest_that_is_none_is_not_taken_for_a_capture_that_is_not_there() {
     let store = Arc::new(InMemory::new());
     let evidence = Evidence::over(store.clone(), "memory");
-    store.put(&folder().manifest(&Path::default()), PutPayload::from_static(b"[]")).await.unwrap();
+    let path = folder().manifest(&Path::default(), 0);
+    store.put(&path, PutPayload::from_static(b"[]")).await.unwrap();
     assert!(evidence.sealed(&folder(), soon()).await.unwrap_err().is_permanent());
 }

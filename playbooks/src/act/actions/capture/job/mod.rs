@@ -26,11 +26,11 @@ use self::{
     state::State,
     target::{Aim, Missed},
 };
-use super::{Captures, about_pod, config::JobKind, name::Name, settings::Jobs};
+use super::{Captures, about_pod, config::JobKind, name::Name, note, settings::Jobs};
 use crate::act::{
     action::Context,
     api::{Api, ApiError, Class, Permission, Place},
-    evidence::{About, Artefact, Draft, Manifest, Sealed},
+    evidence::{About, Artefact, Draft, Kept, Manifest, Measured, Missing, Sealed},
     outcome::{Failure, Outcome, SkipReason},
     target::{Gone, Verified},
     text::clean,
@@ -113,7 +113,10 @@ impl<'a> Run<'a> {
         let folder = self.name.folder(self.cx.occurrence().time);
         let sealed = self.captures.evidence.sealed(&folder, self.cx.limit.calls).await?;
         let place = self.captures.evidence.name(&folder);
-        Ok(sealed.map(|_| Outcome::AlreadyDone(format!("it is kept at {place} already"))))
+        Ok(sealed.map(|kept| {
+            note(self.cx, &kept);
+            Outcome::AlreadyDone(format!("it is kept at {place} already{}", kept.but()))
+        }))
     }
 
     async fn job(&self) -> Result<Option<Job>, ApiError> {
@@ -126,6 +129,7 @@ impl<'a> Run<'a> {
         let lasts = self.kind.seconds() + AROUND;
         // Until the job would be ended anyway.
         let valid = Duration::from_secs(lasts);
+        let until = Timestamp::now() + valid;
         let (draft, most) = (Draft::begin(&folder)?, self.kind.most());
         let file = request::file(self.kind);
         let slot = self.captures.evidence.slot(&draft, file, most, valid).await?;
@@ -136,7 +140,7 @@ impl<'a> Run<'a> {
             node: &aim.node,
             about: &about,
             key: &slot.key,
-            request: &Request::new(self.kind, aim, &slot),
+            request: &Request::new(self.kind, aim, &slot, until),
             lasts,
         };
         let job = spec::job(&order)?;
@@ -191,20 +195,26 @@ impl<'a> Run<'a> {
         let Some(report) = self.report(job).await? else {
             return Err(self.failed("it has left no word of what it captured"));
         };
-        let Report::Captured { size, sha256, cut, missing } = report else {
+        let Report::Captured { size, sha256, cut, mut missing, more } = report else {
             return Err(self.failed("it contradicts itself"));
         };
+        if more > 0 {
+            let (what, why) = (format!("{more} more"), "the archive's index.json names them");
+            missing.push(Missing { what, why: why.to_owned() });
+        }
         let (evidence, until) = (&self.captures.evidence, self.cx.limit.calls);
         let folder = self.name.folder(self.cx.occurrence().time);
-        match evidence.measure(&folder, key, until).await? {
-            None => return Err(self.failed("it says that it is done, and nothing was stored")),
-            Some((stored, _)) if stored > self.kind.most() => {
+        match evidence.measure(&folder, key, self.kind.most(), until).await? {
+            Measured::Gone => {
+                return Err(self.failed("it says that it is done, and nothing was stored"));
+            }
+            Measured::Larger(_) => {
                 return Err(self.failed("more was stored than was asked for"));
             }
-            Some(stored) if stored != (size, sha256.clone()) => {
+            Measured::Read { size: found, sha256: hash } if (found, &hash) != (size, &sha256) => {
                 return Err(self.failed("what is stored is not what it says it has captured"));
             }
-            Some(_) => {}
+            Measured::Read { .. } => {}
         }
         let manifest = Manifest {
             version: 1,
@@ -215,15 +225,19 @@ impl<'a> Run<'a> {
             ended: Timestamp::now(),
             artefacts: vec![Artefact { key: key.to_owned(), size, sha256, cut }],
             missing,
+            forbidden: Vec::new(),
         };
-        let sealed = evidence.seal(&folder, &manifest, until).await?;
-        let place = evidence.name(&folder);
-        let kind = self.kind.as_str();
-        Ok(match sealed {
-            Sealed::New => Outcome::Applied(format!("{kind} of the pod are kept at {place}")),
-            Sealed::Before(_) => {
-                Outcome::AlreadyDone(format!("another worker has kept it at {place}"))
-            }
+        let sealed = evidence.seal(&folder, 0, &manifest, until).await?;
+        let (place, kind) = (evidence.name(&folder), self.kind.as_str());
+        let (is_new, kept) = match sealed {
+            Sealed::New(ours) => (true, Kept::new(ours)),
+            Sealed::Before(theirs) => (false, Kept::new(theirs)),
+        };
+        note(self.cx, &kept);
+        let but = kept.but();
+        Ok(match is_new {
+            true => Outcome::Applied(format!("{kind} of the pod are kept at {place}{but}")),
+            false => Outcome::AlreadyDone(format!("another worker has kept it at {place}{but}")),
         })
     }
 

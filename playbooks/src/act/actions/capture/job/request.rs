@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::target::Aim;
@@ -22,6 +23,8 @@ pub(super) struct Request<'a> {
     kind: &'static str,
     most: u64,
     seconds: u64,
+    /// When the job is ended and its link with it, in seconds since 1970: until then an upload is tried again.
+    until: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -38,12 +41,18 @@ struct Upload<'a> {
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn new(kind: &JobKind, aim: &'a Aim, slot: &'a Slot) -> Request<'a> {
+    pub(super) fn new(
+        kind: &JobKind,
+        aim: &'a Aim,
+        slot: &'a Slot,
+        until: Timestamp,
+    ) -> Request<'a> {
         Request {
             version: 1,
             kind: kind.as_str(),
             most: kind.most(),
             seconds: kind.seconds(),
+            until: until.as_second(),
             container: aim.container.as_deref(),
             paths: aim.paths.iter().map(String::as_str).collect(),
             addresses: &aim.addresses,

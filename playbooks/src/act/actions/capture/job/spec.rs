@@ -40,6 +40,7 @@ struct Powers {
     host_pid: bool,
     host_network: bool,
     capabilities: &'static [&'static str],
+    memory: &'static str,
 }
 
 impl Powers {
@@ -50,6 +51,7 @@ impl Powers {
                 host_pid: true,
                 host_network: false,
                 capabilities: &["SYS_PTRACE", "DAC_READ_SEARCH"],
+                memory: "512Mi",
             },
             // BPF and PERFMON to load sysdig's probe, SYS_RESOURCE to lock its buffers, SYS_PTRACE to read what the
             // processes are that run already.
@@ -57,12 +59,17 @@ impl Powers {
                 host_pid: true,
                 host_network: false,
                 capabilities: &["BPF", "PERFMON", "SYS_RESOURCE", "SYS_PTRACE"],
+                // sysdig's buffers are 8 MiB for each CPU, and count.
+                memory: "2Gi",
             },
-            // NET_RAW to open the socket. On the node's network, where the pod's packets pass: to enter the pod's own would
-            // take SYS_ADMIN.
-            JobKind::Packets(_) => {
-                Powers { host_pid: false, host_network: true, capabilities: &["NET_RAW"] }
-            }
+            // NET_RAW to open the socket, SETGID since tcpdump sets its groups before it records, those of root too. On the
+            // node's network, where the pod's packets pass: to enter the pod's own would take SYS_ADMIN.
+            JobKind::Packets(_) => Powers {
+                host_pid: false,
+                host_network: true,
+                capabilities: &["NET_RAW", "SETGID"],
+                memory: "512Mi",
+            },
         }
     }
 }
@@ -121,7 +128,7 @@ fn pod(order: &Order<'_>, request: &str) -> Value {
             // Little is asked for, since the kubelet turns away what does not fit.
             "resources": {
                 "requests": {"cpu": "10m", "memory": "64Mi"},
-                "limits": {"memory": "512Mi"},
+                "limits": {"memory": powers.memory},
             },
             "volumeMounts": [{"name": "work", "mountPath": "/work"}],
         }],

@@ -47,6 +47,18 @@ pub(super) struct Source<'a> {
     pub(super) namespace: &'a str,
 }
 
+/// Something that was read, and how it was cut, where it was.
+pub(super) struct Read {
+    pub(super) document: Value,
+    pub(super) cut: Option<String>,
+}
+
+impl From<Value> for Read {
+    fn from(document: Value) -> Read {
+        Read { document, cut: None }
+    }
+}
+
 /// Whose events.
 pub(super) enum Events<'a> {
     /// Nobody else's.
@@ -65,7 +77,7 @@ struct Wanted {
 
 impl Source<'_> {
     /// The Kubernetes events about the pod.
-    pub(super) async fn events(&self, which: Events<'_>) -> Result<Value, ApiError> {
+    pub(super) async fn events(&self, which: Events<'_>) -> Result<Read, ApiError> {
         let selector = match which {
             Events::OfUid(uid) => format!("involvedObject.uid={uid}"),
             Events::OfName(name) => format!("involvedObject.kind=Pod,involvedObject.name={name}"),
@@ -78,7 +90,8 @@ impl Source<'_> {
             })
             .await?;
         let more = listed.metadata.continue_.is_some_and(|token| !token.is_empty());
-        Ok(json!({"events": listed.items, "more": more}))
+        let cut = more.then(|| format!("cut at {MOST_EVENTS} events"));
+        Ok(Read { document: json!({"events": listed.items, "more": more}), cut })
     }
 
     /// Of the node what tells its state, and no more.

@@ -12,7 +12,7 @@ use super::{gather::Source, redact, tail::Tail};
 use crate::act::{api::ApiError, outcome::Failure};
 
 /// How many lines are asked for: the kubelet counts them from the end.
-const LINES: i64 = 100_000;
+const LINES: usize = 100_000;
 
 /// How much is read for each byte that is kept. The kubelet cuts the end off, so that it has to be more than is kept.
 const READ: usize = 16;
@@ -76,7 +76,7 @@ pub(super) async fn read(
     let params = LogParams {
         container: Some(which.container.clone()),
         previous: which.previous,
-        tail_lines: Some(LINES),
+        tail_lines: i64::try_from(LINES).ok(),
         limit_bytes: i64::try_from(limit).ok(),
         timestamps: true,
         ..LogParams::default()
@@ -87,13 +87,15 @@ pub(super) async fn read(
         pods.log_stream(pod, &params).await
     });
     let mut stream = pin!(asked.await?);
-    let (mut tail, mut chunk, mut read) = (Tail::new(most), vec![0; CHUNK], 0);
+    let (mut tail, mut chunk, mut read, mut lines) = (Tail::new(most), vec![0; CHUNK], 0, 0);
     let broke_off = loop {
         match tokio::time::timeout_at(until, stream.read(&mut chunk)).await {
             Ok(Ok(0)) => break None,
             Ok(Ok(size)) => {
-                tail.push(chunk.get(..size).unwrap_or_default());
+                let data = chunk.get(..size).unwrap_or_default();
+                tail.push(data);
                 read += size;
+                lines += data.iter().filter(|byte| **byte == b'\n').count();
             }
             Ok(Err(_)) => break Some("the connection broke off"),
             Err(_) => break Some("no more came in time"),
@@ -105,6 +107,10 @@ pub(super) async fn read(
     };
     let (end, is_cut) = tail.end();
     let text = redact::text(&String::from_utf8_lossy(&end)).into_owned();
-    let cut = broke_off.or(is_cut.then_some("the last of it")).map(str::to_owned);
+    let cut = match broke_off {
+        Some(why) => Some(why.to_owned()),
+        None if is_cut => Some(format!("cut at {most} bytes: the last of it")),
+        None => (lines >= LINES).then(|| format!("cut at {LINES} lines: the last of it")),
+    };
     Ok(Log { text: text.into_bytes().into(), cut })
 }

@@ -73,6 +73,7 @@ fn what_says_the_same_goes_along() {
         (json!({"proc.aname[2]": "bash2", "k": 1}), "proc.aname_2", vec!["k"]),
         (json!({"a": "<NA>", "b": "<NA>", "t": true, "u": true}), "a", vec!["b", "t", "u"]),
         (json!({"t": true, "u": true}), "t", vec!["u"]),
+        (json!({"a": "a-a", "b": "xa-a-a", "c": "xa-ax", "k": 1}), "a", vec!["c", "k"]),
         (json!({"a": "x\"y\\z\n", "b": "-x\"y\\z\n-", "k": 1}), "a", vec!["k"]),
     ];
     for (fields, name, expected) in table {

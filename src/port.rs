@@ -1,0 +1,102 @@
+//! What every port that answers HTTP has in common: nobody holds it by being slow, or by coming often.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, serve::Listener};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// How long the head of a request may take to come, the first as any later one of a connection.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// How many connections there are at once; the next one waits for its turn.
+const AT_ONCE: usize = 256;
+
+/// How long the answers under way may still take once the port is stopped.
+const LEAVING: Duration = Duration::from_secs(10);
+
+/// Answers until stopped, and for a short while what was asked before.
+pub(crate) async fn serve<L: Listener>(mut listener: L, router: Router, stop: CancellationToken) {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let next = async {
+            let turn = Arc::clone(&turns).acquire_owned().await;
+            (turn, listener.accept().await.0)
+        };
+        let (turn, stream) = tokio::select! {
+            next = next => next,
+            () = stop.cancelled() => break,
+        };
+        let (service, watcher) = (TowerToHyperService::new(router.clone()), graceful.watcher());
+        tokio::spawn(async move {
+            let connections = connections();
+            let served = connections.serve_connection(TokioIo::new(stream), service);
+            // Who goes away, is too slow or speaks no HTTP has ended only his own.
+            drop(watcher.watch(served.into_owned()).await);
+            drop(turn);
+        });
+    }
+    drop(tokio::time::timeout(LEAVING, graceful.shutdown()).await);
+}
+
+fn connections() -> Builder<TokioExecutor> {
+    let mut connections = Builder::new(TokioExecutor::new());
+    connections.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    // Who doesn't answer a ping is gone.
+    connections.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD);
+    connections
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    async fn port() -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let router = Router::new().route("/", get(|| async { "here" }));
+        (address, stop.clone(), tokio::spawn(serve(listener, router, stop)))
+    }
+
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// The clock stands still while a socket is waited for, and runs ahead when nothing else is to be done.
+    #[tokio::test(start_paused = true)]
+    async fn who_never_ends_his_question_gives_his_place_up() {
+        let (address, ..) = port().await;
+        let mut slow = Vec::new();
+        for _ in 0..AT_ONCE {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+            slow.push(stream);
+        }
+        let mut late = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut late).await.ends_with("here"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stays_does_not_hold_the_end_up() {
+        let (address, stop, served) = port().await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+        stop.cancel();
+        served.await.unwrap();
+    }
+}

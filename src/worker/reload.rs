@@ -1,0 +1,139 @@
+//! The playbooks in force, and how others take their place.
+//!
+//! Their files are looked at every two seconds, for a mounted ConfigMap changes by a link that no watch of a file sees.
+//! What they say is taken once two looks in a row find the same, so that a file that is still being written is not taken
+//! for a whole one; and it is taken whole or not at all. An event belongs to the rules by which it was read, to its end.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use playbooks::{
+    act::{Registry, Resources},
+    decide::{PlaybookErrors, Texts},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Worker,
+    readiness::Readiness,
+    responses::{self, Kept},
+    rules::Rules,
+};
+
+/// How long it rests between two looks at the files.
+const REST: Duration = Duration::from_secs(2);
+
+/// The rules in force, and where they come from.
+pub struct InForce {
+    rules: ArcSwap<Rules>,
+    paths: Vec<PathBuf>,
+    registry: Registry,
+    resources: Resources,
+    /// What the files said when the worker was put together.
+    first: Texts,
+}
+
+/// Why others don't take their place.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Playbooks(#[from] PlaybookErrors),
+    #[error(
+        "playbook {0} acts on pods, and this worker was started without a cluster: start it anew"
+    )]
+    Cluster(String),
+}
+
+impl InForce {
+    /// Those that the files of `paths` say now.
+    ///
+    /// # Errors
+    /// Every fault of every file, each with its place and the fix.
+    pub fn read(
+        paths: &[PathBuf],
+        registry: &Registry,
+        resources: &Resources,
+    ) -> Result<Self, PlaybookErrors> {
+        let first = Texts::of(paths);
+        let rules = Rules::of(first.read()?, registry, resources)?;
+        Ok(Self {
+            rules: ArcSwap::from_pointee(rules),
+            paths: paths.to_owned(),
+            registry: registry.clone(),
+            resources: resources.clone(),
+            first,
+        })
+    }
+
+    /// Those of this moment: whoever asks once for each event sees no change in the middle of it.
+    pub fn now(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+}
+
+impl Worker {
+    /// Follows the files of the playbooks until stopped. Where they can't be used the last good ones stay in force, and
+    /// `readiness` says why.
+    pub async fn follow_playbooks(
+        self: Arc<Self>,
+        readiness: Arc<Readiness>,
+        stop: CancellationToken,
+    ) {
+        // What was decided about, and what is decided about once it is seen again.
+        let (mut known, mut seen) = (self.rules.first.clone(), None);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(REST) => {}
+            }
+            let paths = self.rules.paths.clone();
+            let Ok(found) = tokio::task::spawn_blocking(move || Texts::of(&paths)).await else {
+                return;
+            };
+            if found == known {
+                seen = None;
+            } else if seen.as_ref() == Some(&found) {
+                self.follow(&found, &readiness).await;
+                (known, seen) = (found, None);
+            } else {
+                seen = Some(found);
+            }
+        }
+    }
+
+    async fn follow(&self, texts: &Texts, readiness: &Readiness) {
+        let (result, why) = match self.take(texts).await {
+            Ok(count) => {
+                tracing::info!(playbooks = count, "the playbooks were read anew and are in force");
+                ("taken", None)
+            }
+            Err(refused) => {
+                tracing::error!(why = %refused, "the playbooks can't be used as they are now: the last good ones stay in force");
+                ("refused", Some(refused.to_string()))
+            }
+        };
+        self.metrics.playbook_changes.with_label_values(&[result]).inc();
+        readiness.playbooks_refused(why);
+    }
+
+    async fn take(&self, texts: &Texts) -> Result<usize, Refused> {
+        let InForce { registry, resources, .. } = &self.rules;
+        let rules = Rules::of(texts.read()?, registry, resources)?;
+        let homeless = rules.plans().iter().find(|plan| plan.needs_target());
+        if let (None, Some(plan)) = (self.engine.api(), homeless) {
+            return Err(Refused::Cluster(plan.playbook.name.clone()));
+        }
+        match responses::look(&self.engine, &rules).await? {
+            Kept::Yes => {}
+            Kept::No => tracing::warn!("{}", responses::WITHOUT),
+            // As at the start: who needs it waits.
+            Kept::Unknown(failure) => {
+                tracing::warn!(why = %failure, "whether the cluster keeps Responses can't be told now");
+            }
+        }
+        let count = rules.plans().len();
+        self.rules.rules.store(Arc::new(rules));
+        Ok(count)
+    }
+}

@@ -1,0 +1,118 @@
+use playbooks::{
+    act::Uid,
+    decide::{ClaimSource, Event},
+};
+use serde_json::json;
+
+use super::*;
+
+/// Of a pod that names a container.
+fn claim(name: &str) -> Claim {
+    Claim {
+        source: ClaimSource::Container,
+        namespace: Some("shop".to_owned()),
+        pod: Some(name.to_owned()),
+        pod_uid: None,
+        container_id: Some("6ac7d190134e".to_owned()),
+        node: None,
+        audit_id: None,
+    }
+}
+
+fn said(name: &str) -> Arc<Said> {
+    Arc::new(Said { cluster: None, claim: claim(name), sandbox: None })
+}
+
+fn occurrence() -> Occurrence {
+    let payload =
+        json!({"rule": "a", "priority": "Notice", "time": at(100).to_string(), "output": ""})
+            .to_string();
+    let event = Event::decode(payload.as_bytes()).unwrap();
+    let id = event.id(None).unwrap();
+    Occurrence::new(&event, id, None, payload.clone().into(), None).unwrap()
+}
+
+#[test]
+fn a_name_alone_speaks_for_nobody_else() {
+    let by = |claim: Claim| Said::by(&claim, &occurrence());
+    let uid = || Some("0b6f1d3c-7e58-4c0e-9a41-3d2f7c1b5a90".to_owned());
+    assert!(by(claim("web")).is_some());
+    assert!(by(Claim { container_id: None, pod_uid: uid(), ..claim("web") }).is_some());
+    assert!(by(Claim { container_id: None, ..claim("web") }).is_none());
+    let audit = || ClaimSource::Audit { resource: Some("pods".to_owned()) };
+    for source in [audit(), ClaimSource::Host, ClaimSource::None] {
+        assert!(by(Claim { source, pod_uid: uid(), ..claim("web") }).is_none());
+    }
+}
+
+fn of(uid: &str) -> Concern {
+    Concern::Target(Uid::new(uid))
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// Of a pod that was created at 100, and which of these playbooks select it now.
+fn sighting(uid: &str, judged: &[(usize, bool)]) -> Sighting {
+    let at_once = Instant::now();
+    let judged = judged.iter().map(|(position, selects)| Judged {
+        position: *position,
+        selects: *selects,
+        at: at_once,
+    });
+    Sighting { concern: of(uid), from: at(100), judged: judged.collect() }
+}
+
+#[tokio::test]
+async fn what_was_seen_holds_for_the_same_words_and_not_before_the_pod_was_there() {
+    let sightings = Sightings::default();
+    sightings.remember(&said("web"), sighting("a", &[]));
+    assert_eq!(sightings.recall(&said("web"), at(100)).unwrap().concern, of("a"));
+    assert_eq!(sightings.recall(&said("web"), at(99)), None);
+    assert_eq!(sightings.recall(&said("db"), at(100)), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_pod_is_none_of_a_playbooks_holds_for_a_moment() {
+    let sightings = Sightings::default();
+    let is_stranger =
+        |position| sightings.recall(&said("web"), at(100)).unwrap().is_stranger_to(position);
+    sightings.remember(&said("web"), sighting("a", &[(1, false), (3, false)]));
+    tokio::time::advance(FRESH / 2).await;
+    sightings.remember(&said("web"), sighting("a", &[(2, false), (3, true)]));
+    assert!(!is_stranger(0), "it was not asked");
+    assert!(is_stranger(1) && is_stranger(2));
+    assert!(!is_stranger(3), "its labels have changed");
+    tokio::time::advance(FRESH / 2).await;
+    assert!(!is_stranger(1) && is_stranger(2));
+    // Of another pod nothing is known.
+    sightings.remember(&said("web"), sighting("b", &[]));
+    assert!(!is_stranger(2));
+}
+
+#[tokio::test]
+async fn one_looks_and_the_others_wait_for_its_end() {
+    let sightings = Sightings::default();
+    let Look::Ours(looking) = sightings.look(&said("web")) else { panic!("nobody else looks") };
+    let Look::Theirs(theirs) = sightings.look(&said("web")) else { panic!("somebody looks") };
+    assert!(matches!(sightings.look(&said("db")), Look::Ours(_)));
+    let waiting = tokio::spawn(theirs.ended());
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    drop(looking);
+    waiting.await.unwrap();
+    assert!(matches!(sightings.look(&said("web")), Look::Ours(_)));
+}
+
+#[tokio::test]
+async fn what_is_kept_is_bounded() {
+    let sightings = Sightings::default();
+    for number in 0..KEPT + 10 {
+        let said = said(&format!("web-{number}"));
+        sightings.remember(&said, sighting("a", &[]));
+        sightings.remember(&said, sighting("a", &[]));
+    }
+    let state = lock(&sightings.0);
+    assert_eq!((state.seen.len(), state.order.len()), (KEPT, KEPT));
+}
