@@ -230,7 +230,9 @@ impl Response {
         let in_time = self.stopwatch.spent() < limits.timeout;
         match outcome {
             Outcome::Pending(why) if in_time => {
-                Next::Wait { failure: Failure::transient(why), costs_attempt: false }
+                let failure =
+                    Failure::transient(why).after(Some(look_again(self.stopwatch.spent())));
+                Next::Wait { failure, costs_attempt: false }
             }
             // Nobody would look at it again: taken for an end, it would be acknowledged as done.
             Outcome::Pending(why) => {
@@ -296,6 +298,14 @@ impl Next {
             Next::Wait { failure, .. } => Some(failure),
         }
     }
+}
+
+/// When to look again at what has been under way for so long: late by an eighth at the most, since what follows waits
+/// for it, and never so often that looking costs more than it tells.
+///
+/// No growing backoff: that is for a server that fails, and would see the end of a capture half a minute late.
+fn look_again(spent: Duration) -> Duration {
+    (spent / 8).clamp(Duration::from_millis(500), Duration::from_secs(5))
 }
 
 /// Time that counts against the playbook's limit: all but what outages took.
