@@ -3,6 +3,7 @@
 //! What goes out about an attacker's event is compared with what goes out about a harmless one: but for the values
 //! themselves both have to be the same.
 
+use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -125,55 +126,52 @@ const TOKEN: &str =
 #[tokio::test]
 async fn no_value_changes_what_any_sink_says_but_for_itself() {
     const SINKS: usize = 7;
-    for at in 0..SINKS {
-        let receiver = Receiver::start(vec![(200, TOKEN, None); 1000]).await;
-        let (sink, forbidden) = sinks(&receiver).remove(at);
-        let bench = sinks::bench(sink.clone());
-        let mut bodies = Vec::new();
-        for value in ["harmless".to_owned()].into_iter().chain(values()) {
-            for event in events(&value) {
-                let report =
-                    bench.run("mode: enforce\nactions: [notify: {to: [sink]}]", &event).await;
-                assert_eq!(
-                    report.steps[0].outcome.as_str(),
-                    "applied",
-                    "{sink} {:?}",
-                    report.steps
-                );
-            }
-            let received = receiver.received();
-            let told: Vec<_> = received.iter().filter(|request| request.path != "/token").collect();
-            let [.., verified, claimed] = &told[..] else { panic!("{sink}: {}", told.len()) };
-            for message in [verified, claimed] {
-                assert!(message.body.len() < 64 << 10, "{sink}: {}", message.body.len());
-                assert!(message.headers.iter().all(|(name, _)| name != "x-evil"), "{sink}");
-                let mut json = message.json();
-                let mut all = Vec::new();
-                // Data for machines in a text: what it is made of is looked at where it is not escaped.
-                if let Some(raw) = json.as_object_mut().expect("an object").remove("rawJSON") {
-                    let raw = serde_json::from_str(raw.as_str().expect("a text")).expect("JSON");
-                    let mut inside = Vec::new();
-                    strings(&raw, &mut inside);
-                    assert!(inside.iter().all(|text| is_quiet(text)), "{sink}: {raw}");
-                }
-                strings(&json, &mut all);
-                for text in &all {
-                    assert!(is_quiet(text), "{sink}: {text:?}");
-                    for part in forbidden {
-                        let stray = text.replace("`", "");
-                        let text = if at == 0 { text } else { &stray };
-                        let text = if *part == "`" { &all.join(" ") } else { text };
-                        assert!(!text.contains(part), "{sink} says {part}: {text}");
-                    }
-                }
-                bodies.push(shape(&json));
-            }
-            let [harmless_verified, harmless_claimed, .., verified, claimed] = &bodies[..] else {
-                continue;
-            };
-            assert_eq!(verified, harmless_verified, "{sink} of {value:.60}");
-            assert_eq!(claimed, harmless_claimed, "{sink} of {value:.60}");
+    // At once: each takes its time between two messages.
+    join_all((0..SINKS).map(look_at)).await;
+}
+
+async fn look_at(at: usize) {
+    let receiver = Receiver::start(vec![(200, TOKEN, None); 1000]).await;
+    let (sink, forbidden) = sinks(&receiver).remove(at);
+    let bench = sinks::bench(sink.clone());
+    let mut bodies = Vec::new();
+    for value in ["harmless".to_owned()].into_iter().chain(values()) {
+        for event in events(&value) {
+            let report = bench.run("mode: enforce\nactions: [notify: {to: [sink]}]", &event).await;
+            assert_eq!(report.steps[0].outcome.as_str(), "applied", "{sink} {:?}", report.steps);
         }
+        let received = receiver.received();
+        let told: Vec<_> = received.iter().filter(|request| request.path != "/token").collect();
+        let [.., verified, claimed] = &told[..] else { panic!("{sink}: {}", told.len()) };
+        for message in [verified, claimed] {
+            assert!(message.body.len() < 64 << 10, "{sink}: {}", message.body.len());
+            assert!(message.headers.iter().all(|(name, _)| name != "x-evil"), "{sink}");
+            let mut json = message.json();
+            let mut all = Vec::new();
+            // Data for machines in a text: what it is made of is looked at where it is not escaped.
+            if let Some(raw) = json.as_object_mut().expect("an object").remove("rawJSON") {
+                let raw = serde_json::from_str(raw.as_str().expect("a text")).expect("JSON");
+                let mut inside = Vec::new();
+                strings(&raw, &mut inside);
+                assert!(inside.iter().all(|text| is_quiet(text)), "{sink}: {raw}");
+            }
+            strings(&json, &mut all);
+            for text in &all {
+                assert!(is_quiet(text), "{sink}: {text:?}");
+                for part in forbidden {
+                    let stray = text.replace("`", "");
+                    let text = if at == 0 { text } else { &stray };
+                    let text = if *part == "`" { &all.join(" ") } else { text };
+                    assert!(!text.contains(part), "{sink} says {part}: {text}");
+                }
+            }
+            bodies.push(shape(&json));
+        }
+        let [harmless_verified, harmless_claimed, .., verified, claimed] = &bodies[..] else {
+            continue;
+        };
+        assert_eq!(verified, harmless_verified, "{sink} of {value:.60}");
+        assert_eq!(claimed, harmless_claimed, "{sink} of {value:.60}");
     }
 }
 
@@ -243,7 +241,7 @@ actions:
       template: TEMPLATE
   - notify: {to: [sink]}";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_value_changes_an_object_but_for_its_own_parameter() {
     let job = r#"{apiVersion: batch/v1, kind: Job, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i, command: [sh, -c, 'scan "$EVENT_COMMAND"']}]}}}}"#;
     let pipeline =
@@ -295,6 +293,7 @@ async fn no_value_changes_an_object_but_for_its_own_parameter() {
             let text = note["note"].take();
             let text = text.as_str().expect("a note");
             assert!(text.len() <= 1024 && is_quiet(text) && !text.contains('\n'), "{text:?}");
+            assert!(!text.contains(['<', '>', '@', '`']) && !text.contains("://evil"), "{text:?}");
             note["metadata"].take();
             note["eventTime"].take();
             let (harmless, harmless_note) = first.get_or_insert((object.clone(), note.clone()));
