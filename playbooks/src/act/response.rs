@@ -108,11 +108,14 @@ impl StepReport {
 
 impl Serialize for StepReport {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_map(Some(4))?;
+        let mut out = serializer.serialize_map(None)?;
         out.serialize_entry("action", self.action)?;
         out.serialize_entry("outcome", self.outcome.as_str())?;
         out.serialize_entry("reason", &self.outcome.reason())?;
         out.serialize_entry("detail", self.outcome.detail())?;
+        if !self.evidence.is_empty() {
+            out.serialize_entry("evidence", &self.evidence)?;
+        }
         out.end()
     }
 }
