@@ -22,7 +22,7 @@ impl Worker {
                 () = tokio::time::sleep(jittered(REST)) => {}
             }
             // What a playbook did that is gone by now is still to be taken back.
-            acted |= self.rules.now().plans().iter().any(|plan| plan.contains());
+            acted |= self.rules.now().plans().iter().any(|plan| plan.is_recorded());
             if !acted {
                 continue;
             }

@@ -182,8 +182,8 @@ async fn whoever_begins_a_response_reads_its_own_pod() {
     let uid = rig.server.pods("shop")[0]["metadata"]["uid"].clone();
     answer(&subscription, &at(now + SignedDuration::from_secs(30), event)).await;
     assert!(rig.server.pods("shop").is_empty());
-    let deletes = rig.server.requests().into_iter().filter(|it| it.method == "DELETE");
-    assert_eq!(deletes.last().unwrap().body["preconditions"]["uid"], uid);
+    let mut deletes = rig.server.requests().into_iter().filter(|it| it.method == "DELETE");
+    assert_eq!(deletes.next_back().unwrap().body["preconditions"]["uid"], uid);
 }
 
 #[tokio::test]
