@@ -17,6 +17,7 @@
 mod cache;
 pub mod cluster;
 mod error;
+pub mod helm;
 pub mod kafka;
 pub mod nats;
 mod pki;
