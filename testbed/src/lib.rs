@@ -16,6 +16,7 @@
 
 mod cache;
 pub mod cluster;
+pub mod compose;
 mod error;
 pub mod helm;
 pub mod kafka;

@@ -42,7 +42,7 @@ fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
 }
 
 /// As `kubectl apply --server-side` with strict validation.
-async fn apply(client: &Client, object: &Value) {
+pub(crate) async fn apply(client: &Client, object: &Value) {
     let name = object["metadata"]["name"].as_str().expect("a name");
     let params = PatchParams {
         field_validation: Some(kube::api::ValidationDirective::Strict),

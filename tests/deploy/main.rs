@@ -3,6 +3,7 @@
 
 mod chart;
 mod cluster;
+mod compose;
 mod generated;
 mod refusals;
 mod rendering;

@@ -116,3 +116,15 @@ fn the_kill_switch_is_read_where_the_chart_puts_it_and_no_upgrade_turns_it_off()
     assert!(config.contains("configMap: stoop-kill-switch"), "{config}");
     assert!(config.contains(&format!("namespace: {NAMESPACE}")), "{config}");
 }
+
+#[test]
+fn the_values_of_the_page_are_values() {
+    let page = include_str!("../../docs/deploy.md");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut seen = 0;
+    for block in blocks {
+        rendered(block);
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
+}
