@@ -59,15 +59,7 @@ fn tell(isolated: &Isolated, done: &Reverted) -> String {
         isolated.uid,
         if done.changed { "released" } else { "nothing of an isolation is there" }
     )];
-    let mut add = |what: &str, names: &[String]| {
-        if !names.is_empty() {
-            lines.push(format!("  {what}: {}", names.join(", ")));
-        }
-    };
-    add("labels that it has again", &done.restored);
-    add("labels that somebody has set since, kept", &done.kept);
-    add("policies deleted", &done.deleted);
-    add("policies that somebody has changed since, left: delete them by hand", &done.left);
+    lines.extend(done.found().map(|(what, names)| format!("  {what}: {}", names.join(", "))));
     lines.join("\n")
 }
 

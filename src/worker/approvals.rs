@@ -7,10 +7,7 @@ use std::{
 };
 
 use brokers::{Attempt, Message, MessageId};
-use playbooks::{
-    act::{Approved, Phase},
-    decide::{Approval, Mode},
-};
+use playbooks::act::{Approved, Phase};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -29,9 +26,6 @@ type Taken = Arc<Mutex<HashSet<String>>>;
 impl Worker {
     /// Takes up what is approved until stopped. What runs then is left as if the worker had died: another goes on with it.
     pub async fn take_up_approved(self: Arc<Self>, stop: CancellationToken) {
-        let asks = |plan: &Arc<playbooks::act::Plan>| {
-            plan.playbook.approval == Approval::Required && plan.playbook.mode == Mode::Enforce
-        };
         let taken = Taken::default();
         loop {
             tokio::select! {
@@ -39,7 +33,8 @@ impl Worker {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(jittered(REST)) => {}
             }
-            if self.rules.now().plans().iter().any(asks) {
+            // What a playbook has asked that asks no more may be approved still.
+            if self.rules.now().plans().iter().any(|plan| plan.is_recorded()) {
                 self.look_for_approved(&taken, &stop).await;
             }
         }
@@ -56,8 +51,9 @@ impl Worker {
         };
         // What another worker's playbook asked about is left to it.
         let rules = self.rules.now();
-        let ours =
-            |it: &Approved| rules.plans().iter().any(|plan| plan.playbook.name == it.playbook);
+        let ours = |it: &Approved| {
+            rules.plans().iter().any(|plan| plan.is_recorded() && plan.playbook.name == it.playbook)
+        };
         for approved in approved.into_iter().filter(ours) {
             let is_new = lock(taken).insert(approved.name.clone());
             if is_new {

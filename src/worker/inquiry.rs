@@ -114,7 +114,10 @@ impl<'a> Inquiry<'a> {
         let seen = said.and_then(|said| self.rules.sightings.recall(said, time));
         let Some(seen) = seen else { return Some(None) };
         let is_stranger = seen.is_stranger_to(candidate.position);
-        let key = Matter::of(candidate, seen.concern);
+        if !is_stranger && self.rules.plan(candidate).answers_each_event() {
+            return Some(None);
+        }
+        let key = Matter::of(self.rules, candidate, seen.concern);
         let answer = match self.worker.bursts.join(&key, time) {
             Some(Share::Covered(answer)) => answer,
             Some(Share::Joined(member)) => {
@@ -155,16 +158,15 @@ impl<'a> Inquiry<'a> {
     /// By a response of its own, or by the one that its burst has already.
     async fn respond(&mut self, candidate: &Candidate, ask: Ask) -> Option<Arc<Answer>> {
         let occurrence = &self.wanted.occurrence;
-        let needs_target = self.rules.plan(candidate).needs_target();
-        let said = self.said.as_ref().filter(|_| needs_target);
-        let key = Matter::of(candidate, ask.concern(occurrence, said));
+        let plan = self.rules.plan(candidate);
+        let said = self.said.as_ref().filter(|_| plan.needs_target());
+        let key = Matter::of(self.rules, candidate, ask.concern(plan, occurrence, said));
         loop {
             let entry = self.worker.bursts.enter(key.clone(), occurrence.time);
             let answer = match entry {
                 Entry::Another(Share::Covered(answer)) => return Some(answer),
                 Entry::First(lead, mut member) => {
-                    let plan = self.rules.plan(candidate).clone();
-                    self.worker.clone().respond(lead, plan, ask, occurrence.clone());
+                    self.worker.clone().respond(lead, plan.clone(), ask, occurrence.clone());
                     // From here on those who say the same have a response to join.
                     self.looking = None;
                     return member.ending().await;

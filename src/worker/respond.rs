@@ -19,6 +19,7 @@ use super::{
     Worker,
     bursts::Lead,
     persevere::{Patience, Stopped, Tries},
+    rules::Rules,
     sightings::Said,
     verdict::{Answer, End},
 };
@@ -37,16 +38,18 @@ pub enum Concern {
     Event(EventId),
 }
 
-/// What a burst is about. The playbook is known by its name: it may be read anew meanwhile.
+/// What a burst is about: what one playbook, as it is written now, does about one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Matter {
-    playbook: String,
+    rules: u64,
+    position: usize,
     concern: Concern,
 }
 
 impl Matter {
-    pub(super) fn of(candidate: &Candidate, concern: Concern) -> Self {
-        Self { playbook: candidate.playbook.name.clone(), concern }
+    /// No answer of playbooks that were read before is one of these.
+    pub(super) fn of(rules: &Rules, candidate: &Candidate, concern: Concern) -> Self {
+        Self { rules: rules.version, position: candidate.position, concern }
     }
 }
 
@@ -61,8 +64,18 @@ pub(super) enum Ask {
 
 impl Ask {
     /// `said` is what the event says, where the playbook asks for its target and others may say it.
-    pub(super) fn concern(&self, occurrence: &Occurrence, said: Option<&Arc<Said>>) -> Concern {
+    pub(super) fn concern(
+        &self,
+        plan: &Plan,
+        occurrence: &Occurrence,
+        said: Option<&Arc<Said>>,
+    ) -> Concern {
         let Self::Respond(standing) = self else { return Concern::Event(occurrence.id) };
+        if plan.answers_each_event() {
+            return Concern::Event(occurrence.id);
+        }
+        // What is still to be ended for one event, such as its capture, is no other one's.
+        let said = said.filter(|_| !plan.answers_gone());
         match (standing, standing.uid(), said) {
             (_, Some(uid), _) => Concern::Target(uid.clone()),
             (Standing::Gone(gone), _, Some(said)) if gone.is_final => Concern::Gone(said.clone()),

@@ -1,6 +1,12 @@
 //! What is answered, and how: the playbooks in force.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use playbooks::{
     act::{Guardrails, Plan, Registry, Resources, Right},
@@ -9,8 +15,13 @@ use playbooks::{
 
 use super::sightings::Sightings;
 
+/// How many were made.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 /// The playbooks in force, indexed for matching, with their actions configured.
 pub struct Rules {
+    /// No other rules of this process have it.
+    pub version: u64,
     /// Finds the playbooks that want an event.
     pub matcher: Matcher,
     plans: Vec<Arc<Plan>>,
@@ -46,7 +57,8 @@ impl Rules {
             .iter()
             .map(|playbook| registry.bind(playbook, resources).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        Ok(Self { matcher, plans, sightings: Sightings::default() })
+        let version = MADE.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { version, matcher, plans, sightings: Sightings::default() })
     }
 
     /// The plan of a playbook that wants an event.

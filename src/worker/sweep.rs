@@ -14,20 +14,18 @@ impl Worker {
     /// Sweeps until stopped. What can't be done now is left to the next sweep, or to another worker's.
     pub async fn sweep(self: Arc<Self>, retention: Retention, stop: CancellationToken) {
         let Some(records) = self.engine.records() else { return };
-        let mut acted = false;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(jittered(REST)) => {}
             }
-            // What a playbook did that is gone by now is still to be taken back.
-            acted |= self.rules.now().plans().iter().any(|plan| plan.contains());
-            if !acted {
-                continue;
-            }
             match records.sweep(retention).await {
                 Ok(swept) => tell(&swept),
+                // Who only watches may not, and has nothing to sweep; what an earlier playbook did is still to be taken back.
+                Err(failure) if !self.rules.now().plans().iter().any(|plan| plan.is_recorded()) => {
+                    tracing::debug!(why = %failure, "the stored responses can't be swept");
+                }
                 Err(failure) => {
                     tracing::warn!(why = %failure, "the stored responses can't be swept now");
                 }
@@ -47,6 +45,12 @@ fn tell(swept: &Swept) {
     }
     for (response, failure) in &swept.failed {
         tracing::warn!(response, why = %failure, "can't be taken back now");
+    }
+    for response in &swept.abandoned {
+        tracing::warn!(
+            response,
+            "it was approved, and no worker has its playbook: approve it once more when one has"
+        );
     }
     for response in &swept.expired {
         tracing::warn!(response, "nobody has approved it in time");

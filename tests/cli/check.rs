@@ -75,28 +75,40 @@ fn a_probe_wants_a_cluster_and_an_image_by_name() {
     }
 }
 
+macro_rules! examples {
+    ($stage:expr, $($name:literal),+) => {
+        $stage$(.file($name, include_str!(concat!("../../examples/playbooks/", $name))))+
+    };
+}
+
+/// The examples beside this configuration.
+fn examples(config: &str) -> Stage {
+    examples!(
+        Stage::empty().file("stoop.yaml", config),
+        "cryptominer.yaml",
+        "delete-by-priority.yaml",
+        "exec-audit.yaml",
+        "shell-in-a-container.yaml",
+        "unexpected-connection.yaml"
+    )
+}
+
 #[test]
-fn the_examples_can_be_run() {
+fn the_examples_can_be_run_on_each_broker() {
     let evidence = tempfile::tempdir().expect("a folder");
     let config = include_str!("../../examples/playbooks/stoop.yaml")
         .replace("{env: SLACK_WEBHOOK}", "\"https://hooks.example/services/x\"")
         .replace("/var/lib/stoop/evidence", evidence.path().to_str().expect("UTF-8"));
-    let stage = Stage::empty()
-        .file("stoop.yaml", &config)
-        .file(
-            "delete-by-priority.yaml",
-            include_str!("../../examples/playbooks/delete-by-priority.yaml"),
-        )
-        .file(
-            "shell-in-a-container.yaml",
-            include_str!("../../examples/playbooks/shell-in-a-container.yaml"),
-        )
-        .file("exec-audit.yaml", include_str!("../../examples/playbooks/exec-audit.yaml"))
-        .file(
-            "unexpected-connection.yaml",
-            include_str!("../../examples/playbooks/unexpected-connection.yaml"),
-        )
-        .file("cryptominer.yaml", include_str!("../../examples/playbooks/cryptominer.yaml"));
+    let chosen = config.lines().find(|line| line.starts_with("  falco: ")).expect("a subscription");
+    for broker in ["kafka", "nats", "pubsub"] {
+        let wanted = format!("falco: {{{broker}: ");
+        let line = config.lines().find(|line| line.contains(&wanted)).expect("a line for it");
+        let config = config.replace(chosen, &line.replace("# ", ""));
+        let ran = examples(&config).run(&["check"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.out.contains(&format!("falco: {broker}, ")), "{}", ran.out);
+    }
+    let stage = examples(&config);
     let ran = stage.run(&["check"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for name in [

@@ -8,6 +8,9 @@ use tokio::{
 const JOIN_GROUP: (i16, i16) = (11, 2);
 const SYNC_GROUP: (i16, i16) = (14, 1);
 
+/// Somebody has come or gone: <https://kafka.apache.org/protocol#protocol_error_codes>
+const REBALANCE_IN_PROGRESS: i16 = 27;
+
 /// Longer than any test: nobody misses it.
 const PATIENCE_MS: i32 = 300_000;
 
@@ -30,7 +33,7 @@ impl Leader {
         let (me, others) = (String::new(), Vec::new());
         let mut leader = Self { stream, group, topic, me, generation: 0, others };
         leader.join().await;
-        leader.settle().await;
+        assert!(leader.settle().await, "somebody else is in the group");
         leader
     }
 
@@ -57,8 +60,9 @@ impl Leader {
         }
     }
 
-    /// Ends the rebalance: the first of the others has the first partition, and we have nothing.
-    pub async fn settle(&mut self) {
+    /// Ends the rebalance: the first of the others has the first partition, and we have nothing. False where another has begun
+    /// meanwhile.
+    pub async fn settle(&mut self) -> bool {
         let mut assignment = Bytes::default();
         assignment.i16(0).i32(1).text(&self.topic).i32(1).i32(0).i32(-1);
         let mut body = Bytes::default();
@@ -67,7 +71,13 @@ impl Leader {
             Some(other) => body.i32(1).text(other).bytes(&assignment.0),
             None => body.i32(0),
         };
-        self.ask(SYNC_GROUP, body).await.expect_no_error();
+        match self.ask(SYNC_GROUP, body).await.error() {
+            REBALANCE_IN_PROGRESS => false,
+            error => {
+                assert_eq!(error, 0, "Kafka's error code");
+                true
+            }
+        }
     }
 
     async fn ask(&mut self, (key, version): (i16, i16), body: Bytes) -> Answer {
@@ -140,8 +150,12 @@ impl Answer {
         self.0.drain(..length);
     }
 
-    fn expect_no_error(&mut self) {
+    fn error(&mut self) -> i16 {
         let (_throttled, error) = (self.i32(), self.i16());
-        assert_eq!(error, 0, "Kafka's error code");
+        error
+    }
+
+    fn expect_no_error(&mut self) {
+        assert_eq!(self.error(), 0, "Kafka's error code");
     }
 }

@@ -119,8 +119,10 @@ async fn a_worker_leaves_a_group_that_never_settles() {
     worker
         .wait("the worker joins the group", async || {
             leader.join().await;
-            leader.settle().await;
-            if leader.others.is_empty() { Err("it has not".to_owned()) } else { Ok(()) }
+            match leader.settle().await && !leader.others.is_empty() {
+                true => Ok(()),
+                false => Err("it has not".to_owned()),
+            }
         })
         .await;
     worker.wait("it is worked on", async || sink.asked(1)).await;

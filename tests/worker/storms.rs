@@ -107,20 +107,20 @@ async fn what_a_playbook_does_not_select_is_read_once_in_a_storm() {
 async fn the_api_server_sees_no_more_requests_at_once_than_are_configured() {
     let rig = Rig::limited(
         &[playbook("storm", json!({"actions": [delete()]}))],
-        json!({"concurrency": 16}),
+        json!({"concurrency": 8}),
     )
     .await;
     let mut events = Vec::new();
-    for number in 0..200 {
+    for number in 0..64 {
         let name = format!("web-{number}");
         rig.create_pod_named(&name);
         events.push(rig.event_about(&name, Timestamp::now()).await);
     }
     rig.server.answer_after(Duration::from_millis(5));
     settle(&rig, events.into_iter()).await;
-    assert_eq!(rig.asked("DELETE"), 200);
+    assert!(rig.server.pods("shop").is_empty());
     let most = rig.server.most_at_once();
-    assert!((9..=16).contains(&most), "{most} at once");
+    assert!((2..=8).contains(&most), "{most} at once");
 }
 
 #[tokio::test]
@@ -182,8 +182,8 @@ async fn whoever_begins_a_response_reads_its_own_pod() {
     let uid = rig.server.pods("shop")[0]["metadata"]["uid"].clone();
     answer(&subscription, &at(now + SignedDuration::from_secs(30), event)).await;
     assert!(rig.server.pods("shop").is_empty());
-    let deletes = rig.server.requests().into_iter().filter(|it| it.method == "DELETE");
-    assert_eq!(deletes.last().unwrap().body["preconditions"]["uid"], uid);
+    let mut deletes = rig.server.requests().into_iter().filter(|it| it.method == "DELETE");
+    assert_eq!(deletes.next_back().unwrap().body["preconditions"]["uid"], uid);
 }
 
 #[tokio::test]

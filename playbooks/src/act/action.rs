@@ -46,6 +46,12 @@ pub trait Action: Send + Sync {
     /// True where it contains: guardrails are judged before it, and someone is told when it does not happen.
     fn changes_cluster(&self) -> bool;
 
+    /// True where it is about the event itself and not about its target: then each event is answered for itself, and never by
+    /// what another one about the same target came to.
+    fn answers_each_event(&self) -> bool {
+        false
+    }
+
     /// The rights that it takes on the API server, beyond reading its target.
     fn permissions(&self) -> Vec<Permission> {
         Vec::new()

@@ -166,6 +166,13 @@ impl Registry {
                     .to_owned(),
             ));
         }
+        if let Some((step, action)) = plan.each_event_of_many() {
+            errors.push(playbook.error_at(
+                &step.path,
+                format!("`{action}` is for each event, and a playbook that changes the cluster answers one for all about its target"),
+                format!("put `{action}` into a playbook of its own: playbooks answer an event in order of name"),
+            ));
+        }
         if errors.is_empty()
             && let Some((expires, stays)) = plan.expire_unevenly()
             && let Some(first) = playbook.actions.first()
@@ -285,6 +292,23 @@ impl Plan {
     pub(super) fn undoings(&self) -> impl Iterator<Item = (&'static str, Undo, Option<Duration>)> {
         self.all()
             .filter_map(|step| Some((step.action.name(), step.action.undo()?, step.expire_after)))
+    }
+
+    /// True where each event is answered for itself.
+    pub fn answers_each_event(&self) -> bool {
+        !self.contains() && self.actions().any(Action::answers_each_event)
+    }
+
+    /// A step that is for each event, where one event is answered for many.
+    fn each_event_of_many(&self) -> Option<(&Step, &'static str)> {
+        let mut steps = self.playbook.actions.iter().zip(&self.steps);
+        let (written, step) = steps.find(|(_, step)| step.action.answers_each_event())?;
+        self.contains().then(|| (written, step.action.name()))
+    }
+
+    /// True where an action has something to do about a target that is gone.
+    pub fn answers_gone(&self) -> bool {
+        self.actions().any(Action::answers_gone)
     }
 
     /// An action that expires, and one that doesn't and is taken back with it.

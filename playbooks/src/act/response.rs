@@ -108,11 +108,14 @@ impl StepReport {
 
 impl Serialize for StepReport {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_map(Some(4))?;
+        let mut out = serializer.serialize_map(None)?;
         out.serialize_entry("action", self.action)?;
         out.serialize_entry("outcome", self.outcome.as_str())?;
         out.serialize_entry("reason", &self.outcome.reason())?;
         out.serialize_entry("detail", self.outcome.detail())?;
+        if !self.evidence.is_empty() {
+            out.serialize_entry("evidence", &self.evidence)?;
+        }
         out.end()
     }
 }
@@ -230,7 +233,9 @@ impl Response {
         let in_time = self.stopwatch.spent() < limits.timeout;
         match outcome {
             Outcome::Pending(why) if in_time => {
-                Next::Wait { failure: Failure::transient(why), costs_attempt: false }
+                let failure =
+                    Failure::transient(why).after(Some(look_again(self.stopwatch.spent())));
+                Next::Wait { failure, costs_attempt: false }
             }
             // Nobody would look at it again: taken for an end, it would be acknowledged as done.
             Outcome::Pending(why) => {
@@ -296,6 +301,14 @@ impl Next {
             Next::Wait { failure, .. } => Some(failure),
         }
     }
+}
+
+/// When to look again at what has been under way for so long: late by an eighth at the most, since what follows waits
+/// for it, and never so often that looking costs more than it tells.
+///
+/// No growing backoff: that is for a server that fails, and would see the end of a capture half a minute late.
+fn look_again(spent: Duration) -> Duration {
+    (spent / 8).clamp(Duration::from_millis(500), Duration::from_secs(5))
 }
 
 /// Time that counts against the playbook's limit: all but what outages took.

@@ -153,6 +153,21 @@ async fn what_is_under_way_uses_up_no_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_what_is_under_way_is_seen_soon() {
+    let pending = || Outcome::Pending("the job runs".into());
+    let act = Scripted::containing("act", vec![pending(); 100]);
+    let bench = bench(&[&act], &Inbox::default());
+    let mut response = bench.begin("mode: enforce\nactions: [act]", &event()).await;
+    for (after, wait) in [(0, 500), (2, 500), (14, 2_000), (64, 5_000), (300, 5_000)] {
+        tokio::time::advance(Duration::from_secs(after)).await;
+        let Advance::Retry(failure) = bench.advance(&mut response).await else {
+            panic!("it ended")
+        };
+        assert_eq!(failure.retry_after, Some(Duration::from_millis(wait)), "after {after} s more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outage_that_outlasts_the_playbooks_time_leaves_the_attempts_behind_it() {
     let act = Scripted::containing("act", [away(), away(), transient(), transient()]);
     let bench = bench(&[&act], &Inbox::default());

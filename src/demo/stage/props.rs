@@ -15,59 +15,7 @@ pub(super) const NOTES: &str = "/apis/stoop.dev/v1alpha1/namespaces/stoop/";
 /// Below the stage's folder.
 pub(super) const EVIDENCE: &str = "evidence";
 
-const PLAYBOOKS: [(&str, &str); 3] = [
-    (
-        "shell-in-container.yaml",
-        "\
-apiVersion: stoop.dev/v1alpha1
-kind: Playbook
-metadata:
-  name: shell-in-container
-spec:
-  mode: enforce
-  match:
-    rules: [Terminal shell in container]
-    priority: '>= Notice'
-  actions:
-    - delete: {gracePeriod: 1s, owners: [ReplicaSet, StatefulSet]}
-    - notify: {to: [pager]}
-",
-    ),
-    (
-        "miner.yaml",
-        "\
-apiVersion: stoop.dev/v1alpha1
-kind: Playbook
-metadata:
-  name: miner
-spec:
-  mode: enforce
-  match:
-    rules: [Detect crypto miners*]
-  actions:
-    - capture: {snapshot: {}}
-    - isolate: {accept: [Unproven]}
-    - delete: {gracePeriod: 1s}
-    - notify: {to: [pager]}
-",
-    ),
-    (
-        "connection.yaml",
-        "\
-apiVersion: stoop.dev/v1alpha1
-kind: Playbook
-metadata:
-  name: connection
-spec:
-  mode: enforce
-  match:
-    rules: [Unexpected outbound connection*]
-  actions:
-    - isolate: {expireAfter: 1h, accept: [Unproven]}
-    - notify: {to: [pager]}
-",
-    ),
-];
+const PLAYBOOKS: &str = include_str!("playbooks.yaml");
 
 pub(super) fn write(folder: &Path, cluster: &Server, pager: &Pager) -> std::io::Result<()> {
     let evidence = folder.join(EVIDENCE);
@@ -75,7 +23,7 @@ pub(super) fn write(folder: &Path, cluster: &Server, pager: &Pager) -> std::io::
     // JSON is YAML.
     let config = json!({
         "cluster": {"name": "demo"},
-        "playbooks": [folder.join("playbooks")],
+        "playbooks": [folder.join("playbooks.yaml")],
         "subscriptions": {
             INTAKE: {"journal": {"path": folder.join("journal"), "listen": "127.0.0.1:0"}},
         },
@@ -88,11 +36,7 @@ pub(super) fn write(folder: &Path, cluster: &Server, pager: &Pager) -> std::io::
     });
     std::fs::write(folder.join("stoop.yaml"), format!("{config:#}\n"))?;
     std::fs::write(folder.join("kubeconfig"), cluster.kubeconfig())?;
-    std::fs::create_dir(folder.join("playbooks"))?;
-    for (name, text) in PLAYBOOKS {
-        std::fs::write(folder.join("playbooks").join(name), text)?;
-    }
-    Ok(())
+    std::fs::write(folder.join("playbooks.yaml"), PLAYBOOKS)
 }
 
 pub(super) fn objects() -> Vec<Value> {

@@ -2,7 +2,8 @@
 // scheduled to it, run, and end through their grace period, but no container exists.
 //
 // It differs from kubemark's own command in that it listens nowhere (kubemark's kubelet serves on
-// 0.0.0.0) and keeps its state in a folder of its own, so that many clusters run side by side.
+// 0.0.0.0), leaves the machine's firewall alone, and keeps its state in a folder of its own, so that
+// many clusters run side by side.
 package main
 
 import (
@@ -40,6 +41,8 @@ func main() {
 func run(ctx context.Context, name, kubeconfig, dir string) error {
 	flags, config := kubemark.GetHollowKubeletConfig(&kubemark.HollowKubeletOptions{NodeName: name, MaxPods: 110})
 	config.EnableServer = false
+	// Nor does a kubelet without containers have any business in the machine's own firewall, where it runs as root.
+	config.MakeIPTablesUtilChains = false
 	// The folder that it made is in /tmp, where nobody would remove it.
 	if err := os.RemoveAll(flags.RootDirectory); err != nil {
 		return err

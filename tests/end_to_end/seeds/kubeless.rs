@@ -107,11 +107,10 @@ async fn the_pod_goes_after_its_traces_are_kept_and_is_told_of_before_the_event_
     for pod in &now {
         assert!(is_alive(cluster, pod).await, "an innocent pod was deleted");
     }
-    let answered = lines_of(&worker, "shell-in-a-container");
-    let done = steps(&answered[1]).into_iter().map(|(_, outcome)| outcome);
-    assert_eq!(done.collect::<Vec<_>>(), ["skipped", "already-done", "applied"], "{answered:?}");
+    assert_eq!(lines_of(&worker, "shell-in-a-container").len(), 1, "it was answered already");
     assert_eq!(setting.captures().len(), 1, "it was kept already");
     let told = setting.sinks.messages();
+    assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].to_string().contains(&format!("{namespace}/{}", both[0].name_any())));
     setting.leaves_nothing(worker).await;
 }

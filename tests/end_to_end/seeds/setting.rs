@@ -18,7 +18,7 @@ macro_rules! examples {
     };
 }
 
-const EXAMPLES: [(&str, &str); 6] = examples![
+pub const EXAMPLES: [(&str, &str); 6] = examples![
     "stoop.yaml",
     "cryptominer.yaml",
     "delete-by-priority.yaml",

@@ -148,6 +148,9 @@ impl Engine {
                 }
             }
         }
+        if let Some(outcome) = unselected(response, todo) {
+            return Some(outcome);
+        }
         match self.judge(response, todo, start).await {
             Ok(None) => {}
             Ok(Some(refused)) => return Some(refused),
@@ -253,6 +256,22 @@ impl Engine {
                 Failure::transient(format!("{} did not end within {limit}", action.name())).into()
             }
         }
+    }
+}
+
+/// The outcome of what goes beyond telling, where the playbook chooses its targets and this one's identity is not verified.
+fn unselected(response: &Response, todo: &Todo) -> Option<Outcome> {
+    let action = &todo.step.action;
+    let goes_beyond = action.changes_cluster() || action.answers_each_event();
+    if !goes_beyond || !response.plan().playbook.needs_object() {
+        return None;
+    }
+    match response.standing() {
+        Standing::Unidentified(why) => Some(Outcome::refused(Guardrail::Identity, why)),
+        Standing::Gone(gone) if action.changes_cluster() && !action.needs_target() => {
+            Some(action.on_gone(gone))
+        }
+        _ => None,
     }
 }
 

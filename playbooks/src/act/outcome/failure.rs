@@ -72,7 +72,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What went wrong, for the operator.
     pub why: String,
-    /// How long the other side asked us to wait before the next try.
+    /// How long to wait before the next try, where that is known: the other side has asked for it, or something is
+    /// under way.
     pub retry_after: Option<Duration>,
     /// True where nothing went wrong and only its time has not come, as behind a disruption budget: the breaker
     /// learns nothing from it.
@@ -99,7 +100,7 @@ impl Failure {
         Failure { kind, why: why.into(), retry_after: None, held_up: false }
     }
 
-    /// With the wait that the other side asked for.
+    /// With this wait before the next try, where there is one.
     pub fn after(mut self, wait: Option<Duration>) -> Failure {
         self.retry_after = wait;
         self

@@ -112,10 +112,10 @@ impl Filing {
     /// The stored object, taken over: the run that it is in, or the next one if that has ended.
     pub(super) fn taking_over(&self, stored: &StoredResponse) -> StoredResponse {
         // What was taken back is made anew, and is a run of its own.
-        let is_history = stored.current().is_some_and(|status| {
+        let has_ended = stored.current().is_some_and(|status| {
             !matches!(status.phase, Phase::Running | Phase::Pending) || !status.undone.is_empty()
         });
-        let is_history = is_history || is_over(stored, self.spec.began);
+        let is_history = has_ended || is_over(stored, self.spec.began);
         let mut spec = self.spec.clone();
         match is_history {
             true => spec.run = stored.spec.run.saturating_add(1),
@@ -123,11 +123,9 @@ impl Filing {
                 spec.run = stored.spec.run;
                 spec.event = stored.spec.event.clone();
                 spec.began = stored.spec.began;
-                // Where the playbook asks nobody any more, there is nothing to wait for.
-                if spec.held.is_some() {
-                    spec.held = stored.spec.held.clone();
-                    spec.decision = stored.spec.decision;
-                }
+                // What was decided stays so. Where the playbook asks nobody any more, there is nothing to wait for.
+                spec.decision = stored.spec.decision;
+                spec.held = spec.held.and_then(|_| stored.spec.held.clone());
             }
         }
         // What an earlier run has left, by another version of the playbook perhaps, is still to be taken back.

@@ -85,6 +85,10 @@ impl Records {
     async fn again(&self, filing: &Filing, run: u32) -> Result<Begun, Failure> {
         match self.shelf().get(&filing.name).await? {
             Some(stored) if self.is_ours(&stored, run) => Ok(self.begun(stored)),
+            // What a person has taken back while it ran is not said to be there again.
+            Some(stored) if self.began(&stored, run) => {
+                Ok(Begun::Answered(format!("taken back meanwhile: {}", filing.name)))
+            }
             _ => self.take(filing).await,
         }
     }

@@ -212,8 +212,13 @@ impl Records {
         Err(Failure::transient(format!("the Response {} does not come to rest", filing.name)))
     }
 
-    /// True for a run that nobody else has claimed.
+    /// True for a run that nobody else has claimed, nor taken back.
     pub(super) fn is_ours(&self, stored: &StoredResponse, run: u32) -> bool {
+        self.began(stored, run) && !is_taken_back(stored, Timestamp::now())
+    }
+
+    /// True for a run that we have begun.
+    pub(super) fn began(&self, stored: &StoredResponse, run: u32) -> bool {
         stored.spec.claim.worker == self.writer.worker && stored.spec.run == run
     }
 
@@ -230,6 +235,12 @@ impl Records {
             false => Begun::Ours(Box::new(Open(object))),
         }
     }
+}
+
+/// Something of it was taken back, or somebody is at that.
+pub(super) fn is_taken_back(stored: &StoredResponse, now: Timestamp) -> bool {
+    let is_reverting = stored.spec.reverting.as_ref().is_some_and(|it| it.is_all && it.until > now);
+    is_reverting || stored.current().is_some_and(|status| !status.undone.is_empty())
 }
 
 /// Another version, or gone: the next look tells.

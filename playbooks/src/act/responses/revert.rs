@@ -12,7 +12,7 @@ use super::{
     undo::Undo,
 };
 use crate::act::{
-    actions::{Holder, Isolated, revert, revert_isolation},
+    actions::{Holder, Isolated, Reverted, revert, revert_isolation},
     api::Class,
     object::{ObjectRef, Uid},
     outcome::{Failure, Outcome},
@@ -194,17 +194,7 @@ impl Reverter<'_> {
         }
         let isolated = Isolated { namespace, name: name.clone(), uid };
         let done = revert_isolation(self.shelf.api(), &isolated).await?;
-        Ok(match (done.changed, done.left.as_slice()) {
-            (_, [first, ..]) => {
-                format!("somebody has changed the policy {first} since: delete it by hand")
-            }
-            (true, []) => format!(
-                "has its labels again ({}), {} policies deleted",
-                done.restored.join(", "),
-                done.deleted.len()
-            ),
-            (false, []) => "nothing of an isolation is there".to_owned(),
-        })
+        Ok(told(&done))
     }
 
     /// An isolation is the pod's, not one playbook's: it stays while another response wants it.
@@ -254,6 +244,17 @@ impl Reverter<'_> {
             }
         }
         Err(Failure::transient("the Response does not come to rest"))
+    }
+}
+
+/// What an isolation that was taken back came to, in a line.
+fn told(done: &Reverted) -> String {
+    let told: Vec<_> =
+        done.found().map(|(what, names)| format!("{what}: {}", names.join(", "))).collect();
+    match (told.is_empty(), done.changed) {
+        (false, _) => told.join("; "),
+        (true, true) => "our marks are gone".to_owned(),
+        (true, false) => "nothing of an isolation is there".to_owned(),
     }
 }
 
@@ -317,6 +318,27 @@ mod tests {
             "status": {"phase": "Succeeded", "run": 1},
         }))
         .expect("a response")
+    }
+
+    #[test]
+    fn only_what_was_found_of_an_isolation_is_told() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let nothing = Reverted::default();
+        assert_eq!(told(&nothing), "nothing of an isolation is there");
+        let marks = Reverted { changed: true, ..Reverted::default() };
+        assert_eq!(told(&marks), "our marks are gone");
+        let egress = Reverted { deleted: names(&["q-1"]), changed: true, ..Reverted::default() };
+        assert_eq!(told(&egress), "policies deleted: q-1");
+        let both = Reverted {
+            restored: names(&["app", "hash"]),
+            left: names(&["q-1"]),
+            changed: true,
+            ..Reverted::default()
+        };
+        assert_eq!(
+            told(&both),
+            "labels that it has again: app, hash; policies that somebody has changed since, left: delete them by hand: q-1"
+        );
     }
 
     #[test]

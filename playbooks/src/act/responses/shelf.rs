@@ -14,7 +14,7 @@ const VERSION: &str = "stoop.dev/v1alpha1";
 const PLURAL: &str = "responses";
 
 /// How many objects one page of a list holds.
-const PAGE: u32 = 250;
+const PAGE: u32 = 100;
 
 /// Where the objects of a cluster are kept.
 pub struct Shelf {
@@ -84,6 +84,22 @@ impl Shelf {
     ///
     /// Where they can't be read.
     pub async fn list(&self, label: Option<&str>) -> Result<Vec<StoredResponse>, ApiError> {
+        self.list_of(label, Some).await
+    }
+
+    /// What is made of each; no more than a page of whole ones is held at a time.
+    ///
+    /// # Errors
+    ///
+    /// Where they can't be read.
+    pub(super) async fn list_of<T>(
+        &self,
+        label: Option<&str>,
+        of: impl Fn(StoredResponse) -> Option<T> + Send,
+    ) -> Result<Vec<T>, ApiError>
+    where
+        T: Send,
+    {
         let mut params = ListParams::default().limit(PAGE);
         params.label_selector = label.map(str::to_owned);
         let mut all = Vec::new();
@@ -92,7 +108,7 @@ impl Shelf {
             let page =
                 self.api.call(|client| async move { self.objects(client).list(asked).await });
             let page = page.await?;
-            all.extend(page.items);
+            all.extend(page.items.into_iter().filter_map(&of));
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
                 return Ok(all);
@@ -114,7 +130,18 @@ impl Shelf {
         &self,
         object: &StoredResponse,
     ) -> Result<StoredResponse, ApiError> {
-        let (name, params) = (name_of(object), PostParams::default());
+        self.replace_as("stoop", object).await
+    }
+
+    /// The same under another name, so that the API server tells when that one wrote last.
+    pub(super) async fn replace_as(
+        &self,
+        manager: &str,
+        object: &StoredResponse,
+    ) -> Result<StoredResponse, ApiError> {
+        let params =
+            PostParams { field_manager: Some(manager.to_owned()), ..PostParams::default() };
+        let name = name_of(object);
         let written = self.api.call(|client| async move {
             self.objects(client).replace(name, &params, object).await
         });

@@ -23,6 +23,9 @@ const MOST_PRUNED: usize = 200;
 /// more after that.
 const ABANDONED: SignedDuration = SignedDuration::from_hours(24);
 
+/// How many times as many are kept where the oldest still have something to take back.
+const HELD_BACK: usize = 10;
+
 /// How long, and how many, responses are kept once they have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -41,6 +44,8 @@ pub struct Swept {
     pub failed: Vec<(String, Failure)>,
     /// The questions that nobody has answered in time.
     pub expired: Vec<String>,
+    /// The approved ones that no worker has taken up, for want of their playbook.
+    pub abandoned: Vec<String>,
     /// How many were deleted.
     pub pruned: usize,
 }
@@ -99,15 +104,23 @@ impl Records {
             }
             Chore::Close(phase) => {
                 let mut closed = stored.clone();
+                let mut status = stored.current().cloned().unwrap_or_default();
+                if phase == Phase::Failed {
+                    // They are of the time before the approval: what was done since nobody has said.
+                    status.actions.clear();
+                    status.done = "no worker has the playbook".to_owned();
+                }
                 closed.status = Some(ResponseStatus {
                     phase,
                     run: stored.spec.run,
                     finished: Some(Timestamp::now()),
-                    ..stored.current().cloned().unwrap_or_default()
+                    ..status
                 });
                 self.shelf().replace_status(&closed).await?;
-                if phase == Phase::Expired {
-                    swept.expired.push(name);
+                match phase {
+                    Phase::Expired => swept.expired.push(name),
+                    Phase::Failed => swept.abandoned.push(name),
+                    _ => {}
                 }
             }
             Chore::Forget => {
@@ -145,7 +158,11 @@ fn chores(
     let old = ended
         .iter()
         .enumerate()
-        .filter(|(place, (at, _))| *place >= retention.most || is_old(*at))
+        .filter(|(place, (at, stored))| match holds(stored) {
+            // It is the only word of what is still to be taken back.
+            true => *place >= retention.most.saturating_mul(HELD_BACK),
+            false => *place >= retention.most || is_old(*at),
+        })
         .map(|(_, (_, stored))| (*stored, Chore::Delete));
     let old: Vec<_> = old.take(MOST_PRUNED).collect();
     chores.retain(|(stored, _)| !old.iter().any(|(gone, _)| std::ptr::eq(*gone, *stored)));
@@ -171,6 +188,11 @@ fn chore(stored: &StoredResponse, now: Timestamp) -> Option<Chore> {
             (!matches!(stored.phase(), Phase::Failed | Phase::Refused)).then_some(Chore::Forget)
         }
     }
+}
+
+/// Whether something of it may still be there, as far as is known.
+fn holds(stored: &StoredResponse) -> bool {
+    stored.spec.changes.iter().any(|change| is_live(stored, change))
 }
 
 /// When a response ended, if it may go: nothing of it is still to expire.

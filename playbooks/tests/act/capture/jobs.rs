@@ -235,6 +235,8 @@ async fn what_is_missing_or_cut_is_said_of_a_capture_whenever_it_is_named() {
             "{detail}"
         );
         let [evidence] = &report.steps[0].evidence[..] else { panic!("{:?}", report.steps[0]) };
+        let line = json!(report.steps[0]);
+        assert_eq!(line["evidence"][0]["sha256"], evidence.sha256, "the audit line has it too");
         assert!(evidence.url.ends_with("/manifest.json"), "{}", evidence.url);
         let manifest = kept.read("manifest.json");
         assert_eq!(evidence.sha256, said(manifest.as_bytes())["sha256"].as_str().expect("a hash"));

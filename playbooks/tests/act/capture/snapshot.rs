@@ -287,7 +287,7 @@ async fn a_log_is_bounded_and_its_end_is_what_stays() {
 }
 
 #[tokio::test]
-async fn what_the_servers_bounds_cut_is_said() {
+async fn what_is_cut_by_number_is_said() {
     let (kept, world) = (kept(), World::new());
     let many: &'static str = "line\n".repeat(100_000).leak();
     let (api, _) = world.serve_but(move |request| match request.path.as_str() {

@@ -126,6 +126,8 @@ async fn an_allow_list_becomes_rules_and_the_proof_respects_it() {
     let config = "{allow: {cidrs: ['10.1.0.0/16', 'fd00::/8'], namespaces: [forensics]}}";
     let report = enforcing(api).run(&isolate(config), &event()).await;
     assert_eq!(words(&report), ["isolate applied"], "{}", report.overall);
+    let told = "but for 10.1.0.0/16, fd00::/8, namespace forensics, of pod shop/web";
+    assert!(report.overall.detail().contains(told), "{}", report.overall.detail());
     let peers = json!([
         {"ipBlock": {"cidr": "10.1.0.0/16"}},
         {"ipBlock": {"cidr": "fd00::/8"}},

@@ -179,14 +179,22 @@ async fn a_snapshot_takes_exactly_its_rights_and_a_missing_kubelet_costs_only_lo
     assert!(kept.read("pod.json").contains(&pod.uid().expect("a uid")));
 
     let fewer: Vec<_> =
-        permissions.into_iter().filter(|permission| permission.resource != "events").collect();
-    let blind = Kept::new("http://stoop-uploads.stoop:2809");
+        permissions.iter().filter(|permission| permission.resource != "events").cloned().collect();
+    let (blind, event) = (Kept::new("http://stoop-uploads.stoop:2809"), event_about(&pod, None));
     let worker = bench(connect_with(access, "act-snapshot-less", &fewer).await, &blind.captures);
-    let report = worker.run(SNAPSHOT, &event_about(&pod, None)).await;
+    let report = worker.run(SNAPSHOT, &event).await;
     assert_eq!(words(&report), ["capture failed (permanent)"]);
     assert!(
         report.overall.detail().contains("cannot list resource \"events\""),
         "{}",
         report.overall.detail()
     );
+
+    // Who may, adds what is missing.
+    let worker =
+        bench(connect_with(access, "act-snapshot-more", &permissions).await, &blind.captures);
+    let report = worker.run(SNAPSHOT, &event).await;
+    assert_eq!(words(&report), ["capture applied"], "{}", report.overall);
+    assert!(blind.read("manifest-2.json").contains("events.json"));
+    assert_eq!(words(&worker.run(SNAPSHOT, &event).await), ["capture already-done"]);
 }

@@ -117,6 +117,10 @@ impl Action for Call {
         false
     }
 
+    fn answers_each_event(&self) -> bool {
+        true
+    }
+
     async fn apply(&self, cx: &Context<'_>, _: Subject<'_>) -> Outcome {
         self.post(cx).await.unwrap_or_else(Outcome::from)
     }

@@ -109,6 +109,10 @@ impl Action for Forward {
         false
     }
 
+    fn answers_each_event(&self) -> bool {
+        true
+    }
+
     async fn apply(&self, cx: &Context<'_>, _: Subject<'_>) -> Outcome {
         self.send(cx).await.unwrap_or_else(Outcome::from)
     }

@@ -155,7 +155,9 @@ impl Isolate {
         unserved: Option<&str>,
         done: &Done,
     ) -> String {
-        let cut = &self.config.restriction;
+        let restriction = &self.config.restriction;
+        let comma = if restriction.has_exceptions() { "," } else { "" };
+        let cut = format!("{restriction}{comma}");
         let mut told = match &order.reach {
             Reach::Pod(_) => format!("cut {cut} of {}", target.object()),
             Reach::Label { key, value, .. } => format!(

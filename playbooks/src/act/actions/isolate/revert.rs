@@ -70,6 +70,17 @@ pub struct Reverted {
 }
 
 impl Reverted {
+    /// What was found of the isolation, in words for an operator, and the names of it.
+    pub fn found(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        let all: [(_, &[String]); 4] = [
+            ("labels that it has again", &self.restored),
+            ("labels that somebody has set since, kept", &self.kept),
+            ("policies deleted", &self.deleted),
+            ("policies that somebody has changed since, left: delete them by hand", &self.left),
+        ];
+        all.into_iter().filter(|(_, names)| !names.is_empty())
+    }
+
     fn take(&mut self, name: String, deleted: Result<(), ApiError>) -> Result<(), Failure> {
         match deleted {
             Ok(()) => {

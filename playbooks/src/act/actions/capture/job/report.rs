@@ -1,6 +1,6 @@
 //! A job's last words: its pod's termination message, which the kubelet puts into the pod's status.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use serde::Deserialize;
 
 use crate::act::{evidence::Missing, text::clean};
@@ -10,6 +10,9 @@ const MOST_MISSING: usize = 64;
 
 /// As much as it says of what is cut: four files.
 const CUT: usize = 1000;
+
+/// As much as the runtime says of how it ended.
+const ENDED: usize = 200;
 
 /// What the job says. It is compared with what is stored, never believed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -36,7 +39,16 @@ impl Report {
         let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
         let ended =
             statuses.iter().find_map(|status| status.state.as_ref()?.terminated.as_ref())?;
-        Report::read(ended.message.as_deref()?)
+        ended.message.as_deref().and_then(Report::read).or_else(|| Report::without_words(ended))
+    }
+
+    /// Of a container that failed before it could say anything: it was never started, or killed. The runtime's word is all
+    /// there is then, and the job's own condition only says that it has failed.
+    fn without_words(ended: &ContainerStateTerminated) -> Option<Report> {
+        let why = [&ended.reason, &ended.message].into_iter().flatten();
+        let why: Vec<_> = why.map(|text| clean(text, ENDED)).collect();
+        let error = format!("its container ended with {}: {}", ended.exit_code, why.join(": "));
+        (ended.exit_code != 0).then_some(Report::Failed { error })
     }
 
     fn read(message: &str) -> Option<Report> {
@@ -91,6 +103,34 @@ mod tests {
         {
             assert_eq!(Report::read(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_container_that_said_nothing_is_told_of_by_how_it_ended() {
+        let of = |terminated: serde_json::Value| {
+            let pod = json!({"status": {"containerStatuses": [{
+                "name": "capture", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"terminated": terminated}
+            }]}});
+            Report::of(&serde_json::from_value(pod).unwrap())
+        };
+        let error = |terminated| of(terminated).and_then(Report::error);
+        let never_started = json!({
+            "exitCode": 128, "reason": "StartError", "message": "failed to create task: unable to apply\ncaps"
+        });
+        assert_eq!(
+            error(never_started).as_deref(),
+            Some(
+                "its container ended with 128: StartError: failed to create task: unable to apply caps"
+            )
+        );
+        assert_eq!(
+            error(json!({"exitCode": 137, "reason": "OOMKilled"})).as_deref(),
+            Some("its container ended with 137: OOMKilled")
+        );
+        let said = json!({"exitCode": 1, "reason": "Error", "message": "{\"error\": \"no file\"}"});
+        assert_eq!(error(said).as_deref(), Some("no file"));
+        assert_eq!(of(json!({"exitCode": 0, "reason": "Completed"})), None);
     }
 
     #[test]
