@@ -120,15 +120,23 @@ impl Worker {
 
     /// The program on them, with nothing else around it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stoop"));
-        command.args(arguments).current_dir(self.folder.path()).env_clear();
-        command.env("HOME", self.folder.path());
+        self.around(Command::new(env!("CARGO_BIN_EXE_stoop")), arguments)
+    }
+
+    /// The same of a command that becomes the program.
+    pub(crate) fn around(&self, mut command: Command, arguments: &[&str]) -> Command {
+        command.args(arguments).current_dir(self.path()).env_clear().env("HOME", self.path());
         // What is elsewhere than in a pod, or comes from Secrets there.
         command.env("STOOP_PLAYBOOKS", "[./playbooks]");
         for name in SECRETS {
             command.env(name, "https://hooks.example/a-secret-of-some-length");
         }
         command
+    }
+
+    /// The folder that it runs in.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// What it prints; it has to succeed.

@@ -137,17 +137,22 @@ impl Etc {
         let mut command = leashed(env!("CARGO_BIN_EXE_stoop"));
         command.args(self.arguments(project, "worker"));
         self.around(&mut command, health);
-        let mut child =
-            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-        let leash = child.stdin.take();
-        Running { child, _leash: leash }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Running::of(command.spawn().expect("it starts"))
     }
 }
 
-/// A worker; dropping it ends it.
-struct Running {
+/// A worker on a leash; dropping it ends it.
+pub(crate) struct Running {
     child: Child,
     _leash: Option<ChildStdin>,
+}
+
+impl Running {
+    pub(crate) fn of(mut child: Child) -> Running {
+        let leash = child.stdin.take();
+        Running { child, _leash: leash }
+    }
 }
 
 impl Drop for Running {

@@ -4,6 +4,7 @@
 mod chart;
 mod cluster;
 mod compose;
+mod fleet;
 mod generated;
 mod refusals;
 mod rendering;

@@ -15,7 +15,7 @@ fn but(name: &str, change: impl FnOnce(&mut Value)) -> String {
 fn what_would_lose_events_or_never_start_is_refused_with_the_fix() {
     let mount = json!([{"name": "scratch", "mountPath": "/var/lib/stoop/intake"}]);
     let empty = json!([{"name": "evidence", "emptyDir": {}}]);
-    let table: [(&str, String, &str); 15] = [
+    let table: [(&str, String, &str); 16] = [
         (
             "no place for a journal that goes with the pod",
             but("journal", |it| {
@@ -90,6 +90,11 @@ fn what_would_lose_events_or_never_start_is_refused_with_the_fix() {
             "captures are apart",
             but("kafka", |it| it["config"]["captureNamespace"] = json!("security")),
             "name another",
+        ),
+        (
+            "rights are the workers' alone",
+            but("kafka", |it| it["serviceAccount"] = json!({"create": false})),
+            "of every pod without an account",
         ),
         (
             "a drain has a length",

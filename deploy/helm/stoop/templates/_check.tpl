@@ -19,6 +19,9 @@
 {{- if not (or .Values.existingPlaybooks .Values.playbooks) -}}
 {{- fail "playbooks: there is none: every event would be acknowledged unanswered" -}}
 {{- end -}}
+{{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.name: the workers' rights would be those of every pod without an account: name one of their own" -}}
+{{- end -}}
 {{- if not (include "stoop.healthPort" .) -}}
 {{- fail "config.health.listen: the kubelet's probes don't reach a loopback: listen on 0.0.0.0" -}}
 {{- end -}}
