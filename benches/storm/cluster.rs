@@ -52,7 +52,7 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
-    /// One that takes so long for an answer.
+    /// One that takes so long for an answer, up to half of it more or less.
     pub async fn start(book: Book, answer: Duration) -> Cluster {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -102,7 +102,8 @@ async fn converse(mut socket: TcpStream, shared: Arc<Shared>) {
         shared.requests.fetch_add(1, Ordering::Relaxed);
         let now = shared.now.fetch_add(1, Ordering::Relaxed) + 1;
         shared.most.fetch_max(now, Ordering::Relaxed);
-        tokio::time::sleep(shared.answer).await;
+        // No two answers take alike, or all that wait would go on in the same moment.
+        tokio::time::sleep(shared.answer.mul_f64(0.5 + fastrand::f64())).await;
         let (status, body) = shared.answer(&request);
         let body = body.to_string();
         let said = format!(

@@ -39,6 +39,10 @@ enum Refused {
     #[error(transparent)]
     Playbooks(#[from] PlaybookErrors),
     #[error(
+        "no playbook is left, and what nobody wants is acknowledged: put one back, or start the worker anew if none is meant"
+    )]
+    Nothing,
+    #[error(
         "playbook {0} acts on pods, and this worker was started without a cluster: start it anew"
     )]
     Cluster(String),
@@ -120,6 +124,10 @@ impl Worker {
     async fn take(&self, texts: &Texts) -> Result<usize, Refused> {
         let InForce { registry, resources, .. } = &self.rules;
         let rules = Rules::of(texts.read()?, registry, resources)?;
+        // A volume that is gone looks like that, too.
+        if rules.plans().is_empty() && !self.rules.now().plans().is_empty() {
+            return Err(Refused::Nothing);
+        }
         let homeless = rules.plans().iter().find(|plan| plan.needs_target());
         if let (None, Some(plan)) = (self.engine.api(), homeless) {
             return Err(Refused::Cluster(plan.playbook.name.clone()));

@@ -8,6 +8,7 @@ mod answers;
 mod approvals;
 mod breaking;
 mod bursts;
+mod each;
 mod leases;
 mod paper;
 mod reload;

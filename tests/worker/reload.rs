@@ -2,12 +2,13 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use serde_json::json;
 use stoop::worker::readiness::Readiness;
 use tokio::task::JoinHandle;
 
 use super::{
-    rig::{Rig, event, play, playbook, until},
+    rig::{Rig, event, play, play_on_pod, playbook, until},
     stage::Cue,
 };
 
@@ -56,6 +57,10 @@ async fn a_bad_change_leaves_the_last_good_one_in_force_and_says_where_it_is_wro
     answer(&rig).await;
     assert_eq!(rig.stage.played("new"), 3);
 
+    fs::write(rig.playbooks(), "").unwrap();
+    until("that nothing is left was seen", || changes(&rig, "refused") == 4).await;
+    assert_eq!(rig.worker.rules.now().plans().len(), 1);
+
     fs::write(rig.playbooks(), says("mended")).unwrap();
     until("the mended one is in force", || changes(&rig, "taken") == 2).await;
     answer(&rig).await;
@@ -80,6 +85,26 @@ async fn an_event_is_answered_to_its_end_by_the_playbooks_that_it_was_read_by() 
     assert_eq!((rig.stage.played("first"), rig.stage.played("new")), (0, 0));
     answer(&rig).await;
     assert_eq!((rig.stage.played("first"), rig.stage.played("new")), (1, 1));
+    following.abort();
+}
+
+#[tokio::test]
+async fn what_the_old_playbook_answered_is_no_answer_of_the_new_one() {
+    let spec = |mode: &str| {
+        let spec =
+            json!({"mode": mode, "actions": [play_on_pod("a")], "limits": {"cooldown": "1h"}});
+        playbook("p", spec)
+    };
+    let rig = Rig::new(&[spec("observe")]).await;
+    rig.create_pod();
+    let (_, following) = follow(&rig);
+    let event = rig.event_about_pod(Timestamp::now()).await;
+    rig.subscribe([event.clone()]).is_settled().await;
+    fs::write(rig.playbooks(), spec("enforce")).unwrap();
+    until("it enforces", || changes(&rig, "taken") == 1).await;
+    rig.subscribe([event.clone()]).is_settled().await;
+    rig.subscribe([event]).is_settled().await;
+    assert_eq!(rig.stage.played("a"), 1);
     following.abort();
 }
 

@@ -47,7 +47,7 @@ impl Stage {
         self.curtain.close();
     }
 
-    /// The actions of stoop, and `play: {part: NAME, target: BOOL}`.
+    /// The actions of stoop, and `play: {part: NAME, target: BOOL, sends: BOOL}`.
     pub fn registry(self: &Arc<Self>) -> Registry {
         let stage = self.clone();
         Registry::standard().with("play", move |config, _| play(&stage, config))
@@ -70,6 +70,9 @@ struct Part {
     part: String,
     #[serde(default)]
     target: bool,
+    /// It sends the event on, and changes nothing.
+    #[serde(default)]
+    sends: bool,
 }
 
 #[async_trait]
@@ -87,7 +90,11 @@ impl Action for Play {
     }
 
     fn changes_cluster(&self) -> bool {
-        true
+        !self.part.sends
+    }
+
+    fn answers_each_event(&self) -> bool {
+        self.part.sends
     }
 
     async fn apply(&self, _: &Context<'_>, _: Subject<'_>) -> Outcome {

@@ -9,9 +9,10 @@ use playbooks::{
 
 use crate::{capture::Kept, forward::Topic};
 
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("call", include_str!("../../../docs/actions/call.md")),
     ("capture", include_str!("../../../docs/actions/capture.md")),
+    ("delete", include_str!("../../../docs/actions/delete.md")),
     ("forward", include_str!("../../../docs/actions/forward.md")),
     ("run", include_str!("../../../docs/actions/run.md")),
     ("label", include_str!("../../../docs/actions/label.md")),

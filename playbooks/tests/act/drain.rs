@@ -1,10 +1,10 @@
 //! `drain`: who goes, who stays, and that it is bounded.
 
-use playbooks::act::{Advance, Holder, ObjectRef, OwnNode, Uid, revert};
+use playbooks::act::{Advance, Exemptions, Holder, ObjectRef, OwnNode, Uid, revert};
 use serde_json::{Value, json};
 
 use crate::{
-    fixtures::{POD, Setup, UID, event, pod_with, word, words},
+    fixtures::{POD, Setup, UID, ago, event, pod_with, word, words},
     nodes::{NODE, cluster, node},
     store::{Store, losing},
     wire::error,
@@ -131,6 +131,92 @@ async fn what_is_protected_or_would_come_back_stays() {
             panic!("not finished: {what}")
         };
         assert!(report.overall.detail().contains("1 "), "{what}: {}", report.overall.detail());
+    }
+}
+
+const SHOP: &str = "/api/v1/namespaces/shop";
+const NEXT: &str = "/api/v1/namespaces/next";
+const NEXT_POD: &str = "/api/v1/namespaces/next/pods/other";
+
+/// The verified pod of `shop`, and one of `next` with these annotations, in a namespace with those.
+fn shared_node(of_namespace: Value, of_pod: Value) -> Store {
+    let store = cluster(2);
+    let mut other = sibling("other");
+    other["metadata"]["namespace"] = json!("next");
+    other["metadata"]["annotations"] = of_pod;
+    store.lock().put(NEXT_POD, other);
+    store.lock().put(SHOP, json!({"metadata": {"name": "shop"}}));
+    store.lock().put(NEXT, json!({"metadata": {"name": "next", "annotations": of_namespace}}));
+    store
+}
+
+#[tokio::test]
+async fn pods_that_others_have_exempted_stay_and_that_is_said() {
+    use Exemptions::{Namespaces, NamespacesAndPods};
+    let until = |seconds_ago: i64| json!({"stoop.dev/ignore-until": ago(seconds_ago).to_string()});
+    let (ignore, none) = (json!({"stoop.dev/ignore": "true"}), json!({}));
+    let table = [
+        (Namespaces, ignore.clone(), none.clone(), Some("1 exempt stays")),
+        (Namespaces, until(-60), none.clone(), Some("1 exempt stays")),
+        (
+            Namespaces,
+            json!({"stoop.dev/ignore-until": "soon"}),
+            none.clone(),
+            Some("1 exempt by an annotation that can't be read stays"),
+        ),
+        (Namespaces, until(60), none.clone(), None),
+        (Namespaces, none.clone(), ignore.clone(), None),
+        (NamespacesAndPods, none.clone(), ignore, Some("1 exempt stays")),
+    ];
+    for (exemptions, of_namespace, of_pod, stays) in table {
+        let store = shared_node(of_namespace.clone(), of_pod.clone());
+        let (api, wire) = store.serve();
+        let mut setup = Setup::new(api);
+        setup.guardrails.exemptions = exemptions;
+        let bench = setup.build();
+        let mut response = bench.begin(DRAIN, &event()).await;
+        let _ = bench.advance(&mut response).await;
+        let case = format!("{of_namespace} {of_pod}");
+        assert!(is_ending(&store, POD), "{case}");
+        assert_eq!(is_ending(&store, NEXT_POD), stays.is_none(), "{case}");
+        let reads = wire.requests().into_iter().filter(|request| request.path == NEXT).count();
+        assert_eq!(reads, 1, "{case}");
+        let Some(stays) = stays else { continue };
+        store.lock().remove(POD);
+        let Advance::Finished(report) = bench.advance(&mut response).await else {
+            panic!("not finished: {case}")
+        };
+        assert!(report.overall.detail().contains(stays), "{}", report.overall.detail());
+    }
+}
+
+#[tokio::test]
+async fn where_it_cannot_be_told_who_is_exempted_nothing_is_done() {
+    for (code, reason, retried) in
+        [(503, "ServiceUnavailable", true), (404, "NotFound", true), (403, "Forbidden", false)]
+    {
+        let store = shared_node(json!({}), json!({}));
+        let (api, wire) = store.serve_but(move |request, carry_out| match request.path == NEXT {
+            true => error(code, reason, "namespaces \"next\""),
+            false => carry_out(),
+        });
+        let mut setup = Setup::new(api);
+        setup.guardrails.exemptions = Exemptions::Namespaces;
+        let bench = setup.build();
+        match bench.advance(&mut bench.begin(DRAIN, &event()).await).await {
+            Advance::Retry(failure) => {
+                assert!(retried && failure.why.contains("namespace next"), "{code}: {failure}");
+            }
+            Advance::Finished(report) => {
+                assert_eq!(
+                    (words(&report), retried),
+                    (vec!["drain failed (permanent)".into()], false)
+                );
+                assert!(report.wants_redrive());
+            }
+            Advance::Lost => panic!("lost"),
+        }
+        assert!(wire.writes().is_empty(), "{code}");
     }
 }
 

@@ -133,11 +133,23 @@ async fn a_destination_that_is_away_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_refused_fails_for_good_and_stops_what_follows() {
+async fn an_event_that_is_refused_fails_for_good() {
     let topic = Topic::failing([Failure::permanent("too large")]);
-    let spec = "mode: enforce\nactions: [forward: {to: sensitive}, delete]";
-    let report = bench(&[("sensitive", &topic)]).run(spec, &event()).await;
-    assert_eq!(words(&report), ["forward failed (permanent)", "delete skipped (stopped)"]);
+    let report = bench(&[("sensitive", &topic)]).run(WHOLE, &event()).await;
+    assert_eq!(words(&report), ["forward failed (permanent)"]);
+    assert!(report.wants_redrive());
+}
+
+#[tokio::test]
+async fn beside_an_action_that_answers_for_many_events_it_is_refused() {
+    let bench = bench(&[("sensitive", &Topic::default())]);
+    for spec in ["[forward: {to: sensitive}, delete]", "[delete, forward: {to: sensitive}]"] {
+        let refused = bench.refuse(&format!("mode: enforce\nactions: {spec}"));
+        assert!(refused.contains("put `forward` into a playbook of its own"), "{refused}");
+    }
+    let fallback = "mode: enforce\nactions: [{delete: {}, onFailure: [forward: {to: sensitive}]}]";
+    assert!(!bench.plan(fallback).answers_each_event());
+    assert!(bench.plan(WHOLE).answers_each_event());
 }
 
 #[tokio::test]

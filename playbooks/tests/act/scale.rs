@@ -2,6 +2,7 @@
 
 use playbooks::act::{Advance, Holder, ObjectRef, Outcome, Uid, revert};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     fixtures::{POD, Setup, UID, event, pod, words},
@@ -142,6 +143,21 @@ async fn a_number_that_changes_between_note_and_scale_is_the_one_that_comes_back
     assert_eq!(replicas(&store), json!(0));
     take_back(&store, "test").await;
     assert_eq!(replicas(&store), json!(7));
+}
+
+#[tokio::test]
+async fn whoever_may_patch_one_pod_cannot_have_anothers_deployment_scaled() {
+    let store = store();
+    // The mark and the annotation of an isolation, as anybody can compute them, in a pod that has no owner.
+    let id: String = Sha256::digest(UID).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    store.lock().change(POD, |pod| {
+        let owner = pod["metadata"]["ownerReferences"].take()[0].clone();
+        pod["metadata"]["labels"]["stoop.dev/quarantine"] = json!(id);
+        let kept = json!({"id": id, "labels": {}, "owner": owner}).to_string();
+        pod["metadata"]["annotations"] = json!({"stoop.dev/quarantine-kept": kept});
+    });
+    assert_eq!(run(&store, SCALE).await, ["scale refused (owner-kind)"]);
+    assert_eq!(replicas(&store), json!(3));
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ impl Objects {
         }
         let plural = path.rsplit('/').next().unwrap_or_default();
         let collections =
-            ["nodes", "pods", "horizontalpodautoscalers", "daemonsets", "replicasets"];
+            ["nodes", "pods", "jobs", "horizontalpodautoscalers", "daemonsets", "replicasets"];
         if !collections.contains(&plural) {
             return not_found();
         }
@@ -96,6 +96,13 @@ impl Objects {
                 Some((_, rest)) => {
                     let node = rest.split('&').next().unwrap_or_default();
                     object["spec"]["nodeName"] == *node
+                }
+                None => true,
+            })
+            .filter(|object| match query.split_once("capture-node%3D") {
+                Some((_, rest)) => {
+                    let node = rest.split('&').next().unwrap_or_default();
+                    object["metadata"]["labels"]["stoop.dev/capture-node"] == *node
                 }
                 None => true,
             })

@@ -87,7 +87,7 @@ impl Artefact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Missing {
-    /// Such as `log/web.txt`.
+    /// Such as `log-web.txt`.
     pub what: String,
     /// Why.
     pub why: String,

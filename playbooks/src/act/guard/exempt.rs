@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 
 use crate::act::{
+    object::ObjectRef,
     outcome::{Guardrail, Refusal},
     target::Verified,
 };
@@ -35,17 +38,32 @@ impl Exemptions {
         if self == Exemptions::Off {
             return None;
         }
-        let whose = format!("the namespace {}", target.namespace());
-        let Some(annotations) = target.namespace_annotations() else {
-            let why = format!("the annotations of {whose} were not read");
+        let Some(of_namespace) = target.namespace_annotations() else {
+            let namespace = target.namespace();
+            let why = format!("the annotations of the namespace {namespace} were not read");
             return Some(Refusal::new(Guardrail::ExemptionUnreadable, why));
         };
-        judge(annotations, &whose, now).or_else(|| {
-            let of_pod = target.pod().metadata.annotations.as_ref();
+        self.judge_pod(target.pod(), of_namespace, now)
+    }
+
+    /// The same for any pod, by the annotations of its namespace.
+    pub(super) fn judge_pod(
+        self,
+        pod: &Pod,
+        of_namespace: &Annotations,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        if self == Exemptions::Off {
+            return None;
+        }
+        let namespace = pod.namespace().unwrap_or_default();
+        judge(of_namespace, &format!("the namespace {namespace}"), now).or_else(|| {
+            let of_pod = pod.metadata.annotations.as_ref();
             let of_pod = of_pod.filter(|_| self == Exemptions::NamespacesAndPods)?;
-            let refusal = judge(of_pod, &target.object().to_string(), now)?;
-            let (pod, uid, why) = (target.object(), target.uid(), &refusal.why);
-            tracing::warn!(%pod, %uid, %why, "a pod exempts itself");
+            let whose = ObjectRef::pod(namespace, pod.name_any());
+            let refusal = judge(of_pod, &whose.to_string(), now)?;
+            let (uid, why) = (pod.uid().unwrap_or_default(), &refusal.why);
+            tracing::warn!(pod = %whose, %uid, %why, "a pod exempts itself");
             Some(refusal)
         })
     }

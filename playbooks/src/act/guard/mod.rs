@@ -14,11 +14,13 @@ mod own_node;
 mod protected;
 
 use std::{
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 pub use breaker::BreakerLimits;
@@ -121,6 +123,22 @@ impl Guardrails {
     /// The node that this worker runs on.
     pub(super) fn own_node(&self) -> &OwnNode {
         &self.own_node
+    }
+
+    /// Whether annotations exempt: where none does, no namespace has to be read for it.
+    pub(super) fn honours_exemptions(&self) -> bool {
+        self.exemptions != Exemptions::Off
+    }
+
+    /// The refusal where a pod beside the target is exempted, by the annotations of its namespace or, where that is
+    /// allowed, by its own.
+    pub(super) fn judge_exemption(
+        &self,
+        pod: &Pod,
+        of_namespace: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        self.exemptions.judge_pod(pod, of_namespace, now)
     }
 
     /// What the kill switch's ConfigMap says now, for who wants to know before a worker runs; `None` where none is

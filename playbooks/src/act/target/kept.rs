@@ -84,8 +84,37 @@ pub(super) fn labels_before(pod: &Pod) -> Labels {
 }
 
 /// The controller that the pod has, or had before it was isolated.
+///
+/// What is kept is only the word of whoever may patch the pod, who could name another's owner and have that one scaled
+/// down. A pod's name can't be patched, and tells who made it; that the owner of the name is the one of the uid is for
+/// those to see who read it.
 pub(super) fn owner_before(pod: &Pod) -> Option<OwnerReference> {
-    controller(pod).cloned().or_else(|| kept(pod)?.owner)
+    let kept = || kept(pod)?.owner.filter(|owner| is_named_after(pod, owner));
+    controller(pod).cloned().or_else(kept)
+}
+
+/// Where the API server cuts the prefix of a generated name, and how many characters it puts behind it:
+/// `maxGeneratedNameLength` and `randomLength` in
+/// <https://github.com/kubernetes/apiserver/blob/master/pkg/storage/names/generate.go>.
+const LONGEST_PREFIX: usize = 58;
+const RANDOM: usize = 5;
+
+/// True where the pod has a name such as the owner gives.
+fn is_named_after(pod: &Pod, owner: &OwnerReference) -> bool {
+    let Some(pod) = pod.metadata.name.as_deref().filter(|_| !owner.name.is_empty()) else {
+        return false;
+    };
+    let prefix = format!("{}-", owner.name);
+    let is_generated = |rest: &str| rest.len() == RANDOM && !rest.contains('-');
+    let cut = prefix.get(..LONGEST_PREFIX).and_then(|cut| pod.strip_prefix(cut));
+    let whole = pod.strip_prefix(&prefix);
+    cut.is_some_and(is_generated)
+        || match owner.kind.as_str() {
+            // `web` owns no `web-5d-x7k2p`: that is the ReplicaSet `web-5d`'s.
+            "ReplicaSet" => whole.is_some_and(is_generated),
+            // An ordinal, an index, whatever the kind counts by.
+            _ => whole.is_some_and(|rest| !rest.is_empty()),
+        }
 }
 
 /// Only of a pod that wears its own mark.
@@ -125,7 +154,11 @@ mod tests {
     #[test]
     fn an_isolated_pod_is_read_as_it_was_before() {
         let uid = Uid::new("a");
-        let owner = OwnerReference { kind: "ReplicaSet".into(), ..OwnerReference::default() };
+        let owner = OwnerReference {
+            kind: "ReplicaSet".into(),
+            name: "web-5d".into(),
+            ..OwnerReference::default()
+        };
         let kept = |id: &Id| Kept {
             id: id.0.clone(),
             labels: Labels::from([("app".into(), "web".into()), ("tier".into(), "front".into())]),
@@ -133,6 +166,7 @@ mod tests {
         };
         let pod = |mark: &Id, kept: Kept| Pod {
             metadata: ObjectMeta {
+                name: Some("web-5d-x7k2p".into()),
                 uid: Some("a".into()),
                 labels: Some(Labels::from([
                     (QUARANTINE.to_owned(), mark.0.clone()),
@@ -154,6 +188,51 @@ mod tests {
         {
             assert_eq!(owner_before(&forged), None);
             assert!(!labels_before(&forged).contains_key("app"));
+        }
+    }
+
+    #[test]
+    fn a_kept_owner_is_believed_only_where_the_pods_own_name_bears_it_out() {
+        let long = "a".repeat(60);
+        let cut = format!("{}x7k2p", &long[..58]);
+        let table = [
+            ("web-5d-x7k2p", "ReplicaSet", "web-5d", true),
+            ("web-5d-x7k2p", "ReplicaSet", "web", false),
+            ("web-5d-x7k2p", "ReplicaSet", "victim-5d", false),
+            ("web-5d-x7k2p", "ReplicaSet", "web-5", false),
+            ("web-5d-x7k2p", "ReplicaSet", "", false),
+            ("web-5d-", "ReplicaSet", "web-5d", false),
+            ("web", "ReplicaSet", "web", false),
+            ("db-0", "StatefulSet", "db", true),
+            ("db-", "StatefulSet", "db", false),
+            ("db", "StatefulSet", "db", false),
+            ("crawl-3-x7k2p", "Job", "crawl", true),
+            (&cut, "ReplicaSet", &long, true),
+            (&cut, "ReplicaSet", &long[..58], true),
+            (&cut, "ReplicaSet", &long[..57], false),
+            (&long, "ReplicaSet", &long, false),
+        ];
+        let uid = Uid::new("a");
+        for (pod, kind, owner, believed) in table {
+            let owner = OwnerReference {
+                kind: kind.to_owned(),
+                name: owner.to_owned(),
+                ..OwnerReference::default()
+            };
+            let kept =
+                Kept { id: Id::of(&uid).0, labels: Labels::new(), owner: Some(owner.clone()) };
+            let isolated = Pod {
+                metadata: ObjectMeta {
+                    name: Some(pod.to_owned()),
+                    uid: Some(uid.as_str().to_owned()),
+                    labels: Some(Labels::from([(QUARANTINE.to_owned(), kept.id.clone())])),
+                    annotations: Some(Labels::from([(KEPT.to_owned(), kept.to_text())])),
+                    ..ObjectMeta::default()
+                },
+                ..Pod::default()
+            };
+            let expected = believed.then(|| owner.clone());
+            assert_eq!(owner_before(&isolated), expected, "{pod} of {kind} {}", owner.name);
         }
     }
 }

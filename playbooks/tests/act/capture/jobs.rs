@@ -146,6 +146,73 @@ async fn a_job_has_what_its_kind_needs_and_nothing_else() {
     }
 }
 
+/// Another capture's job, of this node, as its annotations and conditions may be.
+fn another(node: &str, conditions: Value) -> Value {
+    json!({
+        "metadata": {
+            "name": "another", "uid": "another", "creationTimestamp": ago(0).to_string(),
+            "labels": {"stoop.dev/capture-node": node}
+        },
+        "spec": {"activeDeadlineSeconds": 210, "template": {}},
+        "status": {"conditions": conditions}
+    })
+}
+
+#[tokio::test]
+async fn a_node_has_two_captures_at_a_time_and_others_wait_their_turn() {
+    let over = || json!([{"type": "Failed", "status": "True"}]);
+    let table = [
+        (vec![], false),
+        (vec![another("node-1", json!([]))], false),
+        (vec![another("node-1", json!([])), another("node-1", over())], false),
+        (vec![another("node-1", json!([])), another("node-2", json!([]))], false),
+        (vec![another("node-1", json!([])), another("node-1", json!([]))], true),
+    ];
+    for (others, is_held) in table {
+        let (kept, world) = (kept(), World::new());
+        for (number, mut other) in others.into_iter().enumerate() {
+            other["metadata"]["name"] = json!(format!("another-{number}"));
+            world.0.lock().put(&format!("{}/another-{number}", jobs()), other);
+        }
+        let (api, wire) = world.serve_but(|_| None);
+        let bench = worker(api, &kept);
+        let mut response = bench.begin(PACKETS, &event()).await;
+        let why = waits(&bench, &mut response).await;
+        assert_eq!(why.contains("2 captures run on node node-1"), is_held, "{why}");
+        assert_eq!(wire.writes().len(), usize::from(!is_held));
+        if !is_held {
+            let labels = &world.0.get(&world.job_path(&wire))["metadata"]["labels"];
+            assert_eq!(labels["stoop.dev/capture-node"], "node-1");
+            continue;
+        }
+        world.0.lock().change(&format!("{}/another-0", jobs()), |job| {
+            job["status"]["conditions"] = over();
+        });
+        assert!(waits(&bench, &mut response).await.ends_with("captures"));
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_goes_while_others_are_captured_is_not_looked_for() {
+    let (kept, world) = (kept(), World::new());
+    for number in 0..2 {
+        let path = format!("{}/another-{number}", jobs());
+        world.0.lock().put(&path, another("node-1", json!([])));
+    }
+    let (api, wire) = world.serve_but(|_| None);
+    let bench = worker(api, &kept);
+    let mut response = bench.begin(PACKETS, &event()).await;
+    waits(&bench, &mut response).await;
+    world.lose_pod();
+    world.0.lock().remove(&format!("{}/another-0", jobs()));
+    let report = ends(&bench, &mut response).await;
+    assert_eq!(words(&report)[0], "capture skipped (gone)");
+    assert!(
+        wire.writes().iter().all(|request| request.path != jobs()),
+        "its addresses may be another's"
+    );
+}
+
 #[tokio::test]
 async fn a_job_that_failed_says_why_and_holds_up_only_what_asks_for_it() {
     for (on_failure, expected) in [
@@ -206,6 +273,10 @@ async fn nothing_is_sealed_that_is_not_what_the_job_says() {
         assert_eq!(words(&report), ["capture failed (permanent)", "delete applied"], "{why}");
         let detail = report.steps[0].outcome.detail();
         assert!(detail.contains(why), "{why}: {detail}");
+        // What lies in the store is not called nothing.
+        let is_named = detail.contains("packets.pcap") && detail.contains("not sealed");
+        assert_eq!(is_named, stored.is_some(), "{detail}");
+        assert_eq!(detail.contains("captured nothing: "), stored.is_none(), "{detail}");
         assert!(!is_sealed(&kept), "{why}");
     }
 }

@@ -81,7 +81,7 @@ async fn who_comes_second_goes_on_with_the_firsts_job() {
 
 #[tokio::test]
 async fn a_crash_anywhere_ends_in_one_job_and_one_capture() {
-    for lost in 0..8 {
+    for lost in 0..10 {
         let (kept, world, event) = (kept(), World::new(), event());
         let mut asked = 0;
         let looking_on = world.clone();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Cluster, ID, ISOLATE, POLICIES, enforcing, isolate, quarantine};
 use crate::{
     fixtures::{OTHER_UID, POD, UID, event, words},
-    wire::{Answer, error},
+    wire::{Answer, Request, error},
 };
 
 #[tokio::test]
@@ -216,16 +216,24 @@ async fn a_crash_anywhere_ends_in_the_same_state() {
 /// After a crash the pod is verified anew, without its labels and its owner.
 #[tokio::test]
 async fn what_follows_judges_the_pod_as_it_was_before() {
-    let cluster = Cluster::new();
-    let bench = enforcing(cluster.serve().0);
-    bench.run(ISOLATE, &event()).await;
+    // A name such as its ReplicaSet gives.
+    const NAME: &str = "web-5d-x7k2p";
+    let cluster = Cluster::new().with_pod(|pod| pod["metadata"]["name"] = json!(NAME));
+    let mut event = event();
+    event["output_fields"]["k8s.pod.name"] = json!(NAME);
+    let (api, _) = cluster.serve_with(|state, request| {
+        let path = request.path.replace(NAME, "web");
+        Some(state.answer(&Request { path, ..request.clone() }))
+    });
+    let bench = enforcing(api);
+    bench.run(ISOLATE, &event).await;
     // What the ReplicaSet's controller does.
     let cluster = cluster.with_pod(|pod| pod["metadata"]["ownerReferences"] = json!([]));
-    let Verification::Target(target) = bench.verify(&event()).await else { panic!("not found") };
+    let Verification::Target(target) = bench.verify(&event).await else { panic!("not found") };
     assert_eq!(target.facts().pod_labels["app"], "web");
     assert!(!target.facts().pod_labels.contains_key("stoop.dev/quarantine"));
     assert_eq!(target.owner().map(|owner| owner.name.as_str()), Some("web-5d"));
-    let report = bench.run("mode: enforce\nactions: [isolate: {}, delete: {}]", &event()).await;
+    let report = bench.run("mode: enforce\nactions: [isolate: {}, delete: {}]", &event).await;
     assert_eq!(words(&report), ["isolate already-done", "delete applied"], "{}", report.overall);
     assert_eq!(cluster.state().pod, None);
 }

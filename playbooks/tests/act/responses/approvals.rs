@@ -90,15 +90,20 @@ async fn nothing_is_changed_before_it_is_approved_and_somebody_is_told() {
 }
 
 #[tokio::test]
-async fn what_only_leaves_the_cluster_waits_as_well() {
-    let scene = scene();
-    let spec = SPEC.replace("contain,", "contain, forward: {to: topic},");
-    let waits = scene.bench.run(&spec, &event()).await;
-    assert_eq!(words(&waits)[1], "forward refused (approval)");
+async fn a_fallback_that_leaves_the_cluster_waits_as_well() {
+    let mut scene = scene();
+    scene.contain = Scripted::containing("contain", [Failure::permanent("no").into()]);
+    let (api, _) = scene.responses.serve(with_pod(pod()));
+    let mut setup = Setup::new(api.clone());
+    setup.registry = scene.contain.register(setup.registry);
+    setup.destinations = Destinations::new().with("topic", Arc::new(scene.topic.clone()));
+    scene.bench = recording("a", setup, api);
+    let spec = "mode: enforce\napproval: required\nactions: [{contain: {}, onFailure: [forward: {to: topic}]}]";
+    scene.bench.run(spec, &event()).await;
     assert!(scene.topic.published().is_empty());
     scene.decide(Decision::Approved).await.expect("approved");
-    let runs = scene.bench.run(&spec, &event()).await;
-    assert_eq!(words(&runs), ["contain applied", "forward applied", "notify applied"]);
+    let runs = scene.bench.run(spec, &event()).await;
+    assert_eq!(words(&runs), ["contain failed (permanent)", "forward applied"]);
     assert_eq!(scene.topic.published().len(), 1);
 }
 

@@ -38,7 +38,14 @@ pub(super) async fn define(access: &Access, files: &[&str]) {
             let live = all.get(&name).await.map_err(|error| error.to_string())?;
             let conditions = live.status.and_then(|status| status.conditions).unwrap_or_default();
             let is = conditions.iter().any(|it| it.type_ == "Established" && it.status == "True");
-            is.then_some(()).ok_or_else(|| format!("{conditions:?}"))
+            is.then_some(()).ok_or_else(|| format!("{conditions:?}"))?;
+            // A large one is established a moment before it answers.
+            let (group, plural) = (&live.spec.group, &live.spec.names.plural);
+            let version = live.spec.versions.iter().find(|it| it.storage).expect("a version");
+            let path = format!("/apis/{group}/{}/{plural}?limit=1", version.name);
+            let request = http::Request::get(path).body(Vec::new()).expect("a request");
+            let asked = client(access).await.request_text(request).await;
+            asked.map(drop).map_err(|error| error.to_string())
         });
         served.await.map_err(|error| error.to_string()).expect("served");
     }

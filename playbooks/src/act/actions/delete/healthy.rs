@@ -71,7 +71,8 @@ impl fmt::Display for MinHealthy {
 /// Counts, by live reads, what would be left. Whatever can't be counted is a no.
 ///
 /// The count is this worker's own: two workers that delete pods of one owner at the same moment can each see
-/// one to spare. Where that matters, `evict` has the API server count by a PodDisruptionBudget.
+/// one to spare. Where that matters, a budget of one for each owner lets one of them through, and `evict` has the API
+/// server count by a PodDisruptionBudget.
 pub(super) async fn judge(
     api: &Api,
     target: &Verified,

@@ -34,8 +34,13 @@ impl Sorted {
         match fate(&pod, guardrails, owners) {
             Fate::Evict => self.evict.push(pod),
             Fate::Ending => self.ending += 1,
-            Fate::Stay(why) => *self.staying.0.entry(why).or_default() += 1,
+            Fate::Stay(why) => self.stays(why),
         }
+    }
+
+    /// Counts one that stays.
+    pub(super) fn stays(&mut self, why: &'static str) {
+        *self.staying.0.entry(why).or_default() += 1;
     }
 }
 

@@ -1,10 +1,12 @@
 //! `drain`: cordons the node that the verified pod is on and evicts its other pods, each behind its disruption budget.
 //!
 //! One pass asks for as many evictions as there is time for and says `Pending` while pods are still to go; every pass
-//! begins with what is there, so that it is safe to repeat. What is protected stays, and so does what would come back.
+//! begins with what is there, so that it is safe to repeat. What is protected or exempted stays, and so does what would come
+//! back.
 
 mod config;
 mod evict;
+mod exempt;
 mod fate;
 
 use async_trait::async_trait;
@@ -26,7 +28,7 @@ use crate::act::{
     responses::Undo,
 };
 
-/// How many evictions are under way at a time.
+/// How many evictions, or reads of namespaces, are under way at a time.
 const AT_ONCE: usize = 4;
 
 /// The part of the step that tells a later pass that evictions were ours.
@@ -52,7 +54,8 @@ impl Drain {
         whereabouts: Whereabouts<'_>,
     ) -> Result<Outcome, Failure> {
         let (api, node) = (cx.api()?, whereabouts.node);
-        let sorted = self.sort(cx, &api, node).await?;
+        let mut sorted = self.sort(cx, &api, node).await?;
+        exempt::spare(&api, cx.guardrails, &mut sorted).await?;
         if sorted.evict.len() > usize::from(self.config.max_pods) {
             let (count, most) = (sorted.evict.len(), self.config.max_pods);
             let why =
@@ -198,6 +201,8 @@ impl Action for Drain {
     fn permissions(&self) -> Vec<Permission> {
         let mut all = node::permissions();
         all.push(Permission::new("", "pods/eviction", "create"));
+        // Whether the other pods are exempted.
+        all.push(Permission::new("", "namespaces", "get"));
         all
     }
 

@@ -33,11 +33,12 @@ pub(super) struct Order {
 /// The changes that are left, in the order in which they are made.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
-    /// Applied first: it selects nothing yet, and from the moment that the pod leaves the policies that held it
-    /// before, ours holds it.
+    /// Applied first: it selects nothing before the pod wears its mark, and from the moment that the pod leaves the
+    /// policies that held it before, ours holds it.
     pub(super) policy: Option<NetworkPolicy>,
-    /// Applied last, on top.
+    /// Applied next, on top of the policy and before the mark that it selects by too.
     pub(super) denial: Option<DynamicObject>,
+    /// Applied last: the mark, and the labels that it leaves.
     pub(super) relabel: Option<Relabel>,
     /// The labels as they will be.
     pub(super) labels: Labels,

@@ -9,6 +9,7 @@ mod request;
 mod spec;
 mod state;
 mod target;
+mod turn;
 
 use std::time::Duration;
 
@@ -45,7 +46,8 @@ pub(super) fn permissions(captures: &Captures) -> Vec<Permission> {
         namespace: Some(namespace.clone()),
         ..Permission::new(group, resource, verb)
     };
-    vec![there("batch", "jobs", "create"), there("batch", "jobs", "get"), there("", "pods", "list")]
+    let jobs = ["create", "get", "list"].map(|verb| there("batch", "jobs", verb));
+    jobs.into_iter().chain([there("", "pods", "list")]).collect()
 }
 
 /// Of a live pod: goes on with the job there is, or begins one.
@@ -67,6 +69,9 @@ pub(super) async fn of_pod(
         Err(Missed::Refused(refusal)) => return Ok(refusal.into()),
         Err(Missed::Gone(why)) => return Ok(Outcome::Skipped(SkipReason::Gone, why)),
     };
+    if let Some(held) = run.hold(&aim, target).await? {
+        return Ok(held);
+    }
     run.begin(&aim, about_pod(cx, target)).await
 }
 
@@ -85,6 +90,14 @@ pub(super) async fn of_gone(
         Some(job) => run.go_on(&job, super::claimed_uid(cx).as_deref()).await,
         None => Ok(Outcome::Skipped(SkipReason::Gone, gone.why.clone())),
     }
+}
+
+/// What a capture that went wrong has left in the store, by its key.
+enum Stored<'a> {
+    Nothing,
+    /// Nobody has looked: it may have ended before, behind, or in the middle of its upload.
+    Perhaps(&'a str),
+    Unsealed(&'a str),
 }
 
 /// One capture by a job, as far as the event determines it.
@@ -122,6 +135,27 @@ impl<'a> Run<'a> {
     async fn job(&self) -> Result<Option<Job>, ApiError> {
         let namespace = Some(self.jobs.namespace.as_str());
         self.api.live::<Job>(Place { namespace, name: self.name.as_str() }).await
+    }
+
+    /// Why it is not to begin now: its node has as many captures as it bears, or the pod has gone meanwhile.
+    async fn hold(&self, aim: &Aim, target: &Verified) -> Result<Option<Outcome>, Failure> {
+        // A dry run makes no job that could be one too many.
+        if self.cx.dry_run() {
+            return Ok(None);
+        }
+        let node = &aim.node;
+        if turn::is_full(&self.api, self.jobs, node, self.name.as_str()).await? {
+            let most = turn::MOST;
+            return Ok(Some(Outcome::Pending(format!(
+                "{most} captures run on node {node}: waiting for one of them to end"
+            ))));
+        }
+        // It may have waited for minutes: by now its addresses can be another pod's.
+        let live = self.api.pod(target.namespace(), target.name()).await?;
+        let uid = live.and_then(|live| live.metadata.uid);
+        let is_gone = uid.as_deref() != Some(target.uid().as_str());
+        Ok(is_gone
+            .then(|| Outcome::Skipped(SkipReason::Gone, format!("{} is gone", target.object()))))
     }
 
     async fn begin(&self, aim: &Aim, about: About) -> Result<Outcome, Failure> {
@@ -181,10 +215,10 @@ impl<'a> Run<'a> {
         };
         match state::judge(job, Timestamp::now()) {
             State::Running => Ok(Outcome::Pending(format!("job {namespace}/{name} captures"))),
-            State::Overdue => Err(self.failed("it was not over in time")),
+            State::Overdue => Err(self.failed("it was not over in time", Stored::Perhaps(&key))),
             State::Failed(why) => {
                 let said = self.report(job).await?.and_then(Report::error);
-                Err(self.failed(&said.unwrap_or(why)))
+                Err(self.failed(&said.unwrap_or(why), Stored::Perhaps(&key)))
             }
             State::Done => self.finish(job, about, &key).await,
         }
@@ -193,10 +227,11 @@ impl<'a> Run<'a> {
     /// Compares what the job says with what is stored, and seals it.
     async fn finish(&self, job: &Job, about: About, key: &str) -> Result<Outcome, Failure> {
         let Some(report) = self.report(job).await? else {
-            return Err(self.failed("it has left no word of what it captured"));
+            let why = "it has left no word of what it captured";
+            return Err(self.failed(why, Stored::Perhaps(key)));
         };
         let Report::Captured { size, sha256, cut, mut missing, more } = report else {
-            return Err(self.failed("it contradicts itself"));
+            return Err(self.failed("it contradicts itself", Stored::Perhaps(key)));
         };
         if more > 0 {
             let (what, why) = (format!("{more} more"), "the archive's index.json names them");
@@ -206,13 +241,16 @@ impl<'a> Run<'a> {
         let folder = self.name.folder(self.cx.occurrence().time);
         match evidence.measure(&folder, key, self.kind.most(), until).await? {
             Measured::Gone => {
-                return Err(self.failed("it says that it is done, and nothing was stored"));
+                let why = "it says that it is done, and nothing was stored";
+                return Err(self.failed(why, Stored::Nothing));
             }
             Measured::Larger(_) => {
-                return Err(self.failed("more was stored than was asked for"));
+                let why = "more was stored than was asked for";
+                return Err(self.failed(why, Stored::Unsealed(key)));
             }
             Measured::Read { size: found, sha256: hash } if (found, &hash) != (size, &sha256) => {
-                return Err(self.failed("what is stored is not what it says it has captured"));
+                let why = "what is stored is not what it says it has captured";
+                return Err(self.failed(why, Stored::Unsealed(key)));
             }
             Measured::Read { .. } => {}
         }
@@ -258,12 +296,24 @@ impl<'a> Run<'a> {
     }
 
     /// A capture that went wrong. It says nothing against changing the cluster, so that the breaker does not count it.
-    fn failed(&self, why: &str) -> Failure {
+    fn failed(&self, why: &str, stored: Stored<'_>) -> Failure {
         let (name, namespace) = (self.name.as_str(), &self.jobs.namespace);
-        Failure::permanent(format!(
-            "job {namespace}/{name} has captured nothing: {}",
-            clean(why, 300)
-        ))
-        .held_up()
+        let (job, why) = (format!("job {namespace}/{name}"), clean(why, 300));
+        let place = |key: &str| {
+            let folder = self.name.folder(self.cx.occurrence().time);
+            format!("{}/{key}", self.captures.evidence.name(&folder))
+        };
+        let said = match stored {
+            Stored::Nothing => format!("{job} has captured nothing: {why}"),
+            Stored::Perhaps(key) => format!(
+                "{job} has captured nothing that counts: {why}; if it has stored {}, that is not sealed",
+                place(key)
+            ),
+            Stored::Unsealed(key) => format!(
+                "{job} has captured nothing that counts: {why}; {} is not sealed",
+                place(key)
+            ),
+        };
+        Failure::permanent(said).held_up()
     }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::request::Request;
+use super::{request::Request, turn};
 use crate::act::{
     actions::capture::{config::JobKind, settings::Jobs},
     evidence::About,
@@ -40,7 +40,8 @@ struct Powers {
     host_pid: bool,
     host_network: bool,
     capabilities: &'static [&'static str],
-    memory: &'static str,
+    /// What it is likely to use, and what it may: counted by the kubelet, which turns away what doesn't fit.
+    memory: (&'static str, &'static str),
 }
 
 impl Powers {
@@ -51,7 +52,8 @@ impl Powers {
                 host_pid: true,
                 host_network: false,
                 capabilities: &["SYS_PTRACE", "DAC_READ_SEARCH"],
-                memory: "512Mi",
+                // Python, and a MiB of a file at a time; the pages of what it writes are given back.
+                memory: ("64Mi", "512Mi"),
             },
             // BPF and PERFMON to load sysdig's probe, SYS_RESOURCE to lock its buffers, SYS_PTRACE to read what the
             // processes are that run already.
@@ -59,8 +61,8 @@ impl Powers {
                 host_pid: true,
                 host_network: false,
                 capabilities: &["BPF", "PERFMON", "SYS_RESOURCE", "SYS_PTRACE"],
-                // sysdig's buffers are 8 MiB for each CPU, and count.
-                memory: "2Gi",
+                // sysdig's buffers are 8 MiB for each CPU, and count; beside them, what it knows of the node's processes.
+                memory: ("256Mi", "2Gi"),
             },
             // NET_RAW to open the socket, SETGID since tcpdump sets its groups before it records, those of root too. On the
             // node's network, where the pod's packets pass: to enter the pod's own would take SYS_ADMIN.
@@ -68,7 +70,8 @@ impl Powers {
                 host_pid: false,
                 host_network: true,
                 capabilities: &["NET_RAW", "SETGID"],
-                memory: "512Mi",
+                // Python, tcpdump and its buffer.
+                memory: ("64Mi", "512Mi"),
             },
         }
     }
@@ -81,7 +84,7 @@ pub(super) fn job(order: &Order<'_>) -> Result<Job, Failure> {
     let about = serde_json::to_string(order.about).map_err(unwritable)?;
     let labels = json!({
         "app.kubernetes.io/name": "stoop-capture", "app.kubernetes.io/managed-by": "stoop",
-        "stoop.dev/capture": order.kind.as_str(),
+        "stoop.dev/capture": order.kind.as_str(), turn::NODE: turn::label(order.node),
     });
     let job = json!({
         "metadata": {
@@ -99,6 +102,7 @@ pub(super) fn job(order: &Order<'_>) -> Result<Job, Failure> {
 
 fn pod(order: &Order<'_>, request: &str) -> Value {
     let powers = Powers::of(order.kind);
+    let (likely, most) = powers.memory;
     let disk = order.kind.most() + SPARE;
     let dns = if powers.host_network { "ClusterFirstWithHostNet" } else { "ClusterFirst" };
     json!({
@@ -125,10 +129,9 @@ fn pod(order: &Order<'_>, request: &str) -> Value {
                 "readOnlyRootFilesystem": true,
                 "capabilities": {"drop": ["ALL"], "add": powers.capabilities},
             },
-            // Little is asked for, since the kubelet turns away what does not fit.
             "resources": {
-                "requests": {"cpu": "10m", "memory": "64Mi"},
-                "limits": {"memory": powers.memory},
+                "requests": {"cpu": "10m", "memory": likely},
+                "limits": {"memory": most},
             },
             "volumeMounts": [{"name": "work", "mountPath": "/work"}],
         }],

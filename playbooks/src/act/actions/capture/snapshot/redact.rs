@@ -21,7 +21,7 @@ const NAMES: &str = "pass(?:word|wd|phrase)|secret|token|credential|api[-_]?key|
 static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let patterns = [
         // -----BEGIN … PRIVATE KEY-----
-        r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)".to_owned(),
+        r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----).*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\z)".to_owned(),
         // Authorization: Bearer abc, and the scheme alone.
         r#"(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|token|digest)\s+)?)[^\s"',;]+"#.to_owned(),
         r"(?i)\b(bearer\s+)[a-z0-9._~+/=-]{8,}".to_owned(),
@@ -40,12 +40,28 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     patterns.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect()
 });
 
+/// Where a private key begins or ends.
+static KEY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new("-----(BEGIN|END) [A-Z ]*PRIVATE KEY(?: BLOCK)?-----").ok());
+
+/// Longer than any private key, were each of its lines behind a time: one that ends further on has begun in the text.
+const LONGEST_KEY: usize = 32 << 10;
+
+/// A text's first lines, three or more, that are such as a key's are, and the shorter one that ends them. A log's lines
+/// have the time before them.
+static KEYS_LINES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let time = r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+) )?";
+    let line = format!(r"{time}[A-Za-z0-9+/]{{60,76}}={{0,2}}\r?");
+    let last = format!(r"{time}[A-Za-z0-9+/]{{1,76}}={{0,2}}\r?");
+    Regex::new(&format!(r"(?m)\A{line}(?:\n{line}){{2,}}(?:\n{last})?$")).ok()
+});
+
 static NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(&format!("(?i)(?:{NAMES})")).ok());
 
 /// A text without its secrets.
 pub(super) fn text(text: &str) -> Cow<'_, str> {
-    PATTERNS.iter().fold(Cow::Borrowed(text), |text, pattern| {
+    PATTERNS.iter().fold(without_rest_of_key(text), |text, pattern| {
         let replaced = pattern.replace_all(&text, |found: &Captures<'_>| {
             let at =
                 if found.get(0).is_some_and(|all| all.as_str().ends_with('@')) { "@" } else { "" };
@@ -56,6 +72,22 @@ pub(super) fn text(text: &str) -> Cow<'_, str> {
             Cow::Owned(replaced) => Cow::Owned(replaced),
         }
     })
+}
+
+/// A text without the private key that it begins in the middle of, where the end of a log is kept or the kubelet has begun a
+/// new file: up to the key's last line, and where that is missing as far as the lines are such as a key's.
+///
+/// Only at the beginning of the text: an attacker who writes such lines takes no more away than a key is long.
+fn without_rest_of_key(text: &str) -> Cow<'_, str> {
+    let (start, _) = text.split_at(text.floor_char_boundary(LONGEST_KEY));
+    let first = KEY.as_ref().and_then(|key| key.captures(start));
+    let is_end = |found: &Captures<'_>| found.get(1).is_some_and(|word| word.as_str() == "END");
+    let ends = first.filter(is_end).and_then(|found| found.get(0));
+    let lines = || KEYS_LINES.as_ref().and_then(|lines| lines.find(start));
+    match ends.or_else(lines) {
+        Some(key) => Cow::Owned(format!("{REDACTED}{}", text.get(key.end()..).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// A document of Kubernetes' or Falco's without its secrets.
@@ -135,7 +167,7 @@ mod tests {
     #[test]
     fn every_pattern_is_one() {
         assert_eq!(PATTERNS.len(), 9);
-        assert!(NAME.is_some());
+        assert!(NAME.is_some() && KEY.is_some() && KEYS_LINES.is_some());
     }
 
     #[test]
@@ -166,6 +198,45 @@ mod tests {
         ];
         for (raw, kept) in table {
             assert_eq!(text(raw), kept, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_private_key_that_was_cut_in_front_is_taken_out() {
+        let line = "Ab+/".repeat(16);
+        let time = "2026-11-21T12:00:00.123456789Z ";
+        let end = "-----END RSA PRIVATE KEY-----";
+        let lines = |time: &str, count: usize| format!("{time}{line}\n").repeat(count);
+        let far = format!("{}{end}\nrest", "served\n".repeat(LONGEST_KEY / 7 + 1));
+        let table = [
+            (format!("{line}\nAb==\n{end}\nrest"), "[redacted]\nrest".to_owned()),
+            (format!("Ab==\n{end}\nrest"), "[redacted]\nrest".to_owned()),
+            (format!("{end}\nrest"), "[redacted]\nrest".to_owned()),
+            (
+                format!("{}{time}Ab==\n{time}{end}\n{time}rest", lines(time, 20)),
+                format!("[redacted]\n{time}rest"),
+            ),
+            (
+                "Ab==\n-----END PGP PRIVATE KEY BLOCK-----\nrest".to_owned(),
+                "[redacted]\nrest".to_owned(),
+            ),
+            // No end: it was cut there as well.
+            (format!("{}the rest", lines("", 3)), "[redacted]\nthe rest".to_owned()),
+            (format!("{}{time}Ab=", lines(time, 9)), "[redacted]".to_owned()),
+            (lines("", 3).replace('\n', "\r\n"), "[redacted]\n".to_owned()),
+            (format!("{}x y", lines("", 2)), format!("{}x y", lines("", 2))),
+            (format!("a line\n{}", lines("", 5)), format!("a line\n{}", lines("", 5))),
+            // Nothing that fell off the front ends so far on.
+            (far.clone(), far),
+            (
+                format!(
+                    "a line\n-----BEGIN PRIVATE KEY-----\n{line}\n-----END PRIVATE KEY-----\nrest"
+                ),
+                "a line\n-----BEGIN PRIVATE KEY-----[redacted]\nrest".to_owned(),
+            ),
+        ];
+        for (raw, kept) in table {
+            assert_eq!(text(&raw), kept, "{raw}");
         }
     }
 
