@@ -4,7 +4,7 @@ use playbooks::act::Outgoing;
 use serde_json::Value;
 
 /// The longest message, with twenty others along.
-const LONGEST: usize = 256 << 10;
+const LONGEST: usize = 512 << 10;
 
 /// What would be acted on where a text is shown as Markdown, HTML or in a chat.
 const MARKUP: [&str; 6] = ["<", ">", "@", "`", "](", "://"];

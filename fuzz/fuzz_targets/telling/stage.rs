@@ -80,8 +80,13 @@ impl Stage {
             Err(errors) => panic!("{errors}"),
         });
         let plans = bound.collect();
+        // A client's queue is worked off by a task.
+        let api = {
+            let _inside = runtime.enter();
+            cluster::serve()
+        };
         let engine = Engine::new(EngineParts {
-            api: Some(cluster::serve()),
+            api: Some(api),
             cluster: ClusterPolicy::default(),
             guardrails,
             notifiers,
