@@ -371,6 +371,10 @@ fn what_is_no_name_never_becomes_one() {
             "container.id": "6ac7d190134e", "k8s.pod.name": value, "k8s.ns.name": value, "k8s.pod.uid": value,
         }));
         assert_eq!((claim.pod, claim.namespace), (None, None), "{value}");
+        let is_uid = |uid: String| {
+            uid.len() <= 64 && uid.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        };
+        assert!(claim.pod_uid.is_none_or(is_uid), "{value}");
     }
     let dotted = claim(json!({"k8s.pod.name": "web.a", "k8s.ns.name": "shop.a"}));
     assert_eq!(

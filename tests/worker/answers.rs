@@ -1,10 +1,11 @@
 //! What an event comes to: acknowledged, dead-lettered, and with what said.
 
+use jiff::Timestamp;
 use playbooks::act::{Dependency, Failure, Outcome};
 use serde_json::json;
 
 use super::{
-    rig::{Rig, delete, event, header, play, playbook},
+    rig::{Rig, delete, event, header, play, play_on_pod, playbook},
     stage::Cue,
 };
 
@@ -25,6 +26,23 @@ async fn a_when_that_errs_goes_to_the_dead_letters_and_names_the_playbook() {
 }
 
 #[tokio::test]
+async fn a_when_that_errs_is_no_copy_of_one_that_was_answered() {
+    let wanted = json!({"rules": ["*"], "when": "int(fields[\"n\"]) > 1"});
+    let spec = json!({"match": wanted, "actions": [play_on_pod("a")]});
+    let rig = Rig::new(&[playbook("wary", spec)]).await;
+    rig.create_pod();
+    let mut event = rig.event_about_pod(Timestamp::now()).await;
+    let subscription = rig.subscribe([]);
+    for (value, letters) in [("2", 0), ("x", 1)] {
+        event["output_fields"]["n"] = json!(value);
+        subscription.publish(&event);
+        subscription.is_settled().await;
+        assert_eq!(subscription.broker.dead_letters().len(), letters, "{value}");
+    }
+    assert_eq!(rig.stage.played("a"), 1);
+}
+
+#[tokio::test]
 async fn a_foreign_clusters_event_is_acknowledged_and_nothing_is_asked_of_the_api() {
     let rig = Rig::new(&[playbook("all", json!({"actions": [delete()]}))]).await;
     let fields = json!({
@@ -36,6 +54,33 @@ async fn a_foreign_clusters_event_is_acknowledged_and_nothing_is_asked_of_the_ap
     assert!(subscription.broker.dead_letters().is_empty());
     assert_eq!(rig.server.requests().len(), 0);
     assert!(rig.audit.lines().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_only_tells_tells_nothing_of_a_foreign_cluster() {
+    let rig = Rig::new(&[playbook("tells", json!({"actions": [play("tell")]}))]).await;
+    for (cluster, times) in [("theirs", 0), ("ours", 1)] {
+        let subscription = rig.subscribe([event(json!({"static.cluster": cluster}))]);
+        subscription.is_settled().await;
+        assert_eq!(rig.stage.played("tell"), times, "{cluster}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_event_is_a_dead_letter_as_it_came() {
+    let rig = Rig::new(&[playbook("tells", json!({"actions": [play("tell")]}))]).await;
+    let subscription = rig.subscribe([]);
+    for body in ["", "no JSON", "[]", "{\"rule\": 5}"] {
+        subscription.broker.publish(body.into(), None, Vec::new());
+        subscription.is_settled().await;
+        let letters = subscription.broker.dead_letters();
+        let last = letters.last().expect("a dead letter");
+        assert_eq!(
+            (&last.payload[..], header(last, "stoop-reason").as_str()),
+            (body.as_bytes(), "malformed")
+        );
+    }
+    assert_eq!(subscription.broker.dead_letters().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,9 @@ async fn a_bad_change_leaves_the_last_good_one_in_force_and_says_where_it_is_wro
         let warnings = readiness.warnings();
         let place = format!("{}:1:", rig.playbooks().display());
         assert!(warnings.len() == 1 && warnings[0].contains(&place), "{warnings:?}");
+        // Many looks later.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(changes(&rig, "refused"), refused + 1, "it was decided about");
     }
     answer(&rig).await;
     assert_eq!((rig.stage.played("worse"), rig.stage.played("new")), (0, 2));
@@ -72,7 +75,8 @@ async fn a_bad_change_leaves_the_last_good_one_in_force_and_says_where_it_is_wro
 #[tokio::test(start_paused = true)]
 async fn an_event_is_answered_to_its_end_by_the_playbooks_that_it_was_read_by() {
     // Another comes before it, so that its place is another's now.
-    let rig = Rig::new(&[says("old")]).await;
+    let last = playbook("q", json!({"actions": [play("last")]}));
+    let rig = Rig::new(&[says("old"), last]).await;
     let (_, following) = follow(&rig);
     rig.stage.cue("old", [Cue::Wait]);
     let subscription = rig.subscribe([event(json!({}))]);
@@ -83,6 +87,7 @@ async fn an_event_is_answered_to_its_end_by_the_playbooks_that_it_was_read_by() 
     rig.stage.raise_curtain();
     subscription.is_settled().await;
     assert_eq!((rig.stage.played("first"), rig.stage.played("new")), (0, 0));
+    assert_eq!(rig.stage.played("last"), 1, "its turn came when it was in force no longer");
     answer(&rig).await;
     assert_eq!((rig.stage.played("first"), rig.stage.played("new")), (1, 1));
     following.abort();
@@ -105,6 +110,32 @@ async fn what_the_old_playbook_answered_is_no_answer_of_the_new_one() {
     rig.subscribe([event.clone()]).is_settled().await;
     rig.subscribe([event]).is_settled().await;
     assert_eq!(rig.stage.played("a"), 1);
+    following.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_a_cluster_takes_no_playbook_that_acts_on_pods() {
+    let rig = Rig::new(&[says("old")]).await.without_cluster().await;
+    let (readiness, following) = follow(&rig);
+    fs::write(rig.playbooks(), playbook("p", json!({"actions": [play_on_pod("new")]}))).unwrap();
+    until("it was looked at", || changes(&rig, "refused") == 1).await;
+    assert!(readiness.warnings()[0].contains("started without a cluster"));
+    answer(&rig).await;
+    assert_eq!(rig.stage.played("old"), 1);
+    following.abort();
+}
+
+#[tokio::test]
+async fn playbooks_that_need_what_the_cluster_does_not_keep_are_not_taken() {
+    let rig = Rig::recording(&[says("old")]).await;
+    let (readiness, following) = follow(&rig);
+    let needy = json!({"approval": "required", "actions": [play_on_pod("new")]});
+    fs::write(rig.playbooks(), playbook("p", needy)).unwrap();
+    until("it was looked at", || !readiness.warnings().is_empty()).await;
+    assert!(readiness.warnings()[0].contains("Response objects"), "{:?}", readiness.warnings());
+    assert_eq!(changes(&rig, "taken"), 0);
+    answer(&rig).await;
+    assert_eq!(rig.stage.played("old"), 1);
     following.abort();
 }
 

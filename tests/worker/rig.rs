@@ -158,6 +158,15 @@ impl Rig {
         rig
     }
 
+    /// One that was started where no cluster could be reached.
+    pub async fn without_cluster(mut self) -> Rig {
+        let away = Api::connect(Some("no such context"), CALLS).await.err().expect("there is none");
+        let (lines, registry) = (Audit::to(self.audit.clone()), self.stage.registry());
+        self.worker =
+            assemble::worker(&self.config, &registry, Err(away), Mode::Enforce, lines).unwrap();
+        self
+    }
+
     fn written(mut self) -> Rig {
         let identity = format!("worker-{}", fastrand::u64(..));
         let records = assemble::records(&self.config, self.api.clone(), identity).unwrap();

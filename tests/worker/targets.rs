@@ -77,6 +77,19 @@ async fn the_pod_of_an_exec_is_answered_and_its_successor_is_not() {
 }
 
 #[tokio::test]
+async fn a_pod_that_is_known_by_its_name_alone_is_looked_for_each_time() {
+    let rig = Rig::new(&[answering(EXEC, json!([delete()]))]).await;
+    let subscription = rig.subscribe([]);
+    // Within the cooldown of the one before it.
+    for count in 1..=2 {
+        rig.create_pod();
+        subscription.publish(&exec("pods", a_second_after_creation(&rig)));
+        subscription.is_settled().await;
+        assert_eq!((rig.asked("DELETE"), rig.server.pods("shop").len()), (count, 0));
+    }
+}
+
+#[tokio::test]
 async fn an_audit_event_on_anything_but_pods_has_no_target() {
     let wanted = json!({"rules": [EXEC]});
     let rig = Rig::new(&[playbook("any", json!({"match": wanted, "actions": [delete()]}))]).await;

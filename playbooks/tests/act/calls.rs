@@ -1,12 +1,14 @@
 //! What goes over the wire, byte for byte, and that no call outlives its deadline.
 
 use http::Method;
-use playbooks::act::{Advance, Class, Dependency, FailureKind, Permission};
+use playbooks::act::{Advance, Class, Dependency, FailureKind, Needs, Permission};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    fixtures::{EVICTION, POD, Setup, UID, event, pod, pod_with, server, with_pod, words},
+    fixtures::{
+        EVICTION, POD, Setup, UID, event, occurrence, pod, pod_with, server, with_pod, words,
+    },
     wire::{Answer, DEADLINE, Wire, error},
 };
 
@@ -106,6 +108,22 @@ async fn a_server_that_hangs_is_an_outage_at_the_deadline() {
     };
     assert_eq!(failure.kind, FailureKind::Unavailable(Dependency::KubernetesApi));
     assert!(began.elapsed() <= DEADLINE, "the paused clock tells the time exactly");
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_for_a_pod_ends_at_the_deadline_however_many_wait_for_the_same_slot() {
+    let (api, wire) = Wire::new(|_| Answer::Never);
+    let bench = Setup::new(api.at_most(1)).build();
+    let (claim, occurrence) = occurrence(&event());
+    let began = Instant::now();
+    let looks = (0..4).map(|_| bench.engine.verify(&claim, &occurrence, Needs::default()));
+    for looked in futures::future::join_all(looks).await {
+        let failure = looked.expect_err("nobody answers");
+        assert_eq!(failure.kind, FailureKind::Unavailable(Dependency::KubernetesApi));
+    }
+    // Whoever gets the slot at the last moment has its own time.
+    assert!(began.elapsed() <= 2 * DEADLINE, "{:?}", began.elapsed());
+    assert!(wire.requests().len() <= 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,7 +162,6 @@ impl Bench {
     }
 
     /// Binds a playbook of this name.
-    #[cfg(feature = "servers")]
     pub(crate) fn plan_named(&self, name: &str, spec: &str) -> Arc<Plan> {
         let plan = self.registry.bind(&playbook_named(name, spec), &self.resources);
         Arc::new(plan.map_err(|error| error.to_string()).expect("a plan"))

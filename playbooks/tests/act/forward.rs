@@ -11,7 +11,10 @@ use playbooks::act::{
 };
 use serde_json::{Value, json};
 
-use crate::fixtures::{Bench, Setup, TRACE, event, pod, server, words};
+use crate::{
+    fixtures::{Bench, Setup, TRACE, event, pod, server, words},
+    wire::DEADLINE,
+};
 
 /// A destination that fails by a script, and keeps what it was sent.
 #[derive(Clone, Default)]
@@ -130,6 +133,31 @@ async fn a_destination_that_is_away_is_waited_for() {
     }
     assert!(matches!(bench.advance(&mut response).await, Advance::Finished(_)));
     assert_eq!(topic.published().len(), 1);
+}
+
+/// A destination that takes what it is given and never says a word.
+struct Silent;
+
+#[async_trait]
+impl Destination for Silent {
+    async fn publish(&self, _: &Outgoing<'_>) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_never_answers_is_an_outage_at_the_deadline() {
+    let mut setup = Setup::new(server(pod()).0);
+    setup.destinations = Destinations::new().with("sensitive", Arc::new(Silent));
+    let bench = setup.build();
+    let mut response = bench.begin(WHOLE, &event()).await;
+    let began = tokio::time::Instant::now();
+    let Advance::Retry(failure) = bench.advance(&mut response).await else {
+        panic!("not to be retried")
+    };
+    let away = Dependency::Destination("sensitive".into());
+    assert_eq!(failure.kind, FailureKind::Unavailable(away));
+    assert!(began.elapsed() <= DEADLINE);
 }
 
 #[tokio::test]

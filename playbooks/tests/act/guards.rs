@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use futures::future::join;
 use playbooks::act::{
     Advance, BreakerLimits, FailureKind, GuardrailOptions, KillSwitchOptions, Notifiers, OwnPod,
     Response, Standing,
@@ -17,6 +18,7 @@ use crate::{
         words,
     },
     outside::{Inbox, Scripted},
+    responses::{recording, shelf::Responses},
     wire::{Answer, Request, Wire, error, not_found, status},
 };
 
@@ -181,6 +183,120 @@ async fn a_budget_is_paid_once_by_each_target_and_refuses_for_later() {
 }
 
 #[tokio::test]
+async fn a_budget_counts_together_what_has_the_same_of_what_it_names() {
+    type Change = fn(&mut Value, &mut Value);
+    let scopes: [(&str, Change); 4] = [
+        ("namespace", |pod, event| {
+            pod["metadata"]["namespace"] = json!("lab");
+            event["output_fields"]["k8s.ns.name"] = json!("lab");
+        }),
+        ("node", |pod, event| {
+            pod["spec"]["nodeName"] = json!("node-2");
+            event["hostname"] = json!("node-2");
+        }),
+        ("owner", |pod, _| pod["metadata"]["ownerReferences"][0]["name"] = json!("db-7c")),
+        ("rule", |_, event| event["rule"] = json!("Another")),
+    ];
+    for (scope, change) in scopes {
+        let act = Scripted::containing("act", []);
+        let mut setup = Setup::new(server(pod()).0);
+        setup.registry = act.register(setup.registry);
+        let bench = setup.build();
+        let spec =
+            format!("mode: enforce\nactions: [act]\nlimits: {{budget: 1 per 5m per {scope}}}");
+        let run = async |uid: &str, change: Option<Change>| {
+            let (mut pod, mut event) = (pod(), event());
+            pod["metadata"]["uid"] = json!(uid);
+            event["output_fields"]["k8s.pod.uid"] = json!(uid);
+            if let Some(change) = change {
+                change(&mut pod, &mut event);
+            }
+            let (api, _) = Wire::new(move |_| Answer::Json(200, pod.clone()));
+            let standing = Standing::of(Setup::new(api).build().verify(&event).await);
+            let occurrence = Arc::new(occurrence(&event).1);
+            let mut response =
+                Response::new(bench.plan(&spec), standing.expect("ours"), occurrence);
+            match bench.advance(&mut response).await {
+                Advance::Finished(report) => words(&report).remove(0),
+                other => panic!("not finished: {other:?}"),
+            }
+        };
+        assert_eq!(run("a", None).await, "act applied", "{scope}");
+        assert_eq!(run("b", None).await, "act refused (budget)", "{scope}");
+        assert_eq!(run("c", Some(change)).await, "act applied", "{scope}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_rehearsed_takes_nothing_from_the_budget() {
+    let (api, _) = Wire::new(|request| {
+        let name = request.path.rsplit('/').next().unwrap_or_default().to_owned();
+        Answer::Json(200, pod_with(|pod| pod["metadata"]["uid"] = json!(name)))
+    });
+    let bench = Setup::new(api).build();
+    let spec = format!("{DELETE}\nlimits: {{budget: 1 per 5m}}");
+    for mode in ["observe", "dryRun"] {
+        bench.run(&spec.replace("enforce", mode), &about(&mode.to_lowercase())).await;
+    }
+    assert_eq!(words(&bench.run(&spec, &about("a")).await), ["delete applied"]);
+    assert_eq!(words(&bench.run(&spec, &about("b")).await), ["delete refused (budget)"]);
+}
+
+/// What is said about the pod of this name and uid.
+fn about(name: &str) -> Value {
+    let mut event = event();
+    event["output_fields"]["k8s.pod.name"] = json!(name);
+    event["output_fields"]["k8s.pod.uid"] = json!(name);
+    event
+}
+
+#[tokio::test]
+async fn of_two_at_once_below_one_owner_the_breaker_lets_one_through() {
+    let responses = Responses::default();
+    let (api, _) = responses.serve(|request| {
+        let name = request.path.rsplit('/').next().unwrap_or_default().to_owned();
+        Answer::Json(200, pod_with(|pod| pod["metadata"]["uid"] = json!(name)))
+    });
+    let mut setup = Setup::new(api.clone());
+    setup.guardrails.breaker = BreakerLimits { per_owner: 1, ..BreakerLimits::default() };
+    let bench = recording("a", setup, api);
+    let (one, two) = (about("a"), about("b"));
+    let (one, two) = join(bench.run(DELETE, &one), bench.run(DELETE, &two)).await;
+    let mut all = [words(&one), words(&two)].concat();
+    all.sort();
+    assert_eq!(all, ["delete applied", "delete refused (breaker)"]);
+}
+
+#[tokio::test]
+async fn a_person_can_allow_more_age_and_never_less() {
+    let (api, _) = server(pod());
+    let bench = Setup::new(api).build();
+    let (claim, mut occurrence) = occurrence(&event());
+    occurrence.max_age = Some(std::time::Duration::from_secs(1));
+    let verified = bench.engine.verify(&claim, &occurrence, Default::default()).await;
+    let standing = Standing::of(verified.expect("verified")).expect("ours");
+    let mut response = Response::new(bench.plan(DELETE), standing, Arc::new(occurrence));
+    let Advance::Finished(report) = bench.advance(&mut response).await else {
+        panic!("not finished")
+    };
+    assert_eq!(words(&report), ["delete applied"]);
+}
+
+#[tokio::test]
+async fn a_switch_in_a_cluster_that_cannot_be_asked_is_no_yes() {
+    let verified = Setup::new(server(pod()).0).build().verify(&event()).await;
+    let standing = Standing::of(verified).expect("ours");
+    let act = Scripted::containing("act", []);
+    let mut setup = switched(server(pod()).0);
+    (setup.api, setup.registry) = (None, act.register(setup.registry));
+    let bench = setup.build();
+    let plan = bench.plan("mode: enforce\nactions: [act]");
+    let mut response = Response::new(plan, standing, Arc::new(occurrence(&event()).1));
+    assert!(matches!(bench.advance(&mut response).await, Advance::Retry(_)));
+    assert_eq!(act.calls(), 0);
+}
+
+#[tokio::test]
 async fn what_is_refused_anyway_takes_nothing_from_the_budget() {
     let (api, _) = Wire::new(|_| Answer::Json(200, pod()));
     let bench = Setup::new(api).build();
@@ -245,6 +361,21 @@ async fn a_loop_on_one_owner_opens_the_breaker() {
         ["delete applied", "delete applied", "delete applied", "delete refused (breaker)"]
     );
     assert_eq!(wire.writes().len(), 3);
+}
+
+#[tokio::test]
+async fn a_rehearsal_takes_no_room_from_what_is_done() {
+    let (api, _) = Wire::new(|request| {
+        let name = request.path.rsplit('/').next().unwrap_or_default().to_owned();
+        Answer::Json(200, pod_with(|pod| pod["metadata"]["uid"] = json!(name)))
+    });
+    let mut setup = Setup::new(api);
+    setup.guardrails.breaker = BreakerLimits { per_owner: 1, ..BreakerLimits::default() };
+    let bench = setup.build();
+    let rehearsal = DELETE.replace("enforce", "dryRun");
+    assert_eq!(words(&bench.run(&rehearsal, &about("a")).await), ["delete skipped (dry-run)"]);
+    assert_eq!(words(&bench.run(DELETE, &about("b")).await), ["delete applied"]);
+    assert_eq!(words(&bench.run(&rehearsal, &about("c")).await), ["delete refused (breaker)"]);
 }
 
 /// Refuses every eviction that is asked for, as `answer` says.

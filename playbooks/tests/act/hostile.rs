@@ -3,14 +3,19 @@
 //! What goes out about an attacker's event is compared with what goes out about a harmless one: but for the values
 //! themselves both have to be the same.
 
+use std::sync::Arc;
+
 use http::Method;
+use playbooks::act::{Notifiers, Outcome};
 use serde_json::{Value, json};
 
 use crate::{
     call,
     fixtures::{Setup, event, pod, with_pod},
     forward::{self, Topic},
+    outside::{Inbox, Scripted},
     receiver::Receiver,
+    responses::{recording, shelf::Responses},
     sinks,
     wire::{Answer, Request, Wire, not_found},
 };
@@ -45,6 +50,7 @@ fn event_of(value: &str, fields: &Value) -> Value {
     let mut event = event();
     event["output"] = json!(value);
     event["rule"] = json!(value);
+    event["source"] = json!(value);
     event["output_fields"] = fields.clone();
     for key in ["proc.cmdline", "fd.name", "user.name", "container.name"] {
         event["output_fields"][key] = json!(value);
@@ -57,7 +63,7 @@ fn events(value: &str) -> [Value; 2] {
     let about = event()["output_fields"].clone();
     let mut claimed = event_of(
         value,
-        &json!({"container.id": "host", "k8s.ns.name": value, "k8s.pod.name": value}),
+        &json!({"container.id": "host", "k8s.ns.name": value, "k8s.pod.name": value, "static.cluster": value}),
     );
     claimed["hostname"] = json!(value);
     [event_of(value, &about), claimed]
@@ -122,57 +128,118 @@ fn authorized(to: &Receiver) -> String {
 const TOKEN: &str =
     r#"{"access_token": "t", "expires_in": 3600, "token_type": "Bearer", "success": true}"#;
 
+/// Takes out what is data for machines within a text.
+fn assert_harmless(sink: &Value, json: &mut Value, forbidden: &[&str]) {
+    // What it is made of is looked at where it is not escaped.
+    if let Some(raw) = json.as_object_mut().expect("an object").remove("rawJSON") {
+        let raw = serde_json::from_str(raw.as_str().expect("a text")).expect("JSON");
+        let mut inside = Vec::new();
+        strings(&raw, &mut inside);
+        assert!(inside.iter().all(|text| is_quiet(text)), "{sink}: {raw}");
+    }
+    let mut all = Vec::new();
+    strings(json, &mut all);
+    for text in &all {
+        assert!(is_quiet(text), "{sink}: {text:?}");
+        for part in forbidden {
+            let stray = text.replace("`", "");
+            let text = if sink["slack"].is_object() { text } else { &stray };
+            let text = if *part == "`" { &all.join(" ") } else { text };
+            assert!(!text.contains(part), "{sink} says {part}: {text}");
+        }
+    }
+}
+
+/// A test for each sink: they take their time between two messages.
+macro_rules! sinks {
+    ($($name:ident at $at:literal,)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            super::look_at($at).await;
+        }
+    )*};
+}
+
+mod no_value_changes_but_for_itself_what_is_said_by {
+    sinks! {
+        slack at 0,
+        falcosidekick at 1,
+        splunk_soar at 2,
+        xsoar at 3,
+        security_command_center at 4,
+        webhook at 5,
+        cloud_events at 6,
+    }
+}
+
+async fn look_at(at: usize) {
+    let receiver = Receiver::start(vec![(200, TOKEN, None); 1000]).await;
+    let (sink, forbidden) = sinks(&receiver).remove(at);
+    let mut bodies = Vec::new();
+    for value in ["harmless".to_owned()].into_iter().chain(values()) {
+        for event in events(&value) {
+            // Another each time: the same one would wait between messages.
+            let bench = sinks::bench(sink.clone());
+            let report = bench.run("mode: enforce\nactions: [notify: {to: [sink]}]", &event).await;
+            assert_eq!(report.steps[0].outcome.as_str(), "applied", "{sink} {:?}", report.steps);
+        }
+        let received = receiver.received();
+        let told: Vec<_> = received.iter().filter(|request| request.path != "/token").collect();
+        let [.., verified, claimed] = &told[..] else { panic!("{sink}: {}", told.len()) };
+        for message in [verified, claimed] {
+            assert!(message.body.len() < 64 << 10, "{sink}: {}", message.body.len());
+            assert!(message.headers.iter().all(|(name, _)| name != "x-evil"), "{sink}");
+            let mut json = message.json();
+            assert_harmless(&sink, &mut json, forbidden);
+            bodies.push(shape(&json));
+        }
+        let [harmless_verified, harmless_claimed, .., verified, claimed] = &bodies[..] else {
+            continue;
+        };
+        assert_eq!(verified, harmless_verified, "{sink} of {value:.60}");
+        assert_eq!(claimed, harmless_claimed, "{sink} of {value:.60}");
+    }
+}
+
 #[tokio::test]
-async fn no_value_changes_what_any_sink_says_but_for_itself() {
-    const SINKS: usize = 7;
-    for at in 0..SINKS {
-        let receiver = Receiver::start(vec![(200, TOKEN, None); 1000]).await;
+async fn what_goes_along_with_another_is_as_harmless() {
+    for at in 0..4 {
+        let receiver = Receiver::start(vec![(200, TOKEN, None); 100]).await;
         let (sink, forbidden) = sinks(&receiver).remove(at);
         let bench = sinks::bench(sink.clone());
-        let mut bodies = Vec::new();
-        for value in ["harmless".to_owned()].into_iter().chain(values()) {
-            for event in events(&value) {
-                let report =
-                    bench.run("mode: enforce\nactions: [notify: {to: [sink]}]", &event).await;
-                assert_eq!(
-                    report.steps[0].outcome.as_str(),
-                    "applied",
-                    "{sink} {:?}",
-                    report.steps
-                );
-            }
-            let received = receiver.received();
-            let told: Vec<_> = received.iter().filter(|request| request.path != "/token").collect();
-            let [.., verified, claimed] = &told[..] else { panic!("{sink}: {}", told.len()) };
-            for message in [verified, claimed] {
-                assert!(message.body.len() < 64 << 10, "{sink}: {}", message.body.len());
-                assert!(message.headers.iter().all(|(name, _)| name != "x-evil"), "{sink}");
-                let mut json = message.json();
-                let mut all = Vec::new();
-                // Data for machines in a text: what it is made of is looked at where it is not escaped.
-                if let Some(raw) = json.as_object_mut().expect("an object").remove("rawJSON") {
-                    let raw = serde_json::from_str(raw.as_str().expect("a text")).expect("JSON");
-                    let mut inside = Vec::new();
-                    strings(&raw, &mut inside);
-                    assert!(inside.iter().all(|text| is_quiet(text)), "{sink}: {raw}");
-                }
-                strings(&json, &mut all);
-                for text in &all {
-                    assert!(is_quiet(text), "{sink}: {text:?}");
-                    for part in forbidden {
-                        let stray = text.replace("`", "");
-                        let text = if at == 0 { text } else { &stray };
-                        let text = if *part == "`" { &all.join(" ") } else { text };
-                        assert!(!text.contains(part), "{sink} says {part}: {text}");
-                    }
-                }
-                bodies.push(shape(&json));
-            }
-            let [harmless_verified, harmless_claimed, .., verified, claimed] = &bodies[..] else {
-                continue;
-            };
-            assert_eq!(verified, harmless_verified, "{sink} of {value:.60}");
-            assert_eq!(claimed, harmless_claimed, "{sink} of {value:.60}");
+        let events: Vec<_> =
+            values().iter().take(12).map(|value| events(value)[1].clone()).collect();
+        let told = events
+            .iter()
+            .map(|event| bench.run("mode: enforce\nactions: [notify: {to: [sink]}]", event));
+        futures::future::join_all(told).await;
+        let received = receiver.received();
+        let together = received.len() < events.len();
+        assert_eq!(together, sink["splunkSoar"].is_null(), "{sink}: {}", received.len());
+        for message in received {
+            assert!(message.body.len() < 64 << 10, "{sink}: {}", message.body.len());
+            assert_harmless(&sink, &mut message.json(), forbidden);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_action_says_is_harmless_wherever_it_is_told() {
+    for value in values() {
+        let responses = Responses::default();
+        let (api, _) = responses.serve(with_pod(pod()));
+        let (says, inbox) = (Outcome::Applied(value.clone()), Inbox::default());
+        let mut setup = Setup::new(api.clone());
+        setup.registry = Scripted::containing("act", [says]).register(setup.registry);
+        setup.notifiers =
+            Notifiers::default().with("sink", Arc::new(inbox.clone())).expect("a free name");
+        let bench = recording("a", setup, api);
+        bench.run("mode: enforce\nactions: [act, notify: {to: [sink]}]", &event()).await;
+        let kept = serde_json::to_value(responses.only()).expect("a response");
+        for told in [&inbox.messages()[0]["steps"], &kept["status"]["actions"]] {
+            let said = told[0]["detail"].as_str().expect("a text");
+            assert!(is_quiet(said) && !said.contains('\n'), "{said:?}");
+            assert!(said.chars().count() <= 500, "{}", said.len());
         }
     }
 }
@@ -243,7 +310,7 @@ actions:
       template: TEMPLATE
   - notify: {to: [sink]}";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_value_changes_an_object_but_for_its_own_parameter() {
     let job = r#"{apiVersion: batch/v1, kind: Job, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i, command: [sh, -c, 'scan "$EVENT_COMMAND"']}]}}}}"#;
     let pipeline =
@@ -257,8 +324,7 @@ async fn no_value_changes_an_object_but_for_its_own_parameter() {
         let configs =
             serde_json::from_value(json!({"sink": {"kubernetesEvents": {}}})).expect("a notifier");
         setup.notifiers =
-            playbooks::act::Notifiers::new(&configs, &[], std::time::Duration::from_secs(5))
-                .expect("notifiers");
+            Notifiers::new(&configs, &[], std::time::Duration::from_secs(5)).expect("notifiers");
         let bench = setup.build();
         let spec = RUN.replace("NAME", name).replace("TEMPLATE", template);
         let mut first: Option<(Value, Value)> = None;
@@ -295,6 +361,7 @@ async fn no_value_changes_an_object_but_for_its_own_parameter() {
             let text = note["note"].take();
             let text = text.as_str().expect("a note");
             assert!(text.len() <= 1024 && is_quiet(text) && !text.contains('\n'), "{text:?}");
+            assert!(!text.contains(['<', '>', '@', '`']) && !text.contains("://evil"), "{text:?}");
             note["metadata"].take();
             note["eventTime"].take();
             let (harmless, harmless_note) = first.get_or_insert((object.clone(), note.clone()));

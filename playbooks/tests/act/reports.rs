@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use playbooks::act::{Failure, Guardrail, Notifiers, Outcome};
+use playbooks::{
+    act::{Failure, Guardrail, Notifiers, Outcome},
+    decide::Mode,
+};
 use serde_json::json;
 
 use crate::{
@@ -38,6 +41,26 @@ async fn those_who_are_told_by_default_are_told_once_of_what_was_not_done() {
     // The playbook has told the same one already.
     assert_eq!(tell(&failing(), "mode: enforce\nactions: [act, notify: {to: [inbox]}]").await, 1);
     assert_eq!(tell(&failing(), "mode: enforce\nactions: [notify: {to: [inbox]}, act]").await, 2);
+}
+
+#[tokio::test]
+async fn a_worker_that_only_observes_tells_nobody_by_default() {
+    for (cap, told) in [(Mode::Enforce, 1), (Mode::DryRun, 0), (Mode::Observe, 0)] {
+        let inbox = Inbox::default();
+        let mut setup = Setup::new(server(pod()).0);
+        setup.cap = cap;
+        setup.notifiers = Notifiers::default()
+            .with("inbox", Arc::new(inbox.clone()))
+            .and_then(|notifiers| notifiers.with_defaults(&["inbox".to_owned()]))
+            .expect("notifiers");
+        let bench = setup.build();
+        let mut response = bench.begin("mode: enforce\nactions: [delete]", &event()).await;
+        // Nothing had begun, so that it is as the playbook is meant.
+        let report = response.abandon(Failure::transient("attempts used up"));
+        assert!(report.is_alarming());
+        bench.engine.report(&report, &response).await.expect("told");
+        assert_eq!(inbox.messages().len(), told, "{cap:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use playbooks::{
-    act::Uid,
+    act::{Gone, Uid},
     decide::{ClaimSource, Event},
 };
 use serde_json::json;
@@ -115,4 +115,43 @@ async fn what_is_kept_is_bounded() {
     }
     let state = lock(&sightings.0);
     assert_eq!((state.seen.len(), state.order.len()), (KEPT, KEPT));
+}
+
+/// What an event with these fields says, in this cluster.
+fn says(source: &str, fields: &serde_json::Value, cluster: Option<&str>) -> Option<Arc<Said>> {
+    let event = json!({
+        "rule": "r", "priority": "Notice", "time": "2026-11-21T12:00:00Z", "source": source,
+        "output": "", "output_fields": fields,
+    });
+    let payload = event.to_string();
+    let event = Event::decode(payload.as_bytes()).unwrap();
+    let (id, cluster) = (event.id(cluster).unwrap(), cluster.map(str::to_owned));
+    let occurrence = Occurrence::new(&event, id, cluster, Default::default(), None).unwrap();
+    Said::by(&event.claim().unwrap(), &occurrence)
+}
+
+#[test]
+fn the_same_is_said_by_all_its_words_and_nothing_by_a_name_alone() {
+    let mut fields = json!({"k8s.ns.name": "shop", "k8s.pod.name": "web"});
+    assert_eq!(says("syscall", &fields, None), None);
+    let audited = json!({
+        "ka.target.resource": "pods", "ka.target.namespace": "shop", "ka.target.name": "web",
+    });
+    assert_eq!(says("k8s_audit", &audited, None), None);
+    fields["container.id"] = "6ac7d190134e".into();
+    let said = says("syscall", &fields, None);
+    assert!(said.is_some());
+    assert_eq!(says("syscall", &fields, None), said);
+    assert_ne!(says("syscall", &fields, Some("ours")), said);
+    fields["k8s.pod.sandbox_id"] = "ffffffffffff".into();
+    assert_ne!(says("syscall", &fields, None), said);
+}
+
+#[test]
+fn only_what_is_gone_for_good_is_remembered_as_gone() {
+    for is_final in [false, true] {
+        let gone = Gone { object: None, why: String::new(), is_final };
+        let sighting = Sighting::of(&Standing::Gone(gone), &said("web"), Vec::new());
+        assert_eq!(sighting.is_some(), is_final);
+    }
 }

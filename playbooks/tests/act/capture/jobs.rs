@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Kept, NAMESPACE, image,
-    world::{ID, World, ends, jobs, observer, waits, worker},
+    world::{ID, World, ends, jobs, observer, pods, waits, worker},
 };
 use crate::fixtures::{POD, UID, ago, event, event_at, words};
 
@@ -27,6 +27,16 @@ pub(crate) async fn upload(
     request: &Value,
     data: &'static [u8],
 ) -> Result<u64, String> {
+    upload_once(kept, request, data, std::future::ready(())).await
+}
+
+/// The same, whose body comes once `ready` is.
+async fn upload_once(
+    kept: &Kept,
+    request: &Value,
+    data: &'static [u8],
+    ready: impl Future<Output = ()> + Send,
+) -> Result<u64, String> {
     let url = request["upload"]["url"].as_str().expect("a URL");
     let (path, query) = url.split_once('?').expect("a query");
     let key = path.split_once("/v1/evidence/").expect("the route").1;
@@ -39,7 +49,11 @@ pub(crate) async fn upload(
         most: value("most").parse().expect("a size"),
         token: value("token"),
     };
-    let body = futures::stream::iter([Ok::<_, std::convert::Infallible>(data.into())]);
+    let body = futures::stream::once(async {
+        ready.await;
+        Ok::<_, std::convert::Infallible>(data.into())
+    });
+    let body = Box::pin(body);
     let taken = kept.evidence.receive(key, &ticket, Timestamp::now(), body).await;
     taken.map_err(|error| error.to_string())
 }
@@ -330,6 +344,62 @@ async fn an_upload_is_bounded_and_taken_once() {
 }
 
 #[tokio::test]
+async fn of_two_uploads_at_once_one_is_kept_as_it_came() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let bench = worker(api, &kept);
+    waits(&bench, &mut bench.begin(PACKETS, &event()).await).await;
+    let request = world.request(&world.job_path(&wire));
+    // Both have been let in before either has sent anything.
+    let both = tokio::sync::Barrier::new(2);
+    let send = |data| {
+        let both = &both;
+        upload_once(&kept, &request, data, async move { drop(both.wait().await) })
+    };
+    let (one, two) = futures::future::join(send(b"one"), send(b"two")).await;
+    let stored = if one.is_ok() { "one" } else { "two" };
+    assert_eq!([one, two].iter().filter(|taken| taken.is_ok()).count(), 1);
+    assert_eq!(kept.read("packets.pcap"), stored);
+}
+
+#[tokio::test]
+async fn more_than_was_asked_for_is_not_sealed() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let bench = worker(api, &kept);
+    let mut response = bench.begin(PACKETS, &event()).await;
+    waits(&bench, &mut response).await;
+    let job = world.job_path(&wire);
+    upload(&kept, &world.request(&job), b"packets").await.expect("taken");
+    // A bucket bounds nothing.
+    let more = vec![0; (1 << 20) + 1];
+    let file = kept.files().into_iter().find(|file| file.ends_with("packets.pcap"));
+    std::fs::write(kept.folder.path().join(file.expect("a file")), &more).expect("written");
+    world.end(&job, "Complete", &said(&more));
+    let report = ends(&bench, &mut response).await;
+    assert_eq!(words(&report)[0], "capture failed (permanent)");
+    assert!(report.steps[0].outcome.detail().contains("more was stored"), "{}", report.overall);
+    assert!(!is_sealed(&kept));
+}
+
+#[tokio::test]
+async fn a_pod_that_only_wears_the_jobs_label_has_no_say() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let bench = worker(api, &kept);
+    let mut response = bench.begin(PACKETS, &event()).await;
+    waits(&bench, &mut response).await;
+    let job = world.job_path(&wire);
+    upload(&kept, &world.request(&job), b"packets").await.expect("taken");
+    world.end(&job, "Complete", &said(b"packets"));
+    let another = |pod: &mut Value| pod["metadata"]["ownerReferences"][0]["uid"] = json!("another");
+    world.0.lock().change(&pods(), another);
+    let report = ends(&bench, &mut response).await;
+    assert!(report.steps[0].outcome.detail().contains("no word"), "{}", report.overall);
+    assert!(!is_sealed(&kept));
+}
+
+#[tokio::test]
 async fn a_redelivery_to_another_worker_goes_on_with_the_same_job() {
     let (kept, world) = (kept(), World::new());
     let (api, wire) = world.serve_but(|_| None);
@@ -350,6 +420,22 @@ async fn a_redelivery_to_another_worker_goes_on_with_the_same_job() {
         words(&worker(api, &kept).run(PACKETS, &event).await),
         ["capture already-done", "delete already-done"]
     );
+}
+
+#[tokio::test]
+async fn what_is_kept_is_not_captured_again_when_its_job_is_gone() {
+    let (kept, world) = (kept(), World::new());
+    let (api, wire) = world.serve_but(|_| None);
+    let (bench, event) = (worker(api, &kept), event());
+    let spec = "mode: enforce\nactions: [capture: {packets: {}}]";
+    waits(&bench, &mut bench.begin(spec, &event).await).await;
+    let job = world.job_path(&wire);
+    upload(&kept, &world.request(&job), b"packets").await.expect("taken");
+    world.end(&job, "Complete", &said(b"packets"));
+    assert_eq!(words(&bench.run(spec, &event).await), ["capture applied"]);
+    world.0.lock().remove(&job);
+    assert_eq!(words(&bench.run(spec, &event).await), ["capture already-done"]);
+    assert_eq!(wire.writes().len(), 1, "{:?}", wire.writes());
 }
 
 #[tokio::test]

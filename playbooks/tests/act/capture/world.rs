@@ -27,7 +27,7 @@ pub(crate) fn jobs() -> String {
     format!("/apis/batch/v1/namespaces/{NAMESPACE}/jobs")
 }
 
-fn pods() -> String {
+pub(crate) fn pods() -> String {
     format!("/api/v1/namespaces/{NAMESPACE}/pods")
 }
 

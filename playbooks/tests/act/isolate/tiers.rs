@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Cluster, ID, POLICIES, cluster::State, enforcing, isolate, quarantine};
 use crate::{
-    fixtures::{Bench, POD, Setup, UID, event, words},
+    fixtures::{Bench, OTHER_UID, POD, Setup, UID, event, words},
     wire::{Answer, Request, Wire, error},
 };
 
@@ -253,6 +253,37 @@ async fn another_of_the_same_priority_that_opens_something_leaves_it_open() {
 }
 
 #[tokio::test]
+async fn a_deny_that_may_come_second_leaves_its_kind_a_rival_of_our_policy() {
+    let cluster = Cluster::new().serving(CLUSTER);
+    let theirs = json!({
+        "metadata": {"name": "theirs"},
+        "spec": {"tier": "Admin", "priority": 0, "egress": [{"action": "Accept"}]}
+    });
+    cluster.state().customs.insert(format!("{CLUSTER}/theirs"), theirs);
+    let report = worker(cluster.serve().0, true).run(&isolate(AUTO), &event()).await;
+    assert_eq!(words(&report), ["isolate failed (permanent)"], "{}", report.overall);
+    assert!(report.overall.detail().contains("can overrule NetworkPolicies"), "{}", report.overall);
+}
+
+#[tokio::test]
+async fn those_that_were_not_looked_at_may_open_something() {
+    let cluster = Cluster::new()
+        .serving(CLUSTER)
+        .with_policy("open", open(json!({"policyTypes": ["Egress"], "egress": [{}]})));
+    let (api, _) = cluster.serve_with(|_, request| {
+        request.is(&Method::GET, CLUSTER).then(|| {
+            Answer::Json(
+                200,
+                json!({"apiVersion": "v1", "kind": "List", "metadata": {"continue": "more"}, "items": []}),
+            )
+        })
+    });
+    let report = worker(api, true).run(&isolate(AUTO), &event()).await;
+    assert_eq!(words(&report), ["isolate failed (permanent)"], "{}", report.overall);
+    assert!(report.overall.detail().contains("any beyond the first"), "{}", report.overall);
+}
+
+#[tokio::test]
 async fn our_own_denies_are_no_rivals_of_our_policies() {
     let cluster = Cluster::new().serving(CLUSTER);
     let (api, _) = cluster.serve();
@@ -443,6 +474,38 @@ async fn a_deny_that_the_server_refuses_leaves_the_pod_cut_off_without_it() {
     assert!(report.overall.detail().contains("Unsupported value"), "{}", report.overall);
     assert_eq!(cluster.labels(), json!({"note": "x", "stoop.dev/quarantine": ID}));
     assert!(cluster.state().policies.contains_key(&quarantine()));
+}
+
+#[tokio::test]
+async fn a_deny_of_our_name_that_is_not_ours_outlives_the_pod() {
+    let cluster = Cluster::new().serving(CLUSTER);
+    let path = format!("{CLUSTER}/{}", quarantine());
+    let foreign = json!({"metadata": {"name": quarantine(), "uid": "f", "resourceVersion": "1"}, "spec": {"tier": "Baseline"}});
+    cluster.state().customs.insert(path.clone(), foreign.clone());
+    let mut looks = 0;
+    let (api, _) = cluster.serve_with(move |state, request| {
+        looks += usize::from(request.is(&Method::GET, POD));
+        if looks > 1 {
+            state.pod.as_mut()?["metadata"]["uid"] = json!(OTHER_UID);
+        }
+        None
+    });
+    let report = worker(api, true).run(&isolate(AUTO), &event()).await;
+    assert_eq!(words(&report), ["isolate skipped (gone)"], "{}", report.overall);
+    assert_eq!(cluster.state().customs[&path], foreign);
+}
+
+#[tokio::test]
+async fn a_dry_run_takes_no_agents_word_for_a_deny_that_is_not_there() {
+    let cluster = cilium().with_policy("open", both());
+    let says = enforces();
+    let (api, _) = cluster.serve_with(move |state, request| agent(state, request, &says));
+    let bench = worker(api, true);
+    // What is in force cuts off one direction of two.
+    bench.run(&isolate("{tier: auto, egressOnly: true}"), &event()).await;
+    let report = bench.run("mode: dryRun\nactions: [isolate: {tier: auto}]", &event()).await;
+    let said = report.overall.detail();
+    assert!(said.contains("a dry run can't show") && !said.contains("Effective"), "{said}");
 }
 
 #[tokio::test]

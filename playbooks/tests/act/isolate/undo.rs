@@ -1,12 +1,18 @@
 //! Taking it back: what is still ours, once, and nothing of anybody else.
 
+use std::sync::Arc;
+
 use http::Method;
-use playbooks::act::{Isolated, Reverted, Uid, revert_isolation};
+use playbooks::act::{
+    Advance, Isolated, Response, Reverted, Reverter, Standing, StoredResponse, Uid, Which,
+    revert_isolation,
+};
 use serde_json::{Value, json};
 
 use super::{Cluster, ISOLATE, enforcing, isolate, quarantine};
 use crate::{
-    fixtures::{OTHER_UID, POD, UID, event},
+    fixtures::{OTHER_UID, POD, Setup, UID, event, occurrence},
+    responses::{ACTION, recording, shelf::Responses},
     wire::Answer,
 };
 
@@ -46,6 +52,37 @@ async fn all_is_as_it_was_and_a_second_time_changes_nothing() {
         assert_eq!(revert(&cluster).await, Reverted::default());
         assert_eq!(*cluster.state(), after);
     }
+}
+
+#[tokio::test]
+async fn an_isolation_goes_with_the_last_playbook_that_wants_it() {
+    let (cluster, responses) = (Cluster::new(), Responses::default());
+    let (kept, before) = (responses.clone(), cluster.labels());
+    let (api, _) = cluster.serve_with(move |_, request| kept.answer(request));
+    let mut setup = Setup::new(api.clone());
+    setup.enforces_policies = true;
+    let bench = recording("a", setup, api);
+    for name in ["one", "two"] {
+        let plan = bench.plan_named(name, &isolate("{expireAfter: 1h}"));
+        let standing = Standing::of(bench.verify(&event()).await).expect("ours");
+        let event = Arc::new(occurrence(&event()).1);
+        let ended = bench.advance(&mut Response::new(plan, standing, event)).await;
+        assert!(matches!(ended, Advance::Finished(_)), "{ended:?}");
+    }
+    let shelf = bench.engine.records().expect("records").shelf();
+    let reverter = Reverter { shelf, name: "r", lease: ACTION };
+    let revert = async |stored: &StoredResponse, dry_run: bool| {
+        let done = reverter.revert(stored, Which::All, dry_run).await.expect("reverted");
+        done.undone[0].detail.clone()
+    };
+    let isolated = cluster.state().clone();
+    let [one, two] = &responses.all()[..] else { panic!("two responses") };
+    assert!(revert(one, false).await.contains("still wants it isolated"));
+    assert!(revert(two, true).await.contains("would give"));
+    assert_eq!(*cluster.state(), isolated);
+    assert!(revert(two, false).await.contains("policies deleted"));
+    assert_eq!(cluster.labels(), before);
+    assert!(cluster.state().policies.is_empty());
 }
 
 #[tokio::test]

@@ -159,6 +159,11 @@ async fn what_is_decided_stays_decided() {
     let again = scene.decide(Decision::Approved).await;
     assert_eq!(again, Err(Undecidable::Decided(scene.name(), "denied")));
     assert_eq!(scene.responses.only().spec.decision, Some(Decision::Denied));
+    scene
+        .responses
+        .change(|stored| stored.status.as_mut().expect("a status").phase = Phase::Failed);
+    let again = scene.decide(Decision::Approved).await;
+    assert_eq!(again, Err(Undecidable::Decided(scene.name(), "denied")));
     let shelf = scene.records().shelf();
     let unknown = shelf.decide("none", None, Decision::Approved).await.map(drop);
     assert_eq!(unknown, Err(Undecidable::Unknown("none".into())));
@@ -262,6 +267,7 @@ async fn what_was_approved_and_nobody_takes_up_fails_after_a_day_and_keeps_its_e
         scene.records().sweep(retention).await.expect("swept");
         assert_eq!(scene.responses.only().phase(), phase);
     }
+    scene.records().sweep(retention).await.expect("swept");
     assert!(scene.responses.only().spec.held.is_some());
     scene.decide(Decision::Approved).await.expect("once more");
 }
@@ -284,6 +290,8 @@ async fn what_was_approved_and_not_done_can_be_approved_once_more() {
     assert!(scene.decide(Decision::Denied).await.is_err());
 
     scene.decide(Decision::Approved).await.expect("approved again");
+    // The first run's end comes once more, late.
+    scene.records().close(approved, Phase::Failed, "late").await.expect("closed");
     let [again] = &scene.approved().await[..] else { panic!("it is taken up again") };
     assert_eq!(*again.payload, *approved.payload);
     assert!(again.at >= approved.at);

@@ -4,7 +4,7 @@ mod approvals;
 mod definition;
 mod recording;
 mod sharing;
-mod shelf;
+pub(crate) mod shelf;
 mod sweeping;
 mod undoing;
 

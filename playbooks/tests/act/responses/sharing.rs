@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use playbooks::act::{Advance, Notifiers, Phase};
+use playbooks::act::{Advance, Claim, Notifiers, Phase};
 use serde_json::{Value, json};
 
 use super::{
@@ -198,6 +198,38 @@ async fn a_renewal_whose_answer_is_lost_is_still_ours() {
     };
     assert_eq!(words(&report), RAN);
     assert_eq!((responses.only().phase(), worker.done()), (Phase::Succeeded, (1, 1)));
+}
+
+#[tokio::test]
+async fn who_has_lost_its_claim_to_another_waits_for_it() {
+    let responses = Responses::default();
+    let (kept, mut is_first) = (responses.clone(), true);
+    let worker = player_between("a", &responses, move |request| {
+        request.path.starts_with(RESPONSES).then_some(())?;
+        let is_renewal = request.method == Method::PUT && !request.path.ends_with("/status");
+        if is_renewal && std::mem::take(&mut is_first) {
+            kept.change(|stored| {
+                let until = Timestamp::now() + SignedDuration::from_secs(60);
+                stored.spec.claim = Claim { worker: "b".to_owned(), until };
+            });
+        }
+        match kept.answer(request)? {
+            // The claim is nearly over when the next action comes.
+            Answer::Json(201, mut made) => {
+                made["spec"]["claim"]["until"] = json!(Timestamp::now());
+                Some(Answer::Json(201, made))
+            }
+            answer => Some(answer),
+        }
+    });
+    let twice = SPEC.replace("contain,", "contain, contain,");
+    let mut response = worker.bench.begin(&twice, &event_at(ago(60))).await;
+    let Advance::Retry(waits) = worker.bench.advance(&mut response).await else {
+        panic!("it did not wait")
+    };
+    assert!(waits.why.contains("b is at it"), "{waits}");
+    assert_eq!(worker.done(), (1, 0));
+    assert_eq!(responses.only().spec.claim.worker, "b");
 }
 
 #[tokio::test]

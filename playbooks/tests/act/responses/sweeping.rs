@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use playbooks::act::{Phase, Retention, StoredResponse, Swept};
+use playbooks::act::{Decision, Held, Phase, Retention, StoredResponse, Swept};
 
 use super::{shelf::Responses, worker};
 use crate::{
@@ -63,6 +63,19 @@ async fn what_a_worker_is_at_stays_and_what_one_has_left_for_long_goes() {
     assert_eq!(sweep(&responses, Retention { most: 0, ..WEEK }).await.pruned, 0);
     responses.change(|stored| stored.spec.claim.until = days_ago(8));
     assert_eq!(sweep(&responses, WEEK).await.pruned, 1);
+}
+
+#[tokio::test]
+async fn what_was_approved_and_waits_to_be_taken_up_stays() {
+    let responses = ended().await;
+    responses.change(|stored| {
+        stored.status = None;
+        stored.spec.claim.until = days_ago(8);
+        stored.spec.held = Some(Held { payload: "{}".to_owned(), until: Timestamp::now() });
+        stored.spec.decision = Some(Decision::Approved);
+    });
+    assert_eq!(sweep(&responses, Retention { most: 0, ..WEEK }).await.pruned, 0);
+    assert_eq!(responses.only().phase(), Phase::Running);
 }
 
 #[tokio::test]

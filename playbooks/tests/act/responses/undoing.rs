@@ -1,14 +1,15 @@
 //! What may have to be taken back is written down first, and taken back exactly, once.
 
-use jiff::Timestamp;
-use playbooks::act::{Phase, Reverter, StoredResponse, TakenBack, Undo, Which};
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use playbooks::act::{Advance, Phase, Reverter, StoredResponse, TakenBack, Undo, Which};
 use serde_json::{Value, json};
 
 use super::{ACTION, shelf::Responses, worker};
 use crate::{
     fixtures::{Bench, POD, Setup, UID, event, pod, pod_with, server, words},
     store::{Store, without_version},
-    wire::Wire,
+    wire::{Wire, error},
 };
 
 const OWNER: &str = "/apis/apps/v1/namespaces/shop/replicasets/web-5d";
@@ -235,4 +236,105 @@ async fn a_later_run_keeps_what_an_earlier_one_has_to_undo() {
     assert_eq!(actions, ["annotate", "label"]);
     scene.revert("b", Which::All, false).await;
     assert_eq!(scene.pod(), without_version(before));
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_has_done_is_taken_back_though_a_later_one_was_refused() {
+    let before = annotated();
+    let scene = Scene::new(before.clone());
+    scene.run(LABEL).await;
+    scene.responses.change(|stored| {
+        stored.spec.run = 2;
+        stored.spec.changes[0].earlier = true;
+        let status = stored.status.as_mut().expect("a status");
+        (status.run, status.phase) = (2, Phase::Refused);
+        status.actions[0].outcome = "refused".to_owned();
+    });
+    assert_eq!(scene.revert("b", Which::All, false).await.undone.len(), 1);
+    assert_eq!(scene.pod(), without_version(before));
+}
+
+/// Somebody else is at it until then.
+fn taken_back_until(until: Timestamp) -> impl Fn(&mut StoredResponse) {
+    move |stored| {
+        let claim = json!({"worker": "b", "until": until, "all": true});
+        stored.spec.reverting = serde_json::from_value(claim).expect("a claim");
+    }
+}
+
+fn soon() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_secs(60)
+}
+
+#[tokio::test]
+async fn what_another_takes_back_is_left_to_it_until_its_time_is_over() {
+    let scene = Scene::new(pod());
+    scene.run(LABEL).await;
+    for (until, is_theirs) in [(soon(), true), (Timestamp::now(), false)] {
+        scene.responses.change(taken_back_until(until));
+        let (bench, wire) = scene.worker("c");
+        let shelf = bench.engine.records().expect("records").shelf();
+        let reverter = Reverter { shelf, name: "c", lease: ACTION };
+        let done = reverter.revert(&scene.responses.only(), Which::All, false).await;
+        assert_eq!((done.is_err(), wire.writes().is_empty()), (is_theirs, is_theirs));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_done_anew_while_it_is_being_taken_back() {
+    let scene = Scene::new(pod());
+    scene.run(LABEL).await;
+    scene.responses.change(|stored| {
+        stored.status.as_mut().expect("a status").phase = Phase::Failed;
+        taken_back_until(soon())(stored);
+    });
+    let (bench, wire) = scene.worker("a");
+    let mut response = bench.begin(LABEL, &event()).await;
+    let Advance::Retry(waits) = bench.advance(&mut response).await else { panic!("no wait") };
+    assert!(waits.why.contains("b takes it back"), "{waits}");
+    scene.responses.change(taken_back_until(Timestamp::now()));
+    assert!(matches!(bench.advance(&mut response).await, Advance::Finished(_)));
+    assert!(wire.writes().iter().all(|write| write.path != POD), "it was there already");
+}
+
+#[tokio::test]
+async fn who_could_not_take_it_back_leaves_it_to_the_next_at_once() {
+    let scene = Scene::new(pod());
+    scene.run(LABEL).await;
+    let kept = scene.responses.clone();
+    let (api, _) =
+        scene.store.serve_but(move |request, rest| match request.is(&Method::PATCH, POD) {
+            true => error(403, "Forbidden", "may not patch pods"),
+            false => kept.answer(request).unwrap_or_else(rest),
+        });
+    let bench = worker("b", api);
+    let shelf = bench.engine.records().expect("records").shelf();
+    let reverter = Reverter { shelf, name: "b", lease: ACTION };
+    let done = reverter.revert(&scene.responses.only(), Which::All, false).await;
+    let done = done.expect("asked");
+    assert_eq!((done.undone.len(), done.failed.len()), (0, 1));
+    assert_eq!(scene.responses.only().spec.reverting, None);
+    assert_eq!(scene.revert("c", Which::All, false).await.undone.len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_has_begun_meanwhile_is_not_said_to_be_taken_back() {
+    let scene = Scene::new(pod());
+    scene.run(LABEL).await;
+    let (kept, mut is_first) = (scene.responses.clone(), true);
+    let (api, _) = scene.store.serve_but(move |request, rest| {
+        if request.path.ends_with("/status") && std::mem::take(&mut is_first) {
+            kept.change(|stored| {
+                stored.spec.run = 2;
+                stored.status = None;
+            });
+        }
+        kept.answer(request).unwrap_or_else(rest)
+    });
+    let bench = worker("b", api);
+    let shelf = bench.engine.records().expect("records").shelf();
+    let reverter = Reverter { shelf, name: "b", lease: ACTION };
+    let done = reverter.revert(&scene.responses.only(), Which::All, false).await;
+    assert_eq!(done.expect("reverted").undone.len(), 1);
+    assert_eq!(scene.responses.only().status, None);
 }

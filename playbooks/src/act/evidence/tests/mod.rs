@@ -240,3 +240,17 @@ async fn a_manifest_that_is_none_is_not_taken_for_a_capture_that_is_not_there() 
     store.put(&path, PutPayload::from_static(b"[]")).await.unwrap();
     assert!(evidence.sealed(&folder(), soon()).await.unwrap_err().is_permanent());
 }
+
+#[tokio::test]
+async fn what_is_at_a_key_already_has_to_be_what_was_to_be_put_there() {
+    let evidence = Evidence::over(Arc::new(InMemory::new()), "memory");
+    let draft = Draft::begin(&folder()).unwrap();
+    for name in ["ours", "theirs"] {
+        let path = draft.folder.below(&evidence.root, &draft.key(name));
+        evidence.store.put(&path, PutPayload::from(name)).await.unwrap();
+    }
+    let kept = evidence.keep(&draft, "ours", "ours".into(), soon()).await;
+    assert_eq!(kept.map(|artefact| artefact.size), Ok(4), "an answer was lost");
+    let kept = evidence.keep(&draft, "theirs", "ours".into(), soon()).await;
+    assert_eq!(kept.unwrap_err().kind, FailureKind::Transient);
+}
