@@ -49,7 +49,7 @@ pub fn at_body(sink: &str, body: &Value) {
 /// What `run` starts.
 pub fn at_object(object: &Value) {
     at_name(object);
-    let value = |at| object.pointer(at).and_then(Value::as_str);
+    let value = |at: &str| object.pointer(at).and_then(Value::as_str);
     let env =
         ["0", "1"].map(|at| value(&format!("/spec/template/spec/containers/0/env/{at}/value")));
     for value in env.into_iter().flatten() {

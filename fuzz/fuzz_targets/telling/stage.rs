@@ -22,7 +22,7 @@ pub const CONTAINER: &str = "6ac7d190134e";
 pub struct Stage {
     runtime: Runtime,
     engine: Engine,
-    plan: Arc<Plan>,
+    plans: Vec<Arc<Plan>>,
 }
 
 /// Looks at what every sink would send.
@@ -70,14 +70,16 @@ impl Stage {
         };
         let resources = Resources::new(Arc::clone(&notifiers))
             .with_destinations(Destinations::new().with("topic", Arc::new(Topic)));
-        let playbook = match read_text("fuzz", include_str!("../../telling.yaml")) {
-            Ok(mut playbooks) => playbooks.remove(0),
+        let playbooks = match read_text("fuzz", include_str!("../../telling.yaml")) {
+            Ok(playbooks) => playbooks,
             Err(errors) => panic!("{errors}"),
         };
-        let plan = match Registry::standard().bind(&playbook, &resources) {
+        let registry = Registry::standard();
+        let bound = playbooks.iter().map(|playbook| match registry.bind(playbook, &resources) {
             Ok(plan) => Arc::new(plan),
             Err(errors) => panic!("{errors}"),
-        };
+        });
+        let plans = bound.collect();
         let engine = Engine::new(EngineParts {
             api: Some(cluster::serve()),
             cluster: ClusterPolicy::default(),
@@ -86,7 +88,7 @@ impl Stage {
             mode_cap: Mode::Enforce,
             action_timeout: Duration::from_secs(4),
         });
-        Stage { runtime, engine, plan }
+        Stage { runtime, engine, plans }
     }
 
     /// Answers the event, to the end.
@@ -100,14 +102,17 @@ impl Stage {
         self.runtime.block_on(async {
             let verified = self.engine.verify(&claim, &occurrence, Needs::default()).await;
             let Some(standing) = verified.ok().and_then(Standing::of) else { return };
-            let mut response =
-                Response::new(Arc::clone(&self.plan), standing, Arc::new(occurrence));
-            match self.engine.advance(&mut response, &CancellationToken::new()).await {
-                Advance::Finished(report) => {
-                    let Some(told) = report.steps.last() else { panic!("nothing was done") };
-                    assert_eq!((told.action, told.outcome.as_str()), ("notify", "applied"));
+            let occurrence = Arc::new(occurrence);
+            for plan in &self.plans {
+                let mut response =
+                    Response::new(Arc::clone(plan), standing.clone(), Arc::clone(&occurrence));
+                match self.engine.advance(&mut response, &CancellationToken::new()).await {
+                    Advance::Finished(report) => {
+                        let Some(told) = report.steps.last() else { panic!("nothing was done") };
+                        assert_eq!((told.action, told.outcome.as_str()), ("notify", "applied"));
+                    }
+                    other => panic!("not finished: {other:?}"),
                 }
-                other => panic!("not finished: {other:?}"),
             }
         });
     }

@@ -203,7 +203,8 @@ async fn no_value_changes_what_any_sink_says_but_for_itself(at: usize) {
 
 #[tokio::test]
 async fn what_goes_along_with_another_is_as_harmless() {
-    for at in 0..4 {
+    // The others take each by itself, in such numbers.
+    for at in 0..5 {
         let receiver = Receiver::start(vec![(200, TOKEN, None); 100]).await;
         let (sink, forbidden) = sinks(&receiver).remove(at);
         let bench = sinks::bench(sink.clone());
@@ -213,9 +214,9 @@ async fn what_goes_along_with_another_is_as_harmless() {
             .iter()
             .map(|event| bench.run("mode: enforce\nactions: [notify: {to: [sink]}]", event));
         futures::future::join_all(told).await;
-        let received = receiver.received();
-        let together = received.len() < events.len();
-        assert_eq!(together, sink["splunkSoar"].is_null(), "{sink}: {}", received.len());
+        let mut received = receiver.received();
+        received.retain(|request| request.path != "/token");
+        assert!(received.len() < events.len(), "{sink}: {}", received.len());
         for message in received {
             assert!(message.body.len() < 64 << 10, "{sink}: {}", message.body.len());
             assert_harmless(&sink, &mut message.json(), forbidden);
