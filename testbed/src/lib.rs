@@ -16,7 +16,9 @@
 
 mod cache;
 pub mod cluster;
+pub mod compose;
 mod error;
+pub mod helm;
 pub mod kafka;
 pub mod nats;
 mod pki;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use testbed::{Error, cluster, kafka, nats, pubsub};
+use testbed::{Error, cluster, compose, helm, kafka, nats, pubsub};
 
 /// Real servers for development: Kafka, NATS, Pub/Sub and a Kubernetes cluster, on loopback.
 #[derive(Parser)]
@@ -36,6 +36,7 @@ enum Servers {
     Nats,
     Cluster,
     Pubsub,
+    Deploy,
     All,
 }
 
@@ -60,6 +61,10 @@ fn provision(servers: Servers) -> Result<(), Error> {
     }
     if matches!(servers, Servers::Pubsub | Servers::All) {
         ready("Pub/Sub", &pubsub::provision()?);
+    }
+    if matches!(servers, Servers::Deploy | Servers::All) {
+        ready("helm", &helm::provision()?);
+        compose::provision()?;
     }
     Ok(())
 }

@@ -115,6 +115,7 @@ fn the_examples_can_be_run_on_each_broker() {
         "cryptominer",
         "delete-by-priority",
         "exec-audit",
+        "exec-audit-mark",
         "exec-audit-sensitive",
         "shell-in-a-container",
         "unexpected-connection",

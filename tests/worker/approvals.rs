@@ -31,7 +31,7 @@ struct Chat(Arc<Mutex<String>>);
 #[async_trait]
 impl Sink for Chat {
     async fn send(&self, message: &Notification<'_>) -> Result<(), Failure> {
-        self.0.lock().unwrap().push_str(&json!(message.steps).to_string());
+        self.0.lock().unwrap().push_str(&json!(message).to_string());
         Ok(())
     }
 }

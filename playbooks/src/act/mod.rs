@@ -54,7 +54,7 @@ pub use guard::{
     BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,
     OwnNode, OwnPod,
 };
-pub use notify::{Notification, NotifierConfig, Notifiers, Sink, StepLine};
+pub use notify::{Notification, NotifierConfig, Notifiers, Pace, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
 pub use occurrence::Occurrence;
 pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason};

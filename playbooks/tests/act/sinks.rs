@@ -1,32 +1,40 @@
 //! Each sink against a server that speaks what the real one speaks, and what all sinks have in common.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use futures::future::join_all;
 use playbooks::{
-    act::{Advance, Failure, FailureKind, Notification, NotifierConfig, Notifiers, Sink},
+    act::{
+        Advance, Api, Failure, FailureKind, Guardrail, Notification, NotifierConfig, Notifiers,
+        Outcome, Pace, Refusal, Sink,
+    },
     decide::{Event, Matcher},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    fixtures::{Bench, Setup, TRACE, UID, event, pod, server, words},
+    fixtures::{Bench, Setup, TRACE, UID, event, pod, server, with_pod, words},
+    outside::Scripted,
     receiver::{Received, Receiver, Script},
     wire::{Answer, Wire, error},
 };
 
 pub(crate) fn bench(sink: Value) -> Bench {
+    let (api, _) = server(pod());
+    setup(api, sink).build()
+}
+
+fn setup(api: Api, sink: Value) -> Setup {
     let configs: BTreeMap<String, NotifierConfig> =
         serde_json::from_value(json!({"sink": sink})).expect("a notifier");
-    let (api, _) = server(pod());
     let mut setup = Setup::new(api);
     let notifiers = Notifiers::new(&configs, &[], Duration::from_secs(5));
     setup.notifiers = notifiers.map_err(|error| format!("{error:?}")).expect("notifiers");
-    setup.build()
+    setup
 }
 
 const NOTIFY: &str = "mode: enforce\nactions: [delete, notify: {to: [sink]}]";
@@ -200,9 +208,9 @@ async fn falcosidekick_gets_an_event_that_it_takes_and_that_no_playbook_ever_ans
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn kubernetes_is_told_by_an_event_about_the_pod_that_has_the_messages_name() {
-    let mut live = crate::fixtures::with_pod(pod());
+    let mut live = with_pod(pod());
     let mut made = 0;
     let (api, wire) = Wire::new(move |request| match request.path.ends_with("/events") {
         true => {
@@ -214,11 +222,7 @@ async fn kubernetes_is_told_by_an_event_about_the_pod_that_has_the_messages_name
         }
         false => live(request),
     });
-    let configs: BTreeMap<String, NotifierConfig> =
-        serde_json::from_value(json!({"sink": {"kubernetesEvents": {"namespace": "security"}}}))
-            .expect("a notifier");
-    let mut setup = Setup::new(api);
-    setup.notifiers = Notifiers::new(&configs, &[], Duration::from_secs(5)).expect("notifiers");
+    let setup = setup(api, json!({"kubernetesEvents": {"namespace": "security"}}));
     let rights = setup.notifiers.rights();
     let rights: Vec<_> = rights.iter().map(|right| right.permission.to_string()).collect();
     assert_eq!(rights, ["create events.events.k8s.io"]);
@@ -247,27 +251,190 @@ async fn kubernetes_is_told_by_an_event_about_the_pod_that_has_the_messages_name
     assert_eq!(host.body["regarding"]["kind"], "Namespace");
 }
 
-/// A sink that takes one message a second, and fails by a script.
-#[derive(Clone, Default)]
+/// Every sink that sends to a server, as it is configured for this one.
+fn all(to: &Receiver) -> Vec<(&'static str, Value)> {
+    let credentials = json!({
+        "type": "authorized_user", "client_id": "id", "client_secret": "s", "refresh_token": "r",
+        "token_uri": format!("{}/token", to.address()),
+    });
+    vec![
+        ("slack", json!({"url": to.url()})),
+        ("webhook", json!({"url": to.url()})),
+        ("cloudEvents", json!({"url": to.url()})),
+        ("falcosidekick", json!({"url": to.address()})),
+        ("xsoar", json!({"url": to.address(), "apiKey": "k"})),
+        ("splunkSoar", json!({"url": to.address(), "token": "t"})),
+        (
+            "securityCommandCenter",
+            json!({
+                "source": "organizations/1/sources/2", "endpoint": to.address(),
+                "credentials": credentials.to_string()
+            }),
+        ),
+    ]
+}
+
+/// Contents that all of them take for a yes, and for a token.
+const YES: &str =
+    r#"{"access_token": "t", "expires_in": 3600, "token_type": "Bearer", "success": true}"#;
+
+/// What each sink, the one of Kubernetes among them, sends about a response of `action`, and then notifies.
+async fn told_of(
+    action: &str,
+    scripted: Option<Outcome>,
+    answer: impl Fn() -> Option<Answer> + Clone + Send + 'static,
+) -> BTreeMap<&'static str, Value> {
+    let receiver = Receiver::start(vec![(200, YES, None); 50]).await;
+    let mut told = BTreeMap::new();
+    let kubernetes = ("kubernetesEvents", json!({}));
+    for (name, config) in all(&receiver).into_iter().chain([kubernetes]) {
+        let (mut live, answer) = (with_pod(pod()), answer.clone());
+        let (api, wire) = Wire::new(move |request| match request.is_write() {
+            true if request.path.ends_with("/events") => Answer::Json(201, request.body.clone()),
+            true => answer().unwrap_or_else(|| live(request)),
+            false => live(request),
+        });
+        let mut setup = setup(api, json!({name: config}));
+        let scripted =
+            Scripted::containing("contain", scripted.clone().into_iter().collect::<Vec<_>>());
+        setup.registry = scripted.register(setup.registry);
+        let bench = setup.build();
+        let spec = format!("mode: enforce\nactions: [{action}, notify: {{to: [sink]}}]");
+        let report = bench.run(&spec, &event()).await;
+        assert_eq!(words(&report).last().map(String::as_str), Some("notify applied"), "{name}");
+        let message = match name {
+            "kubernetesEvents" => wire.writes().pop().expect("an event").body,
+            _ => receiver.received().pop().expect("a message").json(),
+        };
+        told.insert(name, message);
+    }
+    told
+}
+
+const LINK: &str = "https://stoop.example/approvals/ask-first-90cbd1a09ac2e9e8/\
+    5f1dbeb8ac6a8aee5d6a5b4ce2c2b5b0f5f9a1f1a9d0f4ddb3f1c7e6f2a3b4c5/1800000000/\
+    0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+#[tokio::test]
+async fn whoever_is_told_of_a_question_gets_the_whole_link_and_who_only_reads_along_does_not() {
+    let why = "waits for an approval: `stoop responses approve ask-first-90cbd1a09ac2e9e8`";
+    let refusal = Refusal { link: Some(LINK.to_owned()), ..Refusal::new(Guardrail::Approval, why) };
+    let mut told = told_of("contain", Some(refusal.into()), || None).await;
+
+    let event = told.remove("kubernetesEvents").expect("an event");
+    assert!(!event.to_string().contains("/approvals/"), "{event}");
+    let note = event["note"].as_str().expect("a note");
+    assert!(note.contains("stoop responses approve ask-first-90cbd1a09ac2e9e8"), "{note}");
+
+    let slack = told.remove("slack").expect("a message");
+    let is_link = |block: &Value| {
+        let text = block["text"]["text"].as_str().unwrap_or_default();
+        text.contains(&format!("<{LINK}|Approve or deny>"))
+    };
+    assert!(slack["blocks"].as_array().expect("blocks").iter().any(is_link), "{slack}");
+
+    let whole = Some(LINK);
+    let ends = |text: &Value| text.as_str().is_some_and(|text| text.ends_with(LINK));
+    for (name, message) in told {
+        let told = match name {
+            "webhook" => message["link"].as_str() == whole,
+            "cloudEvents" => message["data"]["link"].as_str() == whole,
+            "falcosidekick" => {
+                ends(&message["output"]) && message["output_fields"]["stoop.link"] == LINK
+            }
+            "xsoar" => {
+                let label = json!({"type": "stoop.link", "value": LINK});
+                let lines = message["details"].as_str().unwrap_or_default().lines();
+                lines.clone().any(|line| line == format!("approve or deny: {LINK}"))
+                    && message["labels"].as_array().is_some_and(|labels| labels.contains(&label))
+            }
+            "splunkSoar" => {
+                let lines = message["description"].as_str().unwrap_or_default().lines();
+                lines.clone().any(|line| line == format!("approve or deny: {LINK}"))
+                    && message["artifacts"][0]["cef"]["stoopLink"] == LINK
+            }
+            "securityCommandCenter" => {
+                ends(&message["description"]) && message["sourceProperties"]["link"] == LINK
+            }
+            _ => panic!("no word of {name}"),
+        };
+        assert!(told, "{name}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn every_sink_says_which_verb_is_missing_on_which_resource() {
+    let forbidden = || {
+        Some(error(
+            403,
+            "Forbidden",
+            "pods \"web\" is forbidden: User \"system:serviceaccount:stoop:stoop\" cannot delete resource \"pods\" in API \
+             group \"\" in the namespace \"shop\"",
+        ))
+    };
+    let told = told_of("delete", None, forbidden).await;
+    let said = "may not delete pods in shop: grant it (";
+    for (name, message) in &told {
+        assert!(message.to_string().contains(said), "{name}: {message}");
+    }
+    let line = told["slack"]["blocks"][1]["text"]["text"].as_str().expect("a text");
+    assert!(line.starts_with("• delete *failed* (permanent): `"), "{line}");
+    assert!(line.contains(said) && line.contains("'stoop rbac' prints the roles"), "{line}");
+    let output = told["falcosidekick"]["output"].as_str().expect("a text");
+    assert!(output.contains(said) && output.contains("delete failed (permanent): "), "{output}");
+    let fields = &told["falcosidekick"]["output_fields"];
+    assert!(fields["stoop.steps"].as_str().is_some_and(|steps| steps.contains(said)), "{fields}");
+}
+
+/// A sink that takes few messages, one a second if nothing else is said, and fails by a script.
+#[derive(Clone)]
 struct Slow {
+    pace: Pace,
     script: Arc<Mutex<Vec<Failure>>>,
-    /// How many went along with each.
-    sent: Arc<Mutex<Vec<(tokio::time::Instant, usize)>>>,
+    sent: Arc<Mutex<Vec<Sent>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    at: tokio::time::Instant,
+    delivery: String,
+    /// The keys of those that went along with it.
+    more: Vec<String>,
+}
+
+impl Default for Slow {
+    fn default() -> Slow {
+        Slow::at(Pace::apart(Duration::from_secs(1)))
+    }
+}
+
+impl Slow {
+    fn at(pace: Pace) -> Slow {
+        Slow { pace, script: Arc::default(), sent: Arc::default() }
+    }
+
+    fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().expect("sent").clone()
+    }
 }
 
 #[async_trait::async_trait]
 impl Sink for Slow {
     async fn send(&self, message: &Notification<'_>) -> Result<(), Failure> {
-        let now = tokio::time::Instant::now();
-        self.sent.lock().expect("sent").push((now, message.more.len()));
+        assert_eq!(message.more.is_empty(), message.delivery() == message.key);
+        self.sent.lock().expect("sent").push(Sent {
+            at: tokio::time::Instant::now(),
+            delivery: message.delivery().into_owned(),
+            more: message.more.iter().map(|other| other.key.clone()).collect(),
+        });
         match self.script.lock().expect("script").pop() {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
     }
 
-    fn apart(&self) -> Option<Duration> {
-        Some(Duration::from_secs(1))
+    fn pace(&self) -> Option<Pace> {
+        Some(self.pace)
     }
 }
 
@@ -296,12 +463,72 @@ async fn a_storm_goes_in_few_messages_that_are_far_enough_apart_and_leave_nobody
     let bench = slow_bench(&sink);
     let told = join_all((0..60).map(|number| tell(&bench, number))).await;
     assert!(told.iter().all(Result::is_ok), "{told:?}");
-    let sent = sink.sent.lock().expect("sent").clone();
-    assert_eq!(sent.iter().map(|(_, more)| 1 + more).sum::<usize>(), 60);
+    let sent = sink.sent();
+    assert_eq!(sent.iter().map(|sent| 1 + sent.more.len()).sum::<usize>(), 60);
     assert!(sent.len() <= 5, "{sent:?}");
     for pair in sent.windows(2) {
-        assert!(pair[1].0 - pair[0].0 >= Duration::from_secs(1), "{sent:?}");
+        assert!(pair[1].at - pair[0].at >= Duration::from_secs(1), "{sent:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_go_as_they_come_and_only_a_flood_together() {
+    let sink = Slow::at(Pace { at_once: 10, apart: Duration::from_secs(1) });
+    let bench = slow_bench(&sink);
+    let start = tokio::time::Instant::now();
+    let told = join_all((0..60).map(|number| tell(&bench, number))).await;
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
+    let sent = sink.sent();
+    assert_eq!(sent.iter().map(|sent| 1 + sent.more.len()).sum::<usize>(), 60);
+    let alone = sent.iter().filter(|sent| sent.at == start && sent.more.is_empty()).count();
+    assert!((10..=11).contains(&alone) && sent.len() <= 15, "{sent:?}");
+    // And a second later as before.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let before = sent.len();
+    join_all((0..10).map(|number| tell(&bench, number))).await;
+    assert_eq!(sink.sent().len(), before + 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_with_others_is_no_copy_of_what_was_sent() {
+    let sink = Slow::default();
+    let bench = slow_bench(&sink);
+    tell(&bench, 9).await.expect("told");
+    // It may have arrived: a receiver that drops what it has seen would drop who goes along with it the next time.
+    sink.script
+        .lock()
+        .expect("script")
+        .extend([Failure::transient("no answer"), Failure::transient("no answer")]);
+    for numbers in [0..3, 0..5, 0..5] {
+        join_all(numbers.map(|number| tell(&bench, number))).await;
+    }
+    let sent = sink.sent();
+    let deliveries: BTreeSet<_> = sent.iter().map(|sent| &sent.delivery).collect();
+    let contents: BTreeSet<_> = sent.iter().map(|sent| (&sent.delivery, &sent.more)).collect();
+    assert_eq!(deliveries.len(), contents.len(), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_refusals_writes_few_kubernetes_events_that_say_how_many_they_tell_of() {
+    let mut live = with_pod(pod());
+    let (api, wire) = Wire::new(move |request| match request.path.ends_with("/events") {
+        true => Answer::Json(201, request.body.clone()),
+        false => live(request),
+    });
+    let bench = setup(api, json!({"kubernetesEvents": {}})).build();
+    let told = join_all((0..60).map(|number| tell(&bench, number))).await;
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
+    let notes: Vec<_> = wire
+        .writes()
+        .iter()
+        .map(|write| write.body["note"].as_str().expect("a note").to_owned())
+        .collect();
+    assert!(notes.len() <= 5, "{notes:?}");
+    let count = |note: &String| {
+        let rest = note.strip_prefix("1 of ").and_then(|rest| rest.split_once(':'));
+        rest.map_or(1, |(count, _)| count.parse().expect("a number"))
+    };
+    assert_eq!(notes.iter().map(count).sum::<usize>(), 60, "{notes:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,8 +540,9 @@ async fn those_that_went_along_with_one_that_failed_are_told_all_the_same() {
     sink.script.lock().expect("script").push(Failure::transient("try again"));
     let told = join_all((0..5).map(|number| tell(&bench, number))).await;
     assert_eq!(told.iter().filter(|told| told.is_err()).count(), 1, "{told:?}");
-    let sent = sink.sent.lock().expect("sent").clone();
-    assert_eq!(sent.iter().map(|(_, more)| more).collect::<Vec<_>>(), [&0, &4, &3], "{sent:?}");
+    let sent = sink.sent();
+    let more: Vec<_> = sent.iter().map(|sent| sent.more.len()).collect();
+    assert_eq!(more, [0, 4, 3], "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,26 +558,47 @@ async fn a_sink_that_asks_to_be_left_alone_is_left_alone_by_all() {
         (failure.kind, failure.retry_after),
         (FailureKind::Transient, Some(Duration::from_secs(20)))
     );
-    assert_eq!(sink.sent.lock().expect("sent").len(), 1);
+    assert_eq!(sink.sent().len(), 1);
     tokio::time::advance(Duration::from_secs(20)).await;
     tell(&bench, 2).await.expect("told");
 }
 
 #[tokio::test]
-async fn what_goes_along_is_shown() {
-    for sink in ["slack", "falcosidekick"] {
-        let receiver = Receiver::start(vec![]).await;
-        let bench = bench(json!({sink: {"url": receiver.url()}}));
-        join_all((0..12).map(|number| tell(&bench, number))).await;
-        let all: Vec<_> = receiver
-            .received()
+async fn what_goes_along_is_shown_with_the_link_of_each() {
+    const EVENTS: usize = 8;
+    // The others take each by itself, in such numbers.
+    let few = |name: &str| !matches!(name, "webhook" | "cloudEvents");
+    let receiver = Receiver::start(vec![(200, YES, None); 100]).await;
+    for (name, config) in all(&receiver).into_iter().filter(|(name, _)| few(name)) {
+        let before = receiver.received().len();
+        let asks = |number| Refusal {
+            link: Some(format!("{LINK}{number}")),
+            ..Refusal::new(Guardrail::Approval, "waits")
+        };
+        let outcomes: Vec<_> = (0..EVENTS).map(|number| asks(number).into()).collect();
+        let (api, _) = server(pod());
+        let mut setup = setup(api, json!({name: config}));
+        setup.registry = Scripted::containing("contain", outcomes).register(setup.registry);
+        let bench = setup.build();
+        let told = join_all((0..EVENTS).map(async |number| {
+            let mut event = event();
+            event["rule"] = json!(format!("Rule {number}"));
+            bench.run("mode: enforce\nactions: [contain, notify: {to: [sink]}]", &event).await
+        }));
+        for report in told.await {
+            assert_eq!(words(&report), ["contain refused (approval)", "notify applied"], "{name}");
+        }
+        let all: Vec<_> = receiver.received()[before..]
             .iter()
+            .filter(|message| message.path != "/token")
             .map(|message| String::from_utf8_lossy(&message.body).into_owned())
             .collect();
-        assert!(all.len() < 12, "{sink}: {}", all.len());
-        for number in 0..12 {
-            let rule = format!("Rule {number}");
-            assert!(all.iter().any(|text| text.contains(&rule)), "{sink}: {rule}");
+        assert!(all.len() < EVENTS, "{name}: {}", all.len());
+        assert!(all.iter().any(|text| text.contains(" more")), "{name}: {all:?}");
+        for number in 0..EVENTS {
+            for part in [format!("Rule {number}"), format!("{LINK}{number}")] {
+                assert!(all.iter().any(|text| text.contains(&part)), "{name}: {part}");
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ async fn as_they_stand_they_say_what_they_would_do_and_do_nothing() {
         "cryptominer",
         "delete-by-priority",
         "exec-audit",
+        "exec-audit-mark",
         "exec-audit-sensitive",
         "shell-in-a-container",
         "unexpected-connection",

@@ -71,9 +71,7 @@ impl From<kube::Error> for ApiError {
                 // The text can be a proxy's whole error page.
                 let text = clean(&status.message, 300);
                 let message = match status.code {
-                    403 => {
-                        format!("{text}; grant it, `stoop check --cluster` lists what is missing")
-                    }
+                    403 => forbidden(&text),
                     401 => format!(
                         "the Kubernetes API does not accept the worker's credentials: {text}"
                     ),
@@ -84,6 +82,37 @@ impl From<kube::Error> for ApiError {
             error => ApiError { class, status: None, message: explain(&error) },
         }
     }
+}
+
+/// What is missing comes first: whoever is told may see the beginning alone.
+fn forbidden(text: &str) -> String {
+    match missing(text) {
+        Some(missing) => format!(
+            "may not {missing}: grant it (`stoop rbac` prints the roles, `stoop check --cluster` lists what is missing); {text}"
+        ),
+        // An admission's no as well: of that no role is the cure.
+        None => format!(
+            "the Kubernetes API forbids it: {text}; `stoop check --cluster` lists what is missing, if a permission is"
+        ),
+    }
+}
+
+/// Verb, resource and place of what the API server
+/// [says](https://github.com/kubernetes/kubernetes/blob/v1.35.0/staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go)
+/// that a user cannot do.
+fn missing(text: &str) -> Option<String> {
+    let (_, said) = text.split_once("\" cannot ")?;
+    let (verb, said) = said.split_once(" resource \"")?;
+    let (resource, said) = said.split_once("\" in API group \"")?;
+    let (group, said) = said.split_once('"')?;
+    let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+    let namespace = said.strip_prefix(" in the namespace \"").and_then(|said| said.split_once('"'));
+    let place = match namespace {
+        Some((namespace, _)) => format!(" in {namespace}"),
+        None if said.starts_with(" at the cluster scope") => " in the whole cluster".to_owned(),
+        None => String::new(),
+    };
+    Some(format!("{verb} {resource}{group}{place}"))
 }
 
 impl From<Failure> for ApiError {
@@ -249,5 +278,34 @@ mod tests {
         let error = ApiError::from(api(403, "Forbidden"));
         assert!(error.to_string().contains("stoop check --cluster"));
         assert!(Failure::from(error).is_permanent());
+    }
+
+    #[test]
+    fn verb_and_resource_of_a_missing_permission_come_first() {
+        let user = r#"User "system:serviceaccount:stoop:stoop" cannot"#;
+        for (said, first) in [
+            (
+                r#"networkpolicies.networking.k8s.io "x" is forbidden: USER patch resource "networkpolicies" in API group "networking.k8s.io" in the namespace "shop""#,
+                "may not patch networkpolicies.networking.k8s.io in shop: grant it (`stoop rbac` prints the roles",
+            ),
+            (
+                r#"pods "web" is forbidden: USER create resource "pods/eviction" in API group "" in the namespace "shop""#,
+                "may not create pods/eviction in shop: grant it",
+            ),
+            (
+                r#"nodes "n" is forbidden: USER patch resource "nodes" in API group "" at the cluster scope"#,
+                "may not patch nodes in the whole cluster: grant it",
+            ),
+            (
+                r#"pods "x" is forbidden: violates PodSecurity "restricted:latest""#,
+                "the Kubernetes API forbids it: pods",
+            ),
+        ] {
+            let said = said.replace("USER", user);
+            let status = Status::failure(&said, "Forbidden").with_code(403).boxed();
+            let told = ApiError::from(kube::Error::Api(status)).to_string();
+            assert!(told.starts_with(first), "{told}");
+            assert!(told.contains(&said), "{told}");
+        }
     }
 }

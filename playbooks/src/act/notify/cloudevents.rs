@@ -63,7 +63,7 @@ impl CloudEvents {
     fn render(&self, message: &Notification<'_>) -> Value {
         let mut event = json!({
             "specversion": "1.0",
-            "id": message.key,
+            "id": message.delivery(),
             "source": self.source,
             "type": "dev.stoop.response.v1",
             "time": message.time,
@@ -86,5 +86,9 @@ impl Sink for CloudEvents {
         let body = self.render(message).to_string().into_bytes();
         let request = self.endpoint.post_as("application/cloudevents+json; charset=UTF-8", body);
         http::settle(request.send().await).await
+    }
+
+    fn preview(&self, message: &Notification<'_>) -> Value {
+        self.render(message)
     }
 }

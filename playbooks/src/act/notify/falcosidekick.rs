@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use settings::Secret;
 
 use super::{
-    Notification, Sink,
+    Notification, Pace, Sink,
     http::{self, Endpoint},
     summary::{self, inert},
 };
@@ -59,7 +59,7 @@ fn render(message: &Notification<'_>) -> Value {
         "stoop.playbook": message.playbook,
         "stoop.mode": message.mode,
         "stoop.result": message.result(),
-        "stoop.steps": message.done(),
+        "stoop.steps": inert(&message.done()),
         "falco.rule": inert(&message.rule),
         "falco.priority": message.priority,
         "falco.output": inert(&message.output),
@@ -74,12 +74,15 @@ fn render(message: &Notification<'_>) -> Value {
     if let Some(cluster) = &message.cluster {
         fields["static.cluster"] = json!(inert(cluster));
     }
-    let more = summary::more(message);
-    if !more.is_empty() {
-        fields["stoop.more"] = json!(inert(&more.join("; ")));
+    if let Some(link) = &message.link {
+        fields["stoop.link"] = json!(link);
+    }
+    if !message.more.is_empty() {
+        let more = summary::more(message).join("; ");
+        fields["stoop.more"] = json!(format!("{}: {more}", message.more.len()));
     }
     let mut event = json!({
-        "output": format!("{}: {}", summary::title(message), message.done()),
+        "output": format!("{}: {}", summary::title(message), summary::done(message)),
         "priority": message.priority,
         // A closed set: outputs group by it.
         "rule": format!("Stoop {}", message.result()),
@@ -100,7 +103,11 @@ impl Sink for Falcosidekick {
         http::settle(self.0.post(&render(message)).send().await).await
     }
 
-    fn apart(&self) -> Option<Duration> {
-        Some(Duration::from_millis(100))
+    fn preview(&self, message: &Notification<'_>) -> Value {
+        render(message)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        Some(Pace::apart(Duration::from_millis(100)))
     }
 }

@@ -2,8 +2,13 @@
 //!
 //! Named by the message's key: a copy is there already. Texts are bounded as
 //! <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/> says.
+//!
+//! Never with a link: whoever may view the pod's namespace reads them, and what runs in the pod can be one of those.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,8 +19,9 @@ use k8s_openapi::{
 use kube::api::PostParams;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::{Notification, Sink};
+use super::{Notification, Pace, Sink, summary};
 use crate::{
     act::{
         api::{Api, Class, Permission},
@@ -78,17 +84,10 @@ impl KubernetesEvents {
             },
         };
         let result = message.result();
-        let note = format!(
-            "{} on {}: {} (playbook {}, event {})",
-            message.rule,
-            message.about(),
-            message.done(),
-            message.playbook,
-            message.event_id
-        );
+        let note = note(message);
         Event {
             metadata: ObjectMeta {
-                name: Some(format!("stoop-{}", message.key)),
+                name: Some(format!("stoop-{}", message.delivery())),
                 namespace: regarding.namespace.clone(),
                 ..ObjectMeta::default()
             },
@@ -103,6 +102,25 @@ impl KubernetesEvents {
             ..Event::default()
         }
     }
+}
+
+/// What has to be read comes first, since the end may be cut.
+fn note(message: &Notification<'_>) -> String {
+    let count = match message.more.len() {
+        0 => String::new(),
+        more => format!("1 of {}: ", more + 1),
+    };
+    let about = format!(
+        "{count}{}; {} on {} (playbook {}, event {})",
+        message.done(),
+        message.rule,
+        message.about(),
+        message.playbook,
+        message.event_id
+    );
+    let lines = message.more.iter().map(|other| summary::along(other));
+    let lines: Vec<_> = std::iter::once(summary::inert(&about)).chain(lines).collect();
+    lines.join("; ")
 }
 
 fn reason(result: &str) -> &'static str {
@@ -133,6 +151,15 @@ impl Sink for KubernetesEvents {
             Err(error) if *error.class() == Class::Conflict => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn preview(&self, message: &Notification<'_>) -> Value {
+        json!(self.render(message))
+    }
+
+    /// They are objects of the cluster, kept for an hour.
+    fn pace(&self) -> Option<Pace> {
+        Some(Pace::apart(Duration::from_secs(1)))
     }
 
     fn permissions(&self) -> Vec<Permission> {

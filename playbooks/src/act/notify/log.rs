@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Notification, Sink};
+use super::{Notification, Pace, Sink};
 use crate::act::outcome::Failure;
 
 #[derive(Debug)]
@@ -14,13 +14,15 @@ impl Sink for Log {
         message.log("notification");
         Ok(())
     }
+
+    fn pace(&self) -> Option<Pace> {
+        None
+    }
 }
 
 impl Notification<'_> {
-    /// Writes it to the log.
+    /// Writes it to the log, without its link: who reads there may not be who is asked.
     pub(in crate::act) fn log(&self, what: &str) {
-        let steps: Vec<_> =
-            self.steps.iter().map(|step| format!("{} {}", step.action, step.outcome)).collect();
         tracing::info!(
             target: "stoop::notification",
             key = self.key,
@@ -31,7 +33,7 @@ impl Notification<'_> {
             verified = self.verified,
             playbook = &*self.playbook,
             mode = self.mode,
-            steps = steps.join(", "),
+            steps = self.done(),
             output = self.output,
             "{what}"
         );

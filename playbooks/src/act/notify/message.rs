@@ -24,7 +24,7 @@ const LIMIT: usize = 256;
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification<'a> {
-    /// For receivers that drop what they have seen: the same for every copy of this message.
+    /// The same for every copy of this message. What a receiver tells copies by is [`Notification::delivery`].
     pub key: String,
     /// The event's identity, in hex.
     pub event_id: String,
@@ -55,7 +55,11 @@ pub struct Notification<'a> {
     pub trace: Option<TraceParent>,
     /// What was done so far.
     pub steps: Vec<StepLine>,
-    /// Others that waited for their turn with this one, for sinks that take [several at once](super::Sink::apart).
+    /// Where a person says yes or no to what waits for it. Whoever has it may answer: it is for those who are told, and for no
+    /// log or object that others can read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Others that waited for their turn with this one, as the sink's [`Pace`](super::Pace) says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub more: Vec<Arc<Notification<'static>>>,
     /// The verified object.
@@ -109,13 +113,27 @@ impl<'a> Notification<'a> {
             mode: mode.as_str(),
             trace: occurrence.trace.clone(),
             steps: steps.iter().map(StepLine::new).collect(),
+            link: steps.iter().find_map(asks_at),
             more: Vec::new(),
             object: standing.target().map(|target| (target.object().clone(), target.uid().clone())),
         }
     }
 
+    /// What receivers that drop what they have seen tell copies by: the same where this message and all that goes along are.
+    ///
+    /// Sent again, a message can have others with it, which must not be dropped as known.
+    pub fn delivery(&self) -> Cow<'_, str> {
+        if self.more.is_empty() {
+            return Cow::Borrowed(&self.key);
+        }
+        let mut hash = Sha256::new();
+        hash.update(&self.key);
+        self.more.iter().for_each(|other| hash.update(&other.key));
+        Cow::Owned(shortened(hash))
+    }
+
     /// One that outlives the response.
-    pub(super) fn owned(&self) -> Notification<'static> {
+    pub fn owned(&self) -> Notification<'static> {
         Notification { playbook: Cow::Owned(self.playbook.clone().into_owned()), ..self.clone() }
     }
 
@@ -130,13 +148,13 @@ impl<'a> Notification<'a> {
         }
     }
 
-    /// What was done, on one line.
+    /// What was done, on one line, and why it was not.
     pub(super) fn done(&self) -> String {
-        let steps = self.steps.iter().map(|step| {
-            let reason = step.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            format!("{} {}{reason}", step.action, step.outcome)
+        let steps = self.steps.iter().map(|step| match step.is_undone() {
+            true => format!("{}: {}", step.words(), step.detail),
+            false => step.words(),
         });
-        steps.collect::<Vec<_>>().join(", ")
+        steps.collect::<Vec<_>>().join("; ")
     }
 
     /// The pod, and whether it is the event's word alone.
@@ -151,17 +169,43 @@ impl<'a> Notification<'a> {
 
 impl StepLine {
     fn new(step: &StepReport) -> StepLine {
-        let mut detail = clean(step.outcome.detail(), LIMIT);
-        if let Outcome::Refused(Refusal { link: Some(link), .. }) = &step.outcome {
-            detail = format!("{detail}, or {link}");
-        }
         StepLine {
             action: step.action,
             outcome: step.outcome.as_str(),
             reason: step.outcome.reason(),
-            detail,
+            detail: clean(step.outcome.detail(), LIMIT),
         }
     }
+
+    /// The action, and what became of it: `isolate refused (approval)`.
+    pub(super) fn words(&self) -> String {
+        let reason = self.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("{} {}{reason}", self.action, self.outcome)
+    }
+
+    /// True where somebody has to know why it was not done.
+    pub(super) fn is_undone(&self) -> bool {
+        matches!(self.outcome, "failed" | "refused")
+    }
+}
+
+/// The link by which this step may be let through.
+fn asks_at(step: &StepReport) -> Option<String> {
+    match &step.outcome {
+        Outcome::Refused(Refusal { link, .. }) => link.as_deref().map(plain),
+        _ => None,
+    }
+}
+
+/// A link that ends nothing where it stands, be it Slack's markup, Markdown or HTML: our own are so already.
+fn plain(link: &str) -> String {
+    let bytes = link.bytes().map(|byte| match byte {
+        byte if byte.is_ascii_alphanumeric() || b"-._~:/?=&%[]".contains(&byte) => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    });
+    bytes.collect()
 }
 
 /// The pod that the event names, harmless but unproven.
@@ -185,5 +229,24 @@ fn key(occurrence: &Occurrence, playbook: &str, steps: usize) -> String {
     if occurrence.approved.is_some() {
         hash.update("approved");
     }
+    shortened(hash)
+}
+
+fn shortened(hash: Sha256) -> String {
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_stays_as_it_is_and_ends_no_markup() {
+        let ours = "https://stoop.example:8443/approvals/p-1/0af3/1800000000/ff00?a=b&c=%20";
+        assert_eq!(plain(ours), ours);
+        assert_eq!(
+            plain("https://x/|a> <!here>\n\"`)"),
+            "https://x/%7Ca%3E%20%3C%21here%3E%0A%22%60%29"
+        );
+    }
 }

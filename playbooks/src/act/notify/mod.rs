@@ -27,9 +27,11 @@ use std::{
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 pub use message::{Notification, StepLine};
+pub use turns::Pace;
 
 use super::{
     api::{Api, Permission},
@@ -58,10 +60,15 @@ pub trait Sink: Send + Sync {
     /// [`FailureKind::Unavailable`] where the receiver is away: the dependency's name is filled in by the caller.
     async fn send(&self, message: &Notification<'_>) -> Result<(), Failure>;
 
-    /// For sinks that don't know a copy, or take few messages: how far apart they go. What comes in between goes along with
-    /// one of them, in [`Notification::more`], which has to be shown then.
-    fn apart(&self) -> Option<Duration> {
-        None
+    /// What it sends about this, as JSON, for those who want to see it before it goes.
+    fn preview(&self, message: &Notification<'_>) -> Value {
+        json!(message)
+    }
+
+    /// How fast it may be told; `None` for what is as fast as the worker itself. What waits for its turn goes along with
+    /// another, in [`Notification::more`], which has to be shown then, with the link of each.
+    fn pace(&self) -> Option<Pace> {
+        Some(Pace::default())
     }
 
     /// The rights that it takes on the API server.
@@ -125,7 +132,7 @@ impl Default for Notifiers {
 
 impl Way {
     fn to(sink: Arc<dyn Sink>) -> Way {
-        Way { turns: sink.apart().map(Turns::new), sink, closed: Mutex::default() }
+        Way { turns: sink.pace().map(Turns::new), sink, closed: Mutex::default() }
     }
 
     async fn send(&self, message: &Notification<'_>) -> Result<(), Failure> {
@@ -220,6 +227,12 @@ impl Notifiers {
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sinks.keys().map(String::as_str)
+    }
+
+    /// What each sink would send about this, by its name; nothing is sent.
+    pub fn previews(&self, message: &Notification<'_>) -> BTreeMap<&str, Value> {
+        let previews = self.sinks.iter().map(|(name, way)| (&**name, way.sink.preview(message)));
+        previews.collect()
     }
 
     /// For sinks in the cluster; the first one counts.

@@ -23,7 +23,10 @@ use serde_json::{Value, json};
 use settings::Secret;
 use tokio::sync::OnceCell;
 
-use super::{Notification, Sink, http, summary::inert};
+use super::{
+    Notification, Pace, Sink, http,
+    summary::{self, inert},
+};
 use crate::act::{
     config::ConfigError,
     outcome::{Dependency, Failure},
@@ -170,7 +173,7 @@ fn render(message: &Notification<'_>) -> Value {
         "playbook": message.playbook,
         "mode": message.mode,
         "result": message.result(),
-        "steps": message.done(),
+        "steps": inert(&message.done()),
         "verified": message.verified,
         "event_id": message.event_id,
     });
@@ -179,6 +182,19 @@ fn render(message: &Notification<'_>) -> Value {
             properties[name] = json!(inert(value));
         }
     }
+    if let Some(link) = &message.link {
+        properties["link"] = json!(link);
+    }
+    let mut description = format!(
+        "{}: {}",
+        inert(&format!("{} on {}", message.rule, message.about())),
+        summary::done(message)
+    );
+    if !message.more.is_empty() {
+        let more = summary::more(message).join("; ");
+        description = format!("{description} (and {} more)", message.more.len());
+        properties["more"] = json!(more);
+    }
     json!({
         "state": "ACTIVE",
         "category": "FALCO_EVENT_ANSWERED",
@@ -186,7 +202,7 @@ fn render(message: &Notification<'_>) -> Value {
         "resourceName": inert(message.target.as_deref().unwrap_or("kubernetes")),
         "severity": severity(message.priority),
         "eventTime": message.time,
-        "description": inert(&format!("{} on {}: {}", message.rule, message.about(), message.done())),
+        "description": description,
         "sourceProperties": properties,
     })
 }
@@ -217,12 +233,21 @@ impl Sink for SecurityCommandCenter {
         };
         let sent = self
             .client
-            .patch(format!("{}/{}", self.findings, message.key))
+            .patch(format!("{}/{}", self.findings, message.delivery()))
             .headers(headers)
             .header(CONTENT_TYPE, "application/json")
             .body(render(message).to_string())
             .send();
         http::settle(sent.await).await
+    }
+
+    fn preview(&self, message: &Notification<'_>) -> Value {
+        render(message)
+    }
+
+    /// <https://cloud.google.com/security-command-center/quotas>: far below, since all that tell share it.
+    fn pace(&self) -> Option<Pace> {
+        Some(Pace::apart(Duration::from_millis(100)))
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use settings::Secret;
 
 use super::{
-    Notification, Sink,
+    Notification, Pace, Sink, StepLine,
     http::{self, Endpoint},
 };
 use crate::act::{config::ConfigError, outcome::Failure, text::clean};
@@ -41,19 +41,26 @@ impl Sink for Slack {
         http::settle(self.0.post(&render(message)).send().await).await
     }
 
+    fn preview(&self, message: &Notification<'_>) -> Value {
+        render(message)
+    }
+
     /// <https://docs.slack.dev/apis/web-api/rate-limits/>: one a second to a channel.
-    fn apart(&self) -> Option<Duration> {
-        Some(Duration::from_secs(1))
+    fn pace(&self) -> Option<Pace> {
+        Some(Pace::apart(Duration::from_secs(1)))
     }
 }
 
-/// How many characters of a value are shown. Slack takes 3,000 a section, each up to five times as long escaped.
+/// How many characters of a value are shown, escaped: Slack takes 3,000 a section, and 50 blocks.
 const VALUE: usize = 120;
-const OUTPUT: usize = 400;
+const OUTPUT: usize = 1000;
+/// Why something was not done: all that a step says of it.
+const WHY: usize = 260;
+/// How many steps stand in one section.
 const STEPS: usize = 8;
 
 /// How many of what goes along stand in one section, shorter still.
-const LINES: usize = 4;
+const LINES: usize = 3;
 const SHORT: usize = 60;
 
 fn render(message: &Notification<'_>) -> Value {
@@ -67,32 +74,16 @@ fn render(message: &Notification<'_>) -> Value {
         about.push(format!("cluster {}", code(cluster, VALUE)));
     }
     let mut blocks = vec![section(&about.join(" · "))];
-    if !message.steps.is_empty() {
-        let lines: Vec<_> = message
-            .steps
-            .iter()
-            .take(STEPS)
-            .map(|step| {
-                let reason = step.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                format!(
-                    "• {} *{}*{reason}: {}",
-                    step.action,
-                    step.outcome,
-                    code(&step.detail, VALUE)
-                )
-            })
-            .collect();
-        blocks.push(section(&lines.join("\n")));
+    blocks.extend(sections(message.steps.chunks(STEPS), step));
+    if let Some(link) = &message.link {
+        blocks.push(section(&format!("{} · whoever has this link may answer", question(link))));
     }
     if !message.output.is_empty() {
         blocks.push(section(&code(&message.output, OUTPUT)));
     }
-    for others in message.more.chunks(LINES) {
-        let lines = others.iter().map(|other| {
-            let (rule, about) = (code(&other.rule, SHORT), code(&other.about(), SHORT));
-            format!("• *{}* {rule} · {about}: {}", other.priority, other.result())
-        });
-        blocks.push(section(&lines.collect::<Vec<_>>().join("\n")));
+    if !message.more.is_empty() {
+        blocks.push(section(&format!("*and {} more:*", message.more.len())));
+        blocks.extend(sections(message.more.chunks(LINES), |other| along(other)));
     }
     let foot = format!(
         "playbook {} · {} · {} · {}",
@@ -104,11 +95,38 @@ fn render(message: &Notification<'_>) -> Value {
     blocks.push(json!({"type": "context", "elements": [text(&foot)]}));
     json!({
         // What phones show.
-        "text": escape(&clean(&format!("{} {}", message.priority, message.rule), VALUE)),
+        "text": escape(&clean(&format!("{} {}", message.priority, message.rule), VALUE), WHY),
         "blocks": blocks,
         "unfurl_links": false,
         "unfurl_media": false,
     })
+}
+
+/// A section for each chunk, a line for each of its items.
+fn sections<'a, T: 'a>(
+    chunks: impl Iterator<Item = &'a [T]>,
+    line: impl Fn(&T) -> String,
+) -> Vec<Value> {
+    chunks.map(|items| section(&items.iter().map(&line).collect::<Vec<_>>().join("\n"))).collect()
+}
+
+fn step(step: &StepLine) -> String {
+    let reason = step.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let limit = if step.is_undone() { WHY } else { VALUE };
+    format!("• {} *{}*{reason}: {}", step.action, step.outcome, code(&step.detail, limit))
+}
+
+fn along(other: &Notification<'_>) -> String {
+    let (rule, about) = (code(&other.rule, SHORT), code(&other.about(), SHORT));
+    let done = code(&other.done(), VALUE);
+    let question = other.link.as_deref().map(|link| format!(" · {}", question(link)));
+    let question = question.unwrap_or_default();
+    format!("• *{}* {rule} · {about}: {} {done}{question}", other.priority, other.result())
+}
+
+/// No button: Slack tells an app of its being pressed, and an incoming webhook has none that could answer.
+fn question(link: &str) -> String {
+    format!("*<{}|Approve or deny>*", escape(link, usize::MAX))
 }
 
 fn section(mrkdwn: &str) -> Value {
@@ -119,24 +137,35 @@ fn text(mrkdwn: &str) -> Value {
     json!({"type": "mrkdwn", "text": mrkdwn, "verbatim": true})
 }
 
-/// A value that was chosen by someone else, cut, escaped and in a code span.
+/// A value that was chosen by someone else, escaped, cut and in a code span.
 fn code(value: &str, limit: usize) -> String {
-    match escape(&clean(value, limit)) {
+    match escape(&clean(value, limit), limit) {
         empty if empty.trim().is_empty() => "-".to_owned(),
         value => format!("`{value}`"),
     }
 }
 
-/// Escapes what Slack reads as markup; a backtick becomes a quote, since a code span knows no escape for it.
-fn escape(value: &str) -> String {
+/// Escapes what Slack reads as markup; a backtick becomes a quote, since a code span knows no escape for it. `limit` is how
+/// long it may become, but for the mark of what is cut.
+fn escape(value: &str, limit: usize) -> String {
     let mut out = String::with_capacity(value.len());
+    let mut room = limit;
     for c in value.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '`' | '´' | '\u{ff40}' => out.push('\''),
-            c => out.push(c),
+        let (entity, size) = match c {
+            '&' => ("&amp;", 5),
+            '<' => ("&lt;", 4),
+            '>' => ("&gt;", 4),
+            '`' | '´' | '\u{ff40}' => ("'", 1),
+            _ => ("", 1),
+        };
+        if size > room {
+            out.push('…');
+            break;
+        }
+        room -= size;
+        match entity {
+            "" => out.push(c),
+            entity => out.push_str(entity),
         }
     }
     out
@@ -172,7 +201,7 @@ mod tests {
             let shown = code(&value, 100);
             let inner = shown.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or_default();
             prop_assert!(!inner.contains(['`', '<', '>', '\n', '\r']));
-            prop_assert!(shown.chars().count() <= 502);
+            prop_assert!(shown.chars().count() <= 103);
         }
     }
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use settings::Secret;
 
 use super::{
-    Notification, Sink,
+    Notification, Pace, Sink,
     http::{self, Endpoint},
     summary,
 };
@@ -67,7 +67,7 @@ impl SplunkSoar {
         let mut cef = json!({
             "deviceEventClassId": summary::inert(&message.rule),
             "message": summary::inert(&message.output),
-            "deviceAction": message.done(),
+            "deviceAction": summary::inert(&message.done()),
             "stoopPlaybook": message.playbook,
             "stoopResult": message.result(),
             "stoopEventId": message.event_id,
@@ -82,18 +82,25 @@ impl SplunkSoar {
                 cef[name] = json!(summary::inert(value));
             }
         }
+        if let Some(link) = &message.link {
+            cef["stoopLink"] = json!(link);
+        }
+        if !message.more.is_empty() {
+            cef["stoopMore"] = json!(summary::more(message).join("; "));
+        }
+        let delivery = message.delivery();
         json!({
             "label": self.label,
             "name": summary::title(message),
             "description": summary::text(message),
             "severity": severity,
-            "source_data_identifier": message.key,
+            "source_data_identifier": delivery,
             "start_time": message.time,
             "artifacts": [{
                 "name": "Falco event",
                 "label": "event",
                 "severity": severity,
-                "source_data_identifier": message.key,
+                "source_data_identifier": delivery,
                 "start_time": message.time,
                 "cef": cef,
             }],
@@ -132,5 +139,14 @@ impl Sink for SplunkSoar {
         }
         let why = clean(body["message"].as_str().unwrap_or("no word of a container"), 100);
         Err(Failure::permanent(format!("answered {status}: {why}")))
+    }
+
+    fn preview(&self, message: &Notification<'_>) -> Value {
+        self.render(message)
+    }
+
+    /// Each is a container that people, or playbooks of its own, look at.
+    fn pace(&self) -> Option<Pace> {
+        Some(Pace::apart(Duration::from_secs(1)))
     }
 }

@@ -59,7 +59,7 @@ impl Sink for Webhook {
         let mut request = self
             .endpoint
             .post_as("application/json", body)
-            .header("Idempotency-Key", &message.key)
+            .header("Idempotency-Key", &*message.delivery())
             .header("X-Stoop-Timestamp", &timestamp);
         if let Some(trace) = &message.trace {
             request = request.header("traceparent", trace.as_str());

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use settings::Secret;
 
 use super::{
-    Notification, Sink,
+    Notification, Pace, Sink,
     http::{self, Endpoint},
     summary,
 };
@@ -74,6 +74,7 @@ impl Xsoar {
         ];
         labels.extend(message.target.iter().map(|target| label("target", target)));
         labels.extend(message.cluster.iter().map(|cluster| label("cluster", cluster)));
+        labels.extend(message.link.iter().map(|link| json!({"type": "stoop.link", "value": link})));
         let mut incident = json!({
             "name": summary::title(message),
             "occurred": message.time,
@@ -106,7 +107,11 @@ impl Sink for Xsoar {
         http::settle(self.endpoint.post(&self.render(message)).send().await).await
     }
 
-    fn apart(&self) -> Option<Duration> {
-        Some(Duration::from_secs(1))
+    fn preview(&self, message: &Notification<'_>) -> Value {
+        self.render(message)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        Some(Pace::apart(Duration::from_secs(1)))
     }
 }
