@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use playbooks::{
     act::{
-        Approved, BreakerLimits, Decision, Destinations, Notifiers, Phase, Question, Records,
-        Retention, Undecidable,
+        Approved, BreakerLimits, Decision, Destinations, Failure, Notifiers, Phase, Question,
+        Records, Retention, Undecidable,
     },
     decide::Event,
 };
