@@ -215,8 +215,7 @@ async fn what_goes_along_with_another_is_as_harmless() {
             .map(|event| bench.run("mode: enforce\nactions: [notify: {to: [sink]}]", event));
         futures::future::join_all(told).await;
         let received = receiver.received();
-        let together = received.len() < events.len();
-        assert_eq!(together, sink["splunkSoar"].is_null(), "{sink}: {}", received.len());
+        assert!(received.len() < events.len(), "{sink}: {}", received.len());
         for message in received {
             assert!(message.body.len() < 64 << 10, "{sink}: {}", message.body.len());
             assert_harmless(&sink, &mut message.json(), forbidden);
