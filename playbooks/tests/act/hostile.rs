@@ -40,6 +40,7 @@ fn values() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
+    values.push("\u{1f985}".repeat(1000));
     values.push("A".repeat(1 << 20));
     values.push("<!channel>\n".repeat(100_000));
     values
