@@ -99,6 +99,18 @@ async fn what_is_removed_is_removed_from_the_text_too() {
 }
 
 #[tokio::test]
+async fn what_is_removed_is_not_said_by_two_that_stand_side_by_side() {
+    let topic = Topic::default();
+    let mut event = event();
+    event["output_fields"]["proc.env"] = json!("user.name=mallory");
+    event["output_fields"]["user.name"] = json!("mallory");
+    let spec = "mode: enforce\nactions: [forward: {to: sensitive, remove: [proc.env]}]";
+    bench(&[("sensitive", &topic)]).run(spec, &event).await;
+    let payload = topic.published()[0].payload.clone();
+    assert!(!String::from_utf8_lossy(&payload).contains("user.name=mallory"));
+}
+
+#[tokio::test]
 async fn a_copy_has_the_same_id_and_what_is_no_copy_has_another() {
     let (sensitive, other) = (Topic::default(), Topic::default());
     let bench = bench(&[("sensitive", &sensitive), ("other", &other)]);

@@ -261,7 +261,7 @@ async fn of_two_at_once_below_one_owner_the_breaker_lets_one_through() {
     setup.guardrails.breaker = BreakerLimits { per_owner: 1, ..BreakerLimits::default() };
     let bench = recording("a", setup, api);
     let (one, two) = (about("a"), about("b"));
-    let (one, two) = join(bench.run(DELETE, &one), bench.run(DELETE, &two)).await;
+    let (one, two) = Box::pin(join(bench.run(DELETE, &one), bench.run(DELETE, &two))).await;
     let mut all = [words(&one), words(&two)].concat();
     all.sort();
     assert_eq!(all, ["delete applied", "delete refused (breaker)"]);

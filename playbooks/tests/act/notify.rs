@@ -93,6 +93,19 @@ async fn an_attackers_fields_stay_values() {
 }
 
 #[tokio::test]
+async fn what_an_event_only_claims_is_not_told_as_verified() {
+    let receiver = Receiver::start(vec![]).await;
+    let bench = bench(json!({"chat": {"webhook": {"url": receiver.url()}}}));
+    let mut claimed = event();
+    claimed["output_fields"]["container.id"] = json!("host");
+    for (event, verified) in [(event(), true), (claimed, false)] {
+        bench.run("mode: enforce\nactions: [notify: {to: [chat]}]", &event).await;
+        let told = receiver.received().pop().expect("told").json();
+        assert_eq!((&told["target"], &told["verified"]), (&json!("shop/web"), &json!(verified)));
+    }
+}
+
+#[tokio::test]
 async fn what_a_receiver_answers_decides_about_trying_again() {
     let sink = || FailureKind::Unavailable(Dependency::Sink("chat".into()));
     let table = [

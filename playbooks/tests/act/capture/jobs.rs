@@ -354,7 +354,7 @@ async fn of_two_uploads_at_once_one_is_kept_as_it_came() {
     let both = tokio::sync::Barrier::new(2);
     let send = |data| {
         let both = &both;
-        upload_once(&kept, &request, data, async move { drop(both.wait().await) })
+        upload_once(&kept, &request, data, async move { _ = both.wait().await })
     };
     let (one, two) = futures::future::join(send(b"one"), send(b"two")).await;
     let stored = if one.is_ok() { "one" } else { "two" };
