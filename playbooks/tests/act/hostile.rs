@@ -156,12 +156,12 @@ macro_rules! sinks {
     ($($name:ident at $at:literal,)*) => {$(
         #[tokio::test]
         async fn $name() {
-            super::no_value_changes_what_any_sink_says_but_for_itself($at).await;
+            super::look_at($at).await;
         }
     )*};
 }
 
-mod said_by {
+mod no_value_changes_but_for_itself_what_is_said_by {
     sinks! {
         slack at 0,
         falcosidekick at 1,
@@ -173,7 +173,7 @@ mod said_by {
     }
 }
 
-async fn no_value_changes_what_any_sink_says_but_for_itself(at: usize) {
+async fn look_at(at: usize) {
     let receiver = Receiver::start(vec![(200, TOKEN, None); 1000]).await;
     let (sink, forbidden) = sinks(&receiver).remove(at);
     let mut bodies = Vec::new();
