@@ -12,6 +12,7 @@ pub mod forward;
 mod handle;
 mod inquiry;
 pub mod lanes;
+pub mod objects;
 pub mod outage;
 pub mod persevere;
 pub mod publish;

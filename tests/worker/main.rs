@@ -10,6 +10,7 @@ mod breaking;
 mod bursts;
 mod each;
 mod leases;
+mod objects;
 mod paper;
 mod reload;
 mod responses;

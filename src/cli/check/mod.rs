@@ -55,7 +55,7 @@ impl Check {
             if records.shelf().is_there().await? {
                 needed.extend(Records::permissions(&config.namespace));
             } else {
-                responses::refuse(&rules)?;
+                responses::refuse(rules.plans())?;
                 say(format_args!("responses\n  {}", responses::WITHOUT))?;
             }
         }
