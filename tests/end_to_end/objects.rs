@@ -84,8 +84,9 @@ async fn told(
     worker.wait(&format!("{name} is {what}: {wanted}"), look).await
 }
 
+/// A pod whose container nobody has had before.
 async fn pod(cluster: &Access, namespace: &str, name: &str) -> String {
-    let id = format!("containerd://{:x<64}", "c0ffee").replace('x', "0");
+    let id = format!("containerd://{:064x}", fastrand::u128(..));
     cluster.create_pod_with_status(namespace, name, &[&id]).await.unwrap().uid().unwrap()
 }
 

@@ -61,7 +61,7 @@ pub use notify::{Notification, NotifierConfig, Notifiers, Pace, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
 pub use objects::{
     Condition, ConditionStatus, Key, PlaybookKind, PlaybookObject, PlaybookStatus, Seen,
-    tell_status, watch_playbooks,
+    list_playbooks, tell_status, watch_playbooks,
 };
 pub use occurrence::Occurrence;
 pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason};

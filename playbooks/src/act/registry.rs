@@ -414,9 +414,10 @@ impl Plan {
 
     /// The rights that it takes on the API server where it enforces, whatever its mode is now.
     pub fn permissions(&self) -> Vec<Permission> {
-        let mut all: Vec<_> = self.actions().flat_map(Action::permissions).collect();
+        let taken = self.actions().flat_map(Action::permissions);
+        let taken = taken.chain(self.undoing_permissions());
+        let mut all: Vec<_> = taken.map(|right| self.placed(right)).collect();
         all.extend(self.verification_permissions());
-        all.extend(self.undoing_permissions());
         all.sort();
         all.dedup();
         all

@@ -151,7 +151,12 @@ impl View {
     /// Takes note, and says what is new of it in the log: once, however often it is seen.
     fn note(&mut self, seen: &Seen) {
         let (kind, hidden) = match seen {
-            Seen::All(kind, _) => (*kind, None),
+            Seen::All(kind, _) => {
+                if matches!(self.kinds.get(kind), Some(Some(_))) {
+                    tracing::info!(%kind, "these objects are seen again");
+                }
+                (*kind, None)
+            }
             Seen::Undefined(kind) => {
                 if !self.kinds.contains_key(kind) {
                     tracing::info!(%kind, "the cluster has no such objects: `stoop crds | kubectl apply -f -`; looked for now and then");
@@ -167,7 +172,6 @@ impl View {
             }
             Seen::Now(_) | Seen::Gone(_) => return,
         };
-        // Seen never, it stays so until it is.
         self.kinds.insert(kind, hidden);
     }
 
