@@ -190,7 +190,7 @@ proptest! {
             let path = format!("/api/v1/namespaces/{of_pod}/pods/web");
             let (api, wire) = Wire::new(move |request| match request.path == path {
                 true => Answer::Json(200, pod.clone()),
-                false => list(&[pod.clone()]),
+                false => list(std::slice::from_ref(&pod)),
             });
             let bench = bench(api);
             let mut event = event();
