@@ -3,6 +3,7 @@
 //! One module a command; each ends in an exit code: 0 done, 1 done but something is wrong, 2 it could not be tried.
 
 mod ask;
+pub mod audit;
 pub mod check;
 pub mod crds;
 pub mod dlq;
@@ -55,6 +56,8 @@ enum Command {
     Run(run::Run),
     /// Show the whole way of an event, with no broker and no cluster
     Demo(demo::Options),
+    /// Verify the audit log
+    Audit(audit::Audit),
     /// Check configuration and playbooks, and with --cluster the permissions
     Check(check::Check),
     /// Send what Falco would say now about a live pod
@@ -135,6 +138,7 @@ impl Cli {
         let ended = match self.command {
             Command::Run(command) => command.run().await,
             Command::Demo(options) => demo::run(options).await,
+            Command::Audit(command) => command.run(),
             Command::Check(command) => command.run().await,
             Command::Event(command) => command.run().await,
             Command::Evidence(command) => command.run().await,

@@ -49,6 +49,9 @@ impl Worker {
         if delivery.handed() > CRASHES {
             return Box::pin(self.bury_poison(&stream, delivery)).await;
         }
+        if delivery.handed() > 1 {
+            stream.redelivered();
+        }
         let rules = self.rules.now();
         match read(delivery.message(), &rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
@@ -72,6 +75,7 @@ impl Worker {
         mut delivery: Delivery,
         wanted: Wanted,
     ) {
+        let _aging = stream.hold(delivery.message());
         let lost = delivery.lease().lost().clone();
         let answers = tokio::select! {
             biased;

@@ -89,6 +89,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Malformed, Self::Failed, Self::HeldBack, Self::Crashed];
+
     /// The label.
     pub fn as_str(self) -> &'static str {
         match self {

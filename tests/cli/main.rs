@@ -1,5 +1,6 @@
 //! The program as its user meets it: what it says, where it says it, and its exit code. No servers.
 
+mod audit;
 mod check;
 mod explain;
 mod help;
@@ -7,6 +8,7 @@ mod output;
 mod rbac;
 mod replay;
 mod responses;
+mod runbooks;
 mod safety;
 mod signals;
 mod stage;

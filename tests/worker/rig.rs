@@ -14,9 +14,10 @@ use playbooks::{
 };
 use serde_json::{Value, json};
 use stoop::{
+    audit::Audit,
     config,
     demo::kubernetes::Server,
-    worker::{Worker, assemble, audit::Audit},
+    worker::{Worker, assemble},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;

@@ -51,8 +51,8 @@ pub use evidence::{
     UploadsConfig, Verdict,
 };
 pub use guard::{
-    BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,
-    OwnNode, OwnPod,
+    BreakerLimits, BreakerState, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions,
+    KillSwitchState, OwnNode, OwnPod, Spent,
 };
 pub use notify::{Notification, NotifierConfig, Notifiers, Pace, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
