@@ -3,6 +3,7 @@
 
 mod ages;
 mod define;
+mod state;
 mod watched;
 
 use std::{
@@ -13,15 +14,18 @@ use std::{
 use brokers::{Pool, pump::Passed};
 use jiff::Timestamp;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
 pub use ages::{Ages, Aging};
 use define::Shelf;
 pub use define::{Definition, Kind};
+pub(crate) use state::State;
 pub use watched::Gauges;
-use watched::{Ask, Watched};
+use watched::{Ask, Watched, raise};
+
+use crate::telemetry;
 
 /// The worker's metrics, under one registry.
 #[derive(Debug)]
@@ -59,6 +63,7 @@ pub struct Metrics {
     /// Which subscriptions have no acks.
     pub loses: IntGaugeVec,
     pub(crate) state: State,
+    spans: IntCounterVec,
     messages: IntCounterVec,
     in_flight: IntGaugeVec,
     lag: IntGaugeVec,
@@ -68,54 +73,6 @@ pub struct Metrics {
     oldest: GaugeVec,
     ages: Mutex<BTreeMap<String, Arc<Ages>>>,
     subscriptions: Mutex<Vec<Watched>>,
-}
-
-/// What the worker says of itself at a scrape.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) ready: IntGauge,
-    pub(crate) outage: IntGaugeVec,
-    pub(crate) playbooks: IntGaugeVec,
-    pub(crate) playbooks_refused: IntGauge,
-    pub(crate) breaker_open: IntGauge,
-    pub(crate) breaker_owners: IntGauge,
-    pub(crate) budget_used: IntGaugeVec,
-    pub(crate) budget_limit: IntGaugeVec,
-    pub(crate) kill_switch: IntGaugeVec,
-}
-
-impl State {
-    fn new(shelf: &mut Shelf) -> prometheus::Result<Self> {
-        Ok(Self {
-            ready: shelf.gauge("ready", "1 while /readyz says so")?,
-            outage: shelf.gauges("outage", "1 while something depended on is away", &["dependency"])?,
-            playbooks: shelf.gauges("playbooks", "Playbooks in force, by how far they may go", &["mode"])?,
-            playbooks_refused: shelf.gauge(
-                "playbooks_refused",
-                "1 while playbooks as they are written can't be used, and the last good ones are in force",
-            )?,
-            breaker_open: shelf.gauge("breaker_open", "1 while half of the recent changes failed and none is tried")?,
-            breaker_owners: shelf.gauge(
-                "breaker_owners",
-                "Owners whose pods were contained so often that no other of them is",
-            )?,
-            budget_used: shelf.gauges(
-                "budget_used",
-                "Tokens that are out of a playbook's budget, where most are, as far as this worker has seen",
-                &["playbook", "scope"],
-            )?,
-            budget_limit: shelf.gauges(
-                "budget_limit",
-                "Tokens that a playbook's budget has in a window",
-                &["playbook", "scope"],
-            )?,
-            kill_switch: shelf.gauges(
-                "kill_switch",
-                "1 for what the kill switch was found to be: on, off, or unreadable, which stops every change too",
-                &["state"],
-            )?,
-        })
-    }
 }
 
 impl Metrics {
@@ -165,6 +122,7 @@ impl Metrics {
                 "From the event's time to its response's first applied action",
             )?,
             audit_failures: of.counter("audit_failures_total", "Audit lines that could not be written, each try")?,
+            spans: of.counters("spans_total", "Spans by what became of them on their way out", &["result"])?,
             loses: of.gauges(
                 "can_lose_events",
                 "1 where the broker has no acks, as acceptLoss accepts",
@@ -231,6 +189,9 @@ impl Metrics {
     pub fn render(&self) -> prometheus::Result<Vec<u8>> {
         let now = Timestamp::now();
         lock(&self.subscriptions).iter().for_each(|watched| watched.read(self, now));
+        for (result, count) in telemetry::counts() {
+            raise(&self.spans.with_label_values(&[result]), count);
+        }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

@@ -73,7 +73,7 @@ impl Watched {
 }
 
 /// Brings a counter up to what was counted elsewhere; what was counted anew there adds nothing.
-fn raise(counter: &IntCounter, count: u64) {
+pub(super) fn raise(counter: &IntCounter, count: u64) {
     counter.inc_by(count.saturating_sub(counter.get()));
 }
 

@@ -28,6 +28,7 @@ pub mod shares;
 pub mod sightings;
 pub mod subscription;
 mod sweep;
+mod trace;
 pub mod verdict;
 
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use playbooks::{
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     Worker,
@@ -21,6 +22,7 @@ use super::{
     persevere::{Patience, Stopped, Tries},
     rules::Rules,
     sightings::Said,
+    trace,
     verdict::{Answer, End},
 };
 
@@ -104,7 +106,7 @@ impl Worker {
         ask: Ask,
         occurrence: Arc<Occurrence>,
     ) {
-        tokio::spawn(async move {
+        let work = async move {
             let cooldown = plan.playbook.limits.cooldown;
             let members = lead.joined();
             let answer = self.run_response(lead.all_left(), plan, ask, occurrence, members).await;
@@ -112,10 +114,25 @@ impl Worker {
                 let ended = answer.ended;
                 lead.end(Arc::new(answer), ended, cooldown);
             }
-        });
+        };
+        tokio::spawn(work.in_current_span());
     }
 
     pub(super) async fn run_response(
+        &self,
+        lost: &CancellationToken,
+        plan: Arc<Plan>,
+        ask: Ask,
+        occurrence: Arc<Occurrence>,
+        members: Arc<AtomicU64>,
+    ) -> Option<Answer> {
+        let span = trace::response(&plan, &occurrence);
+        let ran = self.run(lost, plan, ask, occurrence, members).instrument(span.clone()).await;
+        trace::answered(&span, ran.as_ref());
+        ran
+    }
+
+    async fn run(
         &self,
         lost: &CancellationToken,
         plan: Arc<Plan>,
@@ -144,8 +161,8 @@ impl Worker {
             Some((failure, attempts)) => (response.abandon(failure), attempts),
             None => self.advance(&mut response, lost).await?,
         };
-        self.tell(&report, &response, lost).await?;
-        self.record(&report, attempts, lost).await?;
+        self.tell(&report, &response, lost).instrument(trace::tell()).await?;
+        self.record(&report, attempts, lost).instrument(trace::record()).await?;
         self.count(&report, &occurrence, began);
         Some(answer(&report, attempts, began))
     }

@@ -56,6 +56,11 @@ impl Answer {
         self.holds_at(occurrence.time, occurrence.max_age)
     }
 
+    /// Whether somebody has to look at it.
+    pub fn has_failed(&self) -> bool {
+        self.end == End::Failed
+    }
+
     fn holds_at(&self, time: Timestamp, allowed_age: Option<Duration>) -> bool {
         match self.end {
             End::Well | End::Declined | End::Redo | End::Failed => true,

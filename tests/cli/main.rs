@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod explain;
+mod health;
 mod help;
 mod output;
 mod rbac;

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 #![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
 
+mod audit;
 mod bad_input;
+#[path = "../collector/mod.rs"]
+mod collector;
 mod forward;
 mod google;
 mod leader;
@@ -14,4 +17,5 @@ mod refusals;
 mod seeds;
 mod sink;
 mod topic;
+mod traces;
 mod worker;

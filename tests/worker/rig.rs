@@ -296,6 +296,12 @@ impl Rig {
         subscription
     }
 
+    /// Ends a subscription, and waits until nobody works for the worker any more.
+    pub async fn stop_using(&self, subscription: Subscription) {
+        subscription.ended().await;
+        self.is_idle().await;
+    }
+
     /// Waits until nobody works for the worker any more: its responses are over, however they ended.
     pub async fn is_idle(&self) {
         until("every response is over", || Arc::strong_count(&self.worker) == 1).await;

@@ -70,4 +70,5 @@ pub use responses::{
 pub use roles::{Bound, Right, Roles};
 pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;
-pub use trace::{NotATrace, TraceParent};
+pub use text::clean;
+pub use trace::{NotATrace, SPANS, TraceParent};
