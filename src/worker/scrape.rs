@@ -23,7 +23,8 @@ impl Worker {
     pub fn scrape(&self, readiness: &Readiness) -> prometheus::Result<Vec<u8>> {
         let state = &self.metrics.state;
         let away = self.outages.current();
-        state.ready.set((away.is_empty() && readiness.waiting().is_empty()).into());
+        let is_held = away.iter().any(|(dependency, _)| dependency.is_vital());
+        state.ready.set((!is_held && readiness.waiting().is_empty()).into());
         state.playbooks_refused.set(readiness.has_refused_playbooks().into());
         state.outage.reset();
         for (dependency, _) in away {
