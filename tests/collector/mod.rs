@@ -10,6 +10,7 @@ use prost::Message as _;
 
 /// A span, its ids in hex.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "not every test looks at every part")]
 pub struct Span {
     pub trace: String,
     pub id: String,
@@ -18,6 +19,7 @@ pub struct Span {
     pub attributes: Vec<(String, String)>,
 }
 
+#[allow(dead_code, reason = "as the span")]
 impl Span {
     pub fn attribute(&self, key: &str) -> Option<&str> {
         self.attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
