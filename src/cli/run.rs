@@ -20,7 +20,6 @@ use crate::{
     uploads,
     worker::{
         Worker, assemble,
-        audit::Audit,
         readiness::Readiness,
         responses::{self, Kept},
         shares,
@@ -30,7 +29,8 @@ use crate::{
 
 /// Run a worker.
 ///
-/// Audit lines, one JSON object for each finished response, go to standard output; logs go to standard error.
+/// Audit lines, one JSON object for each finished response, go to standard output or the file of `audit`; logs go to standard
+/// error.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -83,8 +83,13 @@ impl Run {
         let config = self.config.load_usable()?;
         let mode = self.mode.into();
         let cluster = assemble::cluster(&config).await;
-        let worker =
-            assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
+        let worker = assemble::worker(
+            &config,
+            &Registry::standard(),
+            cluster,
+            mode,
+            assemble::audit(&config)?,
+        )?;
         match responses::look(&worker.engine, &worker.rules.now()).await? {
             Kept::Yes => {}
             Kept::No => tracing::warn!("{}", responses::WITHOUT),
@@ -109,11 +114,7 @@ async fn serve(
 ) -> Result<(), Refused> {
     let streams = config.streams();
     let readiness = Arc::new(Readiness::of(streams.keys().map(String::as_str)));
-    let told = Health {
-        metrics: worker.metrics.clone(),
-        outages: worker.outages.clone(),
-        readiness: readiness.clone(),
-    };
+    let told = Health { worker: worker.clone(), readiness: readiness.clone() };
     // The probes go on answering while the worker drains.
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
@@ -138,6 +139,7 @@ async fn serve(
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }
     ask_people(config, &worker, closed.clone()).await?;
+    tokio::spawn(worker.clone().watch_kill_switch(stop.clone()));
     tokio::spawn(worker.clone().follow_playbooks(readiness.clone(), stop.clone()));
     let (asked, outages) = (stop.clone(), worker.outages.clone());
     tokio::spawn(async move {

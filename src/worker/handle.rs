@@ -8,6 +8,7 @@ use playbooks::{
     decide::{Candidate, Claim, ClaimSource},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     Worker,
@@ -18,6 +19,7 @@ use super::{
     rules::Rules,
     settle::{Reading, Stream},
     sightings::Looking,
+    trace,
     verdict::{Answer, Verdict, judge},
 };
 
@@ -49,6 +51,9 @@ impl Worker {
         if delivery.handed() > CRASHES {
             return Box::pin(self.bury_poison(&stream, delivery)).await;
         }
+        if delivery.handed() > 1 {
+            stream.redelivered();
+        }
         let rules = self.rules.now();
         match read(delivery.message(), &rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
@@ -59,8 +64,9 @@ impl Worker {
                 stream.read(Reading::Malformed);
                 Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
-            Read::Wanted(wanted) => {
-                Box::pin(self.answer(&stream, &rules, delivery, wanted)).await;
+            Read::Wanted(mut wanted) => {
+                let span = trace::event(stream.name(), &delivery, &mut wanted);
+                Box::pin(self.answer(&stream, &rules, delivery, wanted).instrument(span)).await;
             }
         }
     }
@@ -72,6 +78,7 @@ impl Worker {
         mut delivery: Delivery,
         wanted: Wanted,
     ) {
+        let _aging = stream.hold(delivery.message());
         let lost = delivery.lease().lost().clone();
         let answers = tokio::select! {
             biased;
@@ -87,8 +94,11 @@ impl Worker {
             Some(Answers::From(answers)) => {
                 stream.read(Reading::Answered);
                 match judge(&answers, &self.name) {
-                    Verdict::Ack => stream.ack(delivery).await,
-                    Verdict::DeadLetter(letter) => self.bury(stream, delivery, &letter).await,
+                    Verdict::Ack => stream.ack(delivery).instrument(trace::settle("ack")).await,
+                    Verdict::DeadLetter(letter) => {
+                        let burial = self.bury(stream, delivery, &letter);
+                        burial.instrument(trace::settle("dead-letter")).await;
+                    }
                 }
             }
         }
@@ -108,7 +118,8 @@ impl Worker {
             return Some(Ok(Identity::Known(Standing::NoTarget)));
         }
         let needs = plans().map(|plan| plan.needs()).fold(Needs::default(), Needs::and);
-        let identity = self.verify(wanted, needs, lost, looking).await?;
+        let verified = self.verify(wanted, needs, lost, looking);
+        let identity = verified.instrument(trace::verify()).await?;
         match identity {
             // A right that one playbook lacks must not take the others down with it.
             Ok(Identity::Unknown(failure, attempts))

@@ -68,6 +68,11 @@ impl Readiness {
         *lock(&self.playbooks) = why;
     }
 
+    /// Whether playbooks as they are written are not what is in force.
+    pub fn has_refused_playbooks(&self) -> bool {
+        lock(&self.playbooks).is_some()
+    }
+
     /// A line for each subscription that can lose events, and one for playbooks that are not in force.
     pub fn warnings(&self) -> Vec<String> {
         let state = self.lock();
