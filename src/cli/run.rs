@@ -100,6 +100,10 @@ impl Run {
         let tending = (worker.clone(), stop.clone());
         tokio::spawn(tending.0.clone().sweep(config.responses.retention(), tending.1.clone()));
         tokio::spawn(tending.0.take_up_approved(tending.1));
+        // Whoever may change nothing tells nothing either.
+        if config.playbook_objects && mode == decide::Mode::Enforce {
+            tokio::spawn(worker.clone().tell_of_objects(stop.clone()));
+        }
         serve(&config, worker, assemble::evidence(&config)?, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
@@ -135,6 +139,9 @@ async fn serve(
         worker = %worker.name, playbooks = worker.rules.now().plans().len(), health = %address,
         subscriptions = streams.keys().map(String::as_str).collect::<Vec<_>>().join(","), "started"
     );
+    if config.playbook_objects {
+        worker.begin_objects(readiness.clone(), stop.clone()).await;
+    }
     if worker.rules.now().plans().is_empty() {
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }

@@ -38,6 +38,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// Playbook files, and folders of them.
     pub playbooks: Vec<PathBuf>,
+    /// Whether the cluster's ClusterPlaybook and Playbook objects are in force beside the files.
+    pub playbook_objects: bool,
     /// Streams of events, by name. Without any, the worker runs on a journal.
     pub subscriptions: BTreeMap<String, Subscription>,
     /// Where playbooks forward events to, by name.
@@ -79,6 +81,7 @@ impl Default for Config {
         Self {
             cluster: Cluster::default(),
             playbooks: Vec::new(),
+            playbook_objects: false,
             subscriptions: BTreeMap::new(),
             destinations: BTreeMap::new(),
             functions: BTreeMap::new(),

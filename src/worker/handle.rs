@@ -5,7 +5,7 @@ use std::sync::Arc;
 use brokers::Delivery;
 use playbooks::{
     act::{Failure, Needs, Standing, Verification},
-    decide::{Candidate, Claim, ClaimSource},
+    decide::{Candidate, Claim, ClaimSource, Reach},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -34,6 +34,20 @@ pub(super) enum Identity {
     Partly(Standing, Failure, u32),
     /// It could not; what needs the target fails with it.
     Unknown(Failure, u32),
+}
+
+impl Identity {
+    /// Whether it may be a playbook's at all that reaches so far: of one that is bound to a namespace it has to be a pod that
+    /// was verified to be there, and an event about another's pod is not even told to be in trouble.
+    fn may_be_within(&self, reach: &Reach) -> bool {
+        match (reach, self) {
+            // It can't be ruled out: what was not verified is not acknowledged as nobody's.
+            (Reach::Cluster, _) | (_, Identity::Unknown(..)) => true,
+            (_, Identity::Known(standing) | Identity::Partly(standing, ..)) => {
+                reach.covers(standing.target().map(|target| target.namespace()))
+            }
+        }
+    }
 }
 
 /// What an event came to.
@@ -174,6 +188,9 @@ impl Worker {
         claim: &Claim,
         identity: &Identity,
     ) -> Option<Ask> {
+        if !identity.may_be_within(&candidate.playbook.reach) {
+            return None;
+        }
         if let Some(why) = &candidate.when_error {
             // Never a silent no: someone wrote this expression to be protected by it.
             return Some(Ask::Abandon(Failure::permanent(format!("`when` failed: {why}")), 1));

@@ -11,6 +11,7 @@ pub mod forward;
 mod handle;
 mod inquiry;
 pub mod lanes;
+pub mod objects;
 pub mod outage;
 pub mod persevere;
 pub mod publish;
