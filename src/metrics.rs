@@ -8,6 +8,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use serde::Serialize;
+
 use crate::worker::outage::Outages;
 
 /// The worker's metrics, under one registry.
@@ -56,8 +58,22 @@ pub struct Gauges {
     pub oldest_seconds: Option<f64>,
     /// Dead letters that it keeps itself.
     pub dead_letters: Option<u64>,
+    /// The same lag by partition, where there are any that are this worker's.
+    pub partitions: Vec<Partition>,
     /// What its own intake has done so far, by result; the results are a closed set.
     pub intake: Vec<(&'static str, u64)>,
+}
+
+/// How far a partition is behind.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Partition {
+    /// `TOPIC/NUMBER`.
+    pub name: String,
+    /// Messages that nobody has looked at yet.
+    pub waiting: u64,
+    /// Messages after the last that is committed.
+    pub uncommitted: u64,
 }
 
 type Ask = Box<dyn Fn() -> Gauges + Send + Sync>;
@@ -174,6 +190,13 @@ impl Metrics {
         // One that was built anew takes the place of its predecessor.
         subscriptions.retain(|other| other.name != name);
         subscriptions.push(watched);
+    }
+
+    /// What each subscription that was opened tells of itself now, by name, and how many of its deliveries are held.
+    pub fn lags(&self) -> Vec<(String, usize, Gauges)> {
+        let subscriptions = self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        let lag = |it: &Watched| (it.name.clone(), it.pool.held(), (it.ask)());
+        subscriptions.iter().map(lag).collect()
     }
 
     /// The text that Prometheus scrapes.

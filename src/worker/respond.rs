@@ -147,6 +147,7 @@ impl Worker {
         self.tell(&report, &response, lost).await?;
         self.record(&report, attempts, lost).await?;
         self.count(&report, &occurrence);
+        self.feed.responded(&report);
         Some(answer(&report, attempts, began))
     }
 

@@ -41,7 +41,7 @@ impl Reading {
 
 /// What became of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Acked,
     DeadLettered,
     /// It comes again.
@@ -54,7 +54,7 @@ enum Fate {
 
 impl Fate {
     /// The label.
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Acked => "acked",
             Self::DeadLettered => "dead-lettered",
@@ -89,23 +89,24 @@ impl Stream {
         }
     }
 
-    pub(super) async fn ack(&self, delivery: Delivery) {
+    pub(super) async fn ack(&self, delivery: Delivery) -> Fate {
         let settled = delivery.ack().await;
-        self.settled(Fate::Acked, &settled);
+        self.settled(Fate::Acked, &settled)
     }
 
     /// Hands the delivery back unsettled: it comes again.
-    pub(super) fn hand_back(&self, delivery: Delivery) {
+    pub(super) fn hand_back(&self, delivery: Delivery) -> Fate {
         self.count(Fate::HandedBack);
         drop(delivery);
+        Fate::HandedBack
     }
 
-    pub(super) fn dead_lettered(&self, settled: &Settled) {
-        self.settled(Fate::DeadLettered, settled);
+    pub(super) fn dead_lettered(&self, settled: &Settled) -> Fate {
+        self.settled(Fate::DeadLettered, settled)
     }
 
     /// Counts `meant` where the broker has it.
-    fn settled(&self, meant: Fate, settled: &Settled) {
+    fn settled(&self, meant: Fate, settled: &Settled) -> Fate {
         let fate = match settled {
             Settled::Durable | Settled::Accepted => meant,
             Settled::Fenced => Fate::Fenced,
@@ -115,6 +116,7 @@ impl Stream {
             }
         };
         self.count(fate);
+        fate
     }
 
     fn count(&self, fate: Fate) {
