@@ -170,7 +170,8 @@ fn check_control(config: &Config) -> Result<(), Fault> {
     let (control, at) = (&config.control, Path::root().key("control"));
     let mutual = control.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     if !control.listen.ip().is_loopback() && control.token.is_none() && !mutual {
-        let message = format!("anybody could read events and change dead letters at {}", control.listen);
+        let message =
+            format!("anybody could read events and change dead letters at {}", control.listen);
         let help = "set control.token or control.tls.clientCa, or listen on 127.0.0.1";
         return Fault::new(at.key("listen"), message, help);
     }

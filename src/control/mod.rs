@@ -37,7 +37,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Change, Config},
+    config::{self, Change, Config},
     error::with_sources,
     port,
     worker::{Worker, readiness::Readiness},
@@ -196,5 +196,33 @@ impl From<Error> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.0, Json(wire::Refused { error: self.1 })).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KAFKA: &str =
+        "subscriptions: {f: {kafka: {brokers: ['a:1'], topic: t, group: g, deadLetters: d}}}";
+
+    fn config(text: &str) -> Config {
+        config::parse("test", text, []).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_stops_a_worker_only_if_somebody_has_asked_for_it() {
+        // Another may have it already, which is as good.
+        let _default = TcpListener::bind(config(KAFKA).control.listen).await;
+        assert!(bind(&config(KAFKA)).await.unwrap().is_none());
+        let error = bind(&config("{}")).await.unwrap_err().to_string();
+        assert!(error.contains("change `control.listen`"), "{error}");
+        let allowing = format!("{KAFKA}\ncontrol: {{allow: [approve]}}");
+        assert!(bind(&config(&allowing)).await.is_err());
+
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = taken.local_addr().unwrap();
+        let asked = format!("{KAFKA}\ncontrol: {{listen: '{listen}'}}");
+        assert!(bind(&config(&asked)).await.is_err());
     }
 }

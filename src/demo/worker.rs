@@ -196,9 +196,7 @@ mod tests {
         log.add(
             r#"{"message":"taking","subscription":"intake","address":"127.0.0.1:1"}"#.to_owned(),
         );
-        log.add(
-            r#"{"message":"the control port listens","address":"127.0.0.1:3"}"#.to_owned(),
-        );
+        log.add(r#"{"message":"the control port listens","address":"127.0.0.1:3"}"#.to_owned());
         assert_eq!(log.addresses(), None);
         log.add(r#"{"message":"started","health":"127.0.0.1:2"}"#.to_owned());
         (0..50).for_each(|_| log.add("not JSON".to_owned()));

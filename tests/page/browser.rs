@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where a test can't look.
 const HELPERS: &str = "
     globalThis.texts = (css) => [...document.querySelectorAll(css)].filter((e) => e.checkVisibility()).map((e) => e.innerText.trim());
-    globalThis.focused = () => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText?.trim() ?? '';
+    globalThis.focused = () => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.replace(/\\s+/g, ' ').trim();
 ";
 
 /// One tab, of a browser of its own.
@@ -80,7 +80,11 @@ impl Tab {
         };
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
             let shown = self.value("document.body.innerText").await;
-            panic!("in vain: {expression}\n{}\n{:?}", shown.as_str().unwrap_or_default(), self.complaints());
+            panic!(
+                "in vain: {expression}\n{}\n{:?}",
+                shown.as_str().unwrap_or_default(),
+                self.complaints()
+            );
         }
     }
 
@@ -109,7 +113,8 @@ impl Tab {
             " " => (32, Some(" ")),
             other => panic!("{other} is no key that a test needs"),
         };
-        let mut down = json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code});
+        let mut down =
+            json!({"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code});
         if let Some(text) = text {
             down["text"] = text.into();
         }
@@ -120,13 +125,16 @@ impl Tab {
 
     /// Tab by Tab, to what is called this.
     pub(crate) async fn tab_to(&self, name: &str) {
+        let mut passed = Vec::new();
         for _ in 0..60 {
             self.key("Tab").await;
-            if self.value("focused()").await == name {
+            let focused = self.value("focused()").await;
+            if focused == name {
                 return;
             }
+            passed.push(focused.to_string());
         }
-        panic!("the keyboard doesn't come to {name}");
+        panic!("the keyboard doesn't come to {name}, but to {passed:?}");
     }
 
     pub(crate) async fn write(&self, text: &str) {
@@ -134,7 +142,8 @@ impl Tab {
     }
 
     pub(crate) async fn size(&self, width: u32, height: u32) {
-        let params = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let params =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.ask("Emulation.setDeviceMetricsOverride", params).await;
     }
 
@@ -178,9 +187,22 @@ impl Tab {
     /// What can be used, by role and name, as a screen reader has it.
     pub(crate) async fn controls(&self) -> Vec<(String, String)> {
         let tree = self.ask("Accessibility.getFullAXTree", json!({})).await;
-        let used = ["button", "link", "textbox", "searchbox", "combobox", "checkbox", "region", "navigation", "table", "dialog", "complementary"];
+        let used = [
+            "button",
+            "link",
+            "textbox",
+            "searchbox",
+            "combobox",
+            "checkbox",
+            "region",
+            "navigation",
+            "table",
+            "dialog",
+            "complementary",
+        ];
         let nodes = tree["nodes"].as_array().unwrap().iter();
-        let text = |node: &Value, what: &str| node[what]["value"].as_str().unwrap_or_default().to_owned();
+        let text =
+            |node: &Value, what: &str| node[what]["value"].as_str().unwrap_or_default().to_owned();
         nodes
             .filter(|node| node["ignored"] != true)
             .map(|node| (text(node, "role"), text(node, "name")))

@@ -111,8 +111,9 @@ async fn read(from: ChildStdout, waiting: Arc<Waiting>, events: Arc<Mutex<Vec<Va
 /// The browser there is. Without one these tests are worth nothing, so that is a failure.
 fn program() -> String {
     let folders = std::env::var("PATH").unwrap_or_default();
-    let is_there =
-        |name: &&&str| folders.split(':').any(|folder| std::path::Path::new(folder).join(name).is_file());
+    let is_there = |name: &&&str| {
+        folders.split(':').any(|folder| std::path::Path::new(folder).join(name).is_file())
+    };
     let found = NAMES.iter().find(is_there);
     found
         .expect("no Chromium on the PATH: `apt install chromium-headless-shell` on Debian, or put one of any name there as `chromium`")

@@ -48,15 +48,57 @@ async fn no_request_from_another_site_changes_anything() {
     let evil = "https://evil.example";
     let rebound = format!("http://evil.example:{}", stage.control);
     let hostile: [(&str, &[(&str, &str)]); 9] = [
-        ("a form", &[("content-type", "text/plain"), ("origin", evil), ("sec-fetch-site", "cross-site")]),
+        (
+            "a form",
+            &[("content-type", "text/plain"), ("origin", evil), ("sec-fetch-site", "cross-site")],
+        ),
         ("a form of an old browser", &[("content-type", "application/x-www-form-urlencoded")]),
         ("a fetch without our header", &[("content-type", "application/json"), ("origin", evil)]),
-        ("our header, another origin", &[("stoop-control", "1"), ("content-type", "application/json"), ("origin", evil)]),
-        ("a sandboxed frame", &[("stoop-control", "1"), ("content-type", "application/json"), ("origin", "null")]),
-        ("another port here", &[("stoop-control", "1"), ("content-type", "application/json"), ("origin", "http://127.0.0.1:1"), ("sec-fetch-site", "same-site")]),
-        ("a site that lies of its origin", &[("stoop-control", "1"), ("content-type", "application/json"), ("origin", &ours), ("sec-fetch-site", "cross-site")]),
-        ("a name that leads here", &[("stoop-control", "1"), ("content-type", "application/json"), ("host", "evil.example"), ("origin", &rebound), ("sec-fetch-site", "same-origin")]),
-        ("ours, as a form", &[("stoop-control", "1"), ("content-type", "text/plain"), ("origin", &ours), ("sec-fetch-site", "same-origin")]),
+        (
+            "our header, another origin",
+            &[("stoop-control", "1"), ("content-type", "application/json"), ("origin", evil)],
+        ),
+        (
+            "a sandboxed frame",
+            &[("stoop-control", "1"), ("content-type", "application/json"), ("origin", "null")],
+        ),
+        (
+            "another port here",
+            &[
+                ("stoop-control", "1"),
+                ("content-type", "application/json"),
+                ("origin", "http://127.0.0.1:1"),
+                ("sec-fetch-site", "same-site"),
+            ],
+        ),
+        (
+            "a site that lies of its origin",
+            &[
+                ("stoop-control", "1"),
+                ("content-type", "application/json"),
+                ("origin", &ours),
+                ("sec-fetch-site", "cross-site"),
+            ],
+        ),
+        (
+            "a name that leads here",
+            &[
+                ("stoop-control", "1"),
+                ("content-type", "application/json"),
+                ("host", "evil.example"),
+                ("origin", &rebound),
+                ("sec-fetch-site", "same-origin"),
+            ],
+        ),
+        (
+            "ours, as a form",
+            &[
+                ("stoop-control", "1"),
+                ("content-type", "text/plain"),
+                ("origin", &ours),
+                ("sec-fetch-site", "same-origin"),
+            ],
+        ),
     ];
     for (path, body) in changes(&response) {
         for (what, headers) in hostile {
@@ -65,12 +107,14 @@ async fn no_request_from_another_site_changes_anything() {
                 request = request.header(*name, *value);
             }
             let status = request.send().await.unwrap().status();
-            let is_no = status == StatusCode::FORBIDDEN || status == StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            let is_no =
+                status == StatusCode::FORBIDDEN || status == StatusCode::UNSUPPORTED_MEDIA_TYPE;
             assert!(is_no, "{what}: {status} for {path}");
         }
         // What a browser asks before it sends a header of ours: nobody is allowed to.
         let preflight = stage.bare(Method::OPTIONS, &path).header("origin", evil);
-        let answer = preflight.header("access-control-request-method", "POST").send().await.unwrap();
+        let answer =
+            preflight.header("access-control-request-method", "POST").send().await.unwrap();
         assert_eq!(answer.status(), 403);
         assert!(answer.headers().keys().all(|name| !name.as_str().starts_with("access-control")));
         // A link changes nothing either.
@@ -103,7 +147,10 @@ async fn an_answer_is_to_the_question_that_was_shown() {
         stage.ask(Method::POST, &path).json(&body).send().await.unwrap().status().as_u16()
     };
     assert_eq!(ask("approve", json!({"event": "another", "waitsUntil": until})).await, 409);
-    assert_eq!(ask("approve", json!({"event": response["event"], "waitsUntil": until - 1})).await, 409);
+    assert_eq!(
+        ask("approve", json!({"event": response["event"], "waitsUntil": until - 1})).await,
+        409
+    );
     assert_eq!(ask("revert", json!({"run": 2, "dryRun": false})).await, 409);
     assert_eq!(ask("approve", json!({"event": response["event"], "waitsUntil": until})).await, 204);
     assert_eq!(ask("deny", json!({"event": response["event"], "waitsUntil": until})).await, 409);
@@ -112,7 +159,9 @@ async fn an_answer_is_to_the_question_that_was_shown() {
 
 async fn until_gone(stage: &Stage, pod: &str) {
     until("the pod is deleted", async || {
-        stage.cluster.pods("shop").iter().all(|it| it["metadata"]["name"] != pod || it["metadata"]["deletionTimestamp"].is_string())
+        stage.cluster.pods("shop").iter().all(|it| {
+            it["metadata"]["name"] != pod || it["metadata"]["deletionTimestamp"].is_string()
+        })
     })
     .await;
 }
@@ -123,18 +172,34 @@ async fn every_answer_keeps_browsers_from_doing_anything_else_with_it() {
     let mut html = String::new();
     for path in ["/", "/page/main.js", "/page/style.css", "/v1/worker", "/v1/nothing", "/nothing"] {
         let answer = stage.ask(Method::GET, path).send().await.unwrap();
-        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let header = |name| {
+            answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
         let policy = header("content-security-policy");
-        for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "form-action 'none'"] {
+        for part in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "frame-ancestors 'none'",
+            "form-action 'none'",
+        ] {
             assert!(policy.contains(part), "{path}: {policy}");
         }
         assert!(!policy.contains("unsafe"), "{policy}");
-        assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff", "no-referrer"), "{path}");
+        assert_eq!(
+            (header("x-content-type-options"), header("referrer-policy")),
+            ("nosniff", "no-referrer"),
+            "{path}"
+        );
         assert_eq!((header("cache-control"), header("set-cookie")), ("no-store", ""), "{path}");
         html = if path == "/" { answer.text().await.unwrap() } else { html };
     }
-    assert!(!html.contains(" style=") && !html.contains("onclick") && !html.contains("<style"), "{html}");
-    assert!(html.matches("<script").count() == 1 && html.contains("src=\"/page/main.js\"></script>"));
+    assert!(
+        !html.contains(" style=") && !html.contains("onclick") && !html.contains("<style"),
+        "{html}"
+    );
+    assert!(
+        html.matches("<script").count() == 1 && html.contains("src=\"/page/main.js\"></script>")
+    );
 }
 
 #[tokio::test]
@@ -155,19 +220,26 @@ async fn the_feed_tells_the_whole_way_of_an_event() {
     let of = |kind: &str| told.iter().filter(|line| line["kind"] == kind).collect::<Vec<_>>();
     let (seen, responded, settled) = (of("seen"), of("responded"), of("settled"));
     assert_eq!((seen.len(), responded.len(), settled.len()), (1, 2, 1), "{text}");
-    assert_eq!(seen[0]["claimed"], json!({"namespace": "shop", "pod": "web-1"}));
+    assert_eq!(seen[0]["claimed"], json!({"namespace": "shop", "pod": "web-1", "node": "node-a"}));
     assert_eq!(seen[0]["playbooks"], json!(["shell-in-container", "watches"]));
     let shell = responded.iter().find(|line| line["playbook"] == "shell-in-container").unwrap();
-    assert_eq!((&shell["outcome"], &shell["steps"][0]["action"]), (&json!("applied"), &json!("label")));
+    assert_eq!(
+        (&shell["outcome"], &shell["steps"][0]["action"]),
+        (&json!("applied"), &json!("label"))
+    );
     let watches = responded.iter().find(|line| line["playbook"] == "watches").unwrap();
     assert_eq!((&watches["outcome"], &watches["reason"]), (&json!("skipped"), &json!("observe")));
     assert_eq!((&settled[0]["how"], &settled[0]["event"]), (&json!("acked"), &seen[0]["event"]));
 
     let playbooks = stage.get("/v1/playbooks").await;
-    let shell = playbooks.as_array().unwrap().iter().find(|it| it["name"] == "shell-in-container").unwrap();
+    let shell =
+        playbooks.as_array().unwrap().iter().find(|it| it["name"] == "shell-in-container").unwrap();
     assert_eq!((&shell["events"], &shell["responses"]), (&json!(1), &json!({"applied": 1})));
     let lag = stage.get("/v1/lag").await;
-    assert_eq!((&lag[0]["name"], &lag[0]["broker"], &lag[0]["lag"]), (&json!("intake"), &json!("journal"), &json!(0)));
+    assert_eq!(
+        (&lag[0]["name"], &lag[0]["broker"], &lag[0]["lag"]),
+        (&json!("intake"), &json!("journal"), &json!(0))
+    );
 }
 
 #[tokio::test]
@@ -177,7 +249,8 @@ async fn dead_letters_are_shown_redriven_and_dropped() {
     for _ in 0..2 {
         stage.happen("Strange", "web-1", Priority::Notice).await;
     }
-    let letters = async || stage.get("/v1/dead-letters/intake").await["items"].as_array().unwrap().clone();
+    let letters =
+        async || stage.get("/v1/dead-letters/intake").await["items"].as_array().unwrap().clone();
     until("two dead letters", async || letters().await.len() == 2).await;
     let all = letters().await;
     assert_eq!((&all[0]["rule"], &all[0]["playbooks"]), (&json!("Strange"), &json!(["wary"])));

@@ -1,6 +1,6 @@
 // Questions to the person, one at a time, in a modal dialog: the browser keeps the focus in it, and Esc says no.
 
-import { byId, el, fill } from "./dom.js";
+import { byId, el, fill, focusOn } from "./dom.js";
 
 /**
  * Asks, and gives the answer: `null` for no, the text of `field` where there is one, else `true`.
@@ -10,6 +10,8 @@ import { byId, el, fill } from "./dom.js";
  */
 export function ask({ title, text, confirm, danger = false, field, insist = false, load }) {
   const dialog = byId("dialog");
+  // What has asked may be drawn anew meanwhile, and the browser would find nothing to go back to.
+  const back = document.activeElement?.dataset.key;
   return new Promise((resolve) => {
     let answer = null;
     const input = field && el("input", { type: "password", autocomplete: "off", required: true });
@@ -38,6 +40,8 @@ export function ask({ title, text, confirm, danger = false, field, insist = fals
     };
     dialog.onclose = () => {
       if (insist && answer === null) return dialog.showModal();
+      fill(dialog);
+      if (back) focusOn(back);
       return resolve(answer);
     };
     dialog.showModal();

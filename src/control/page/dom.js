@@ -21,7 +21,7 @@ export function el(tag, attributes = {}, ...children) {
 /** What `el` takes as children, as nodes. */
 export function nodes(children) {
   return children
-    .flat()
+    .flat(Infinity)
     .filter((child) => child !== null && child !== undefined && child !== false)
     .map((child) => (child instanceof Node ? child : document.createTextNode(visible(child))));
 }
@@ -33,9 +33,15 @@ export function fill(element, ...children) {
 
 /** The same, and the focus stays on what has the same `data-key`. */
 export function refill(element, ...children) {
-  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const key = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   fill(element, ...children);
-  if (focused) element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  if (key) focusOn(key);
+}
+
+/** Puts the focus on the first of these keys that there is. */
+export function focusOn(...keys) {
+  const found = keys.map((key) => document.querySelector(`[data-key="${CSS.escape(key)}"]`));
+  found.find((element) => element !== null)?.focus();
 }
 
 export const byId = (id) => document.getElementById(id);
@@ -52,7 +58,7 @@ export function time(at, how = clock) {
   return el("time", { datetime: at, title: moment(at) }, how(at));
 }
 
-const MARKS = { good: "✓", done: "＝", bad: "✕", no: "⊘", wait: "◷", idle: "–", work: "⋯" };
+const MARKS = { good: "✓", done: "=", bad: "✕", no: "⊘", wait: "?", idle: "–", work: "…" };
 
 /** A state in a word, with a mark that tells it apart without colour. */
 export function chip(kind, word, title) {

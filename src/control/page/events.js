@@ -32,11 +32,10 @@ export function start() {
   byId("pause").addEventListener("click", pause);
   setInterval(draw, EVERY);
   setInterval(announce, TELL_EVERY);
-  nothing();
+  on("state", ({ live }) => live && body === null && changed.size === 0 && nothing());
 }
 
 function nothing() {
-  body = null;
   fill(
     byId("live"),
     empty(

@@ -153,6 +153,7 @@ const KINDS = {
 /** What one playbook has come to: the group for filters, the kind of chip, the word, and why. */
 export function came(event, playbook) {
   const response = event.responses.get(playbook);
+  if (response?.reason === "approval") return { group: "pending", kind: "wait", word: "waits for approval", why: response.why };
   if (response) {
     const [group, kind] = KINDS[response.outcome] ?? ["skipped", "idle"];
     const word = response.reason ? `${response.outcome} (${response.reason})` : response.outcome;

@@ -2,10 +2,10 @@
 
 import { allows, get, post } from "./api.js";
 import { ask, tell } from "./dialog.js";
-import { byId, chip, el, empty, facts, failure, fill, panel, pre, refill, say, table, time } from "./dom.js";
-import { count, moment } from "./text.js";
+import { byId, chip, el, empty, facts, failure, fill, focusOn, panel, pre, refill, say, table, time } from "./dom.js";
+import { count, indented, moment } from "./text.js";
 
-const COLUMNS = [["Failed", "narrow"], ["Event"], ["Why"], ["What can be done", "narrow"]];
+const COLUMNS = [["Failed", "narrow"], ["Event"], ["Why"], ["Change", "narrow"]];
 
 let chosen = null;
 
@@ -14,7 +14,9 @@ export function offer(subscriptions) {
   const select = byId("subscription");
   const names = subscriptions.map(({ name }) => name);
   if ([...select.options].map(({ value }) => value).join() === names.join()) return;
-  fill(select, names.map((name) => el("option", { value: name }, name)));
+  const before = select.value;
+  fill(select, names.map((name) => el("option", { value: name, selected: name === before }, name)));
+  if (!byId("view-letters").hidden) load();
 }
 
 export function start() {
@@ -81,6 +83,8 @@ async function change(what, it, done) {
     await tell("That was not done", error.message);
   }
   await load();
+  // It may be at another place by now, or nowhere.
+  if (document.activeElement === document.body) byId("reload-letters").focus();
 }
 
 async function open(it) {
@@ -101,18 +105,10 @@ async function open(it) {
         ["Given up by", whole.worker],
       ]),
       el("h4", {}, "The message"),
-      pre(pretty(whole.body), "The message"),
+      pre(indented(whole.body), "The message"),
     ]).focus();
   } catch (error) {
     panel(aside, "letter-title", it.rule ?? it.place, close, failure(error)).focus();
-  }
-}
-
-function pretty(body) {
-  try {
-    return JSON.stringify(JSON.parse(body), null, 2);
-  } catch {
-    return body;
   }
 }
 
@@ -121,5 +117,5 @@ async function close() {
   chosen = null;
   byId("letter").hidden = true;
   await load();
-  document.querySelector(`[data-key="open-${CSS.escape(place)}"]`)?.focus();
+  focusOn(`open-${place}`);
 }

@@ -2,10 +2,10 @@
 
 import { allows, get, post } from "./api.js";
 import { ask, tell } from "./dialog.js";
-import { byId, chip, el, empty, facts, failure, fill, panel, refill, say, table, time } from "./dom.js";
+import { byId, chip, el, empty, facts, failure, fill, focusOn, panel, refill, say, table, time } from "./dom.js";
 import { count, moment, place } from "./text.js";
 
-const COLUMNS = [["Phase", "narrow"], ["Response"], ["Done", "wide"], ["Began", "wide narrow"], ["What can be done", "narrow"]];
+const COLUMNS = [["Phase", "narrow"], ["Response"], ["Done", "wide"], ["Began", "wide narrow"], ["Change", "narrow"]];
 
 const PHASES = {
   Running: "work",
@@ -17,6 +17,8 @@ const PHASES = {
   Expired: "idle",
   Reverted: "done",
 };
+
+const path = (name, what = "") => `/v1/responses/${encodeURIComponent(name)}${what}`;
 
 let chosen = null;
 
@@ -70,10 +72,15 @@ function row(it) {
     { class: chosen === it.name ? "chosen" : null },
     el("td", { class: "narrow" }, chip(PHASES[it.phase] ?? "idle", it.phase.toLowerCase())),
     el("td", {}, name, el("span", { class: "sub value" }, place(it.target) || it.rule)),
-    el("td", { class: "wide value" }, it.done || el("span", { class: "dim" }, it.waitsUntil === null ? "nothing" : "waits for an answer"), it.members > 1 && el("span", { class: "sub" }, `for ${count(it.members, "event")}`)),
+    el("td", { class: "wide value" }, it.done || el("span", { class: "dim" }, undone(it)), it.members > 1 && el("span", { class: "sub" }, `for ${count(it.members, "event")}`)),
     el("td", { class: "wide narrow" }, time(it.began), it.expiresAt && el("span", { class: "sub" }, "ends ", time(it.expiresAt))),
     el("td", { class: "narrow" }, el("div", { class: "buttons" }, buttons)),
   );
+}
+
+function undone(it) {
+  if (it.waitsUntil !== null) return "waits for an answer";
+  return it.phase === "Running" ? "under way" : "nothing";
 }
 
 async function decide(it, word) {
@@ -82,29 +89,28 @@ async function decide(it, word) {
   const title = `${word === "approve" ? "Approve" : "Deny"} ${it.playbook}?`;
   const answer = await ask({ title, text, confirm: word === "approve" ? "Approve" : "Deny", danger: word === "approve" });
   if (answer === null) return;
-  await change(`/v1/responses/${encodeURIComponent(it.name)}/${word}`, { event: it.event, waitsUntil: it.waitsUntil }, word === "approve" ? "Approved." : "Denied.");
+  await change(it, word, { event: it.event, waitsUntil: it.waitsUntil }, word === "approve" ? "Approved." : "Denied.");
 }
 
 async function revert(it) {
-  const path = `/v1/responses/${encodeURIComponent(it.name)}/revert`;
   const answer = await ask({
     title: `Revert ${it.playbook}?`,
     text: `On ${place(it.target) || "an event"}. Only what is still as stoop left it is taken back.`,
     confirm: "Revert",
     danger: true,
     load: async () => {
-      const { undone, failed } = await post(path, { run: it.run, dryRun: true });
+      const { undone, failed } = await post(path(it.name, "/revert"), { run: it.run, dryRun: true });
       if (failed.length > 0) throw new Error(failed.map((one) => `${one.action}: ${one.detail}`).join("; "));
       if (undone.length === 0) throw new Error("There is nothing to take back, or a worker is at it.");
       return el("ul", { class: "undo" }, undone.map((one) => el("li", {}, el("strong", {}, one.action), ` of ${place(one.object)}: `, el("span", { class: "value" }, one.detail))));
     },
   });
-  if (answer !== null) await change(path, { run: it.run, dryRun: false }, "Reverted.");
+  if (answer !== null) await change(it, "revert", { run: it.run, dryRun: false }, "Reverted.");
 }
 
-async function change(path, body, done) {
+async function change(it, what, body, done) {
   try {
-    const came = await post(path, body);
+    const came = await post(path(it.name, `/${what}`), body);
     const failed = came?.failed ?? [];
     if (failed.length > 0) await tell("Not all of it was taken back", failed.map((one) => `${one.action}: ${one.detail}`).join("; "));
     else say(done);
@@ -112,6 +118,8 @@ async function change(path, body, done) {
     await tell("That was not done", error.message);
   }
   await load();
+  // The button that was pressed may be gone.
+  focusOn(`${what}-${it.name}`, `open-${it.name}`);
 }
 
 async function open(name) {
@@ -119,7 +127,7 @@ async function open(name) {
   await load();
   const aside = byId("response");
   try {
-    const { spec, status } = await get(`/v1/responses/${encodeURIComponent(name)}`);
+    const { spec, status } = await get(path(name));
     const now = status?.run === spec.run ? status : null;
     panel(aside, "response-title", spec.playbook, close, detail(name, spec, now)).focus();
   } catch (error) {
@@ -132,7 +140,7 @@ async function close() {
   chosen = null;
   byId("response").hidden = true;
   await load();
-  document.querySelector(`[data-key="open-${CSS.escape(name)}"]`)?.focus();
+  focusOn(`open-${name}`);
 }
 
 function detail(name, spec, status) {

@@ -16,6 +16,30 @@ export function visibleLines(text) {
   return String(text).replace(TRICKS, (c) => (c === "\n" ? c : escaped(c)));
 }
 
+/** JSON over several lines, with every byte of it as it was: one key twice stays twice, and no number is rounded. */
+export function indented(text) {
+  try {
+    JSON.parse(text);
+  } catch {
+    return text;
+  }
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  // A string, a bracket or separator with the space around it, or what is none of them.
+  return text.replace(/"(?:[^"\\]|\\.)*"|\s*([{}[\]:,])\s*/g, (whole, sign) => {
+    if (sign === undefined) return whole;
+    if (sign === "{" || sign === "[") {
+      depth += 1;
+      return sign + line();
+    }
+    if (sign === "}" || sign === "]") {
+      depth -= 1;
+      return line() + sign;
+    }
+    return sign === "," ? sign + line() : ": ";
+  });
+}
+
 /** `3 events`, `1 event`. */
 export function count(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
