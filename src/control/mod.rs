@@ -37,7 +37,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{self, Change, Config},
+    config::{Change, Config},
     error::with_sources,
     port,
     worker::{Worker, readiness::Readiness},
@@ -207,7 +207,7 @@ mod tests {
         "subscriptions: {f: {kafka: {brokers: ['a:1'], topic: t, group: g, deadLetters: d}}}";
 
     fn config(text: &str) -> Config {
-        config::parse("test", text, []).unwrap()
+        crate::config::parse("test", text, []).unwrap()
     }
 
     #[tokio::test]

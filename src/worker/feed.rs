@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use playbooks::{
-    act::{ObjectRef, Report, StepReport},
+    act::{Guardrail, ObjectRef, Outcome, Report, StepReport},
     decide::EventError,
 };
 use serde::{Serialize, Serializer};
@@ -268,7 +268,7 @@ impl Feed {
         };
         self.tell(word, |counts| {
             let responses = &mut counts.of(&report.playbook).responses;
-            *responses.entry(report.overall.as_str()).or_default() += 1;
+            *responses.entry(outcome(&report.overall)).or_default() += 1;
         });
     }
 
@@ -330,6 +330,14 @@ impl State {
             let Some(oldest) = self.entries.pop_front() else { return };
             self.bytes -= oldest.json.len();
         }
+    }
+}
+
+/// A question is a refusal only until it is answered.
+fn outcome(overall: &Outcome) -> &'static str {
+    match overall {
+        Outcome::Refused(refusal) if refusal.guardrail == Guardrail::Approval => "asked",
+        other => other.as_str(),
     }
 }
 

@@ -53,7 +53,7 @@ async fn busy() -> Stage {
     stage.happen(API, "api-6b4d-9vv5n", Priority::Warning).await;
     stage.happen("Strange outbound connection", "cart-77f6-lm2pw", Priority::Error).await;
     let mut old = stage.event(SHELL, "web-5d9c-q4t8z", Priority::Notice).await;
-    old["output_fields"]["container.id"] = "0123456789ab".into();
+    old["time"] = "2026-01-01T00:00:00Z".into();
     stage.post(&old).await;
     stage.happen(MINER, "cart-77f6-lm2pw", Priority::Critical).await;
     stage.response("asks-first", "Pending").await;
@@ -64,7 +64,7 @@ async fn show(tab: &Tab, view: &str) {
     tab.click(&format!("a[href='#{view}']")).await;
     tab.until(&format!("!document.querySelector('#{view}').innerText.includes('Asking')")).await;
     if view == "live" {
-        tab.until("texts('#live .open').length >= 5").await;
+        tab.until("texts('#live .open').length >= 5 && !texts('#live .chip').some((word) => word.includes('working'))").await;
     }
 }
 
@@ -153,6 +153,8 @@ async fn pictures() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
     let take = async |name: &str| {
+        // Nothing is ringed for those who use a mouse.
+        tab.value("document.activeElement.blur(); scrollTo(0, 0)").await;
         let picture = tab.picture().await;
         assert!(picture.len() < 200 << 10, "{name}: {} bytes", picture.len());
         std::fs::write(folder.join(name), picture).unwrap();

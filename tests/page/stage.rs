@@ -93,7 +93,7 @@ impl Stage {
             json!({"path": folder.join("journal"), "listen": format!("127.0.0.1:{}", self.intake)});
         let config = json!({
             "cluster": {"name": "prod-1"},
-            "playbooks": [folder.join("playbooks.yaml")],
+            "playbooks": ["playbooks.yaml"],
             "subscriptions": {"intake": {"journal": journal}},
             "health": {"listen": format!("127.0.0.1:{}", self.health)},
             "control": control,

@@ -11,7 +11,7 @@ const EVERY = 200;
 /** How often a screen reader is told what has come. */
 const TELL_EVERY = 8000;
 
-const COLUMNS = [["Time", "narrow"], ["Priority", "wide narrow"], ["Event"], ["Playbooks"], ["Settled", "wide narrow"]];
+const COLUMNS = [["Time", "when narrow"], ["Priority", "wide narrow"], ["Event"], ["Playbooks"], ["Settled", "wide narrow"]];
 
 const rows = new Map();
 const changed = new Set();
@@ -83,7 +83,7 @@ function draw() {
 function show(event) {
   const row = rows.get(event.id);
   const cells = [
-    el("td", { class: "narrow" }, time(event.at)),
+    el("td", { class: "when narrow" }, time(event.at)),
     el("td", { class: "wide narrow" }, priority(event)),
     el("td", {}, head(event, row)),
     el("td", {}, el("ul", { class: "chips" }, outcomes(event))),
@@ -103,7 +103,7 @@ function head(event, row) {
   const old = row?.querySelector("button.open");
   const button =
     old ?? el("button", { type: "button", class: "open", "aria-expanded": "false", "aria-controls": "way", on: { click: () => open(event.id) } }, event.rule || "(no rule)");
-  return [button, el("span", { class: "sub value" }, about(event))];
+  return [button, el("span", { class: "sub value" }, el("span", { class: "phone" }, time(event.at), " · ", event.priority && [priority(event), " · "]), about(event))];
 }
 
 function about(event) {

@@ -72,7 +72,7 @@ function row(it) {
     { class: chosen === it.name ? "chosen" : null },
     el("td", { class: "narrow" }, chip(PHASES[it.phase] ?? "idle", it.phase.toLowerCase())),
     el("td", {}, name, el("span", { class: "sub value" }, place(it.target) || it.rule)),
-    el("td", { class: "wide value" }, it.done || el("span", { class: "dim" }, undone(it)), it.members > 1 && el("span", { class: "sub" }, `for ${count(it.members, "event")}`)),
+    el("td", { class: "wide value" }, it.waitsUntil === null && it.done ? it.done : el("span", { class: "dim" }, undone(it)), it.members > 1 && el("span", { class: "sub" }, `for ${count(it.members, "event")}`)),
     el("td", { class: "wide narrow" }, time(it.began), it.expiresAt && el("span", { class: "sub" }, "ends ", time(it.expiresAt))),
     el("td", { class: "narrow" }, el("div", { class: "buttons" }, buttons)),
   );

@@ -82,7 +82,7 @@ function subscription(it) {
 const COLUMNS = [["Playbook"], ["Mode", "narrow"], ["Events", "number"], ["Responses"], ["Actions", "wide"], ["From", "wide"]];
 
 const MODES = { enforce: ["good", "enforce"], dryRun: ["wait", "dry run"], observe: ["idle", "observe"] };
-const KINDS = { applied: "good", "already-done": "done", pending: "wait", skipped: "idle", refused: "no", failed: "bad" };
+const KINDS = { applied: "good", asked: "wait", "already-done": "done", pending: "wait", skipped: "idle", refused: "no", failed: "bad" };
 
 export async function playbooks() {
   let all;
@@ -108,6 +108,6 @@ function playbook(it) {
     el("td", { class: "number" }, it.events.toLocaleString("en")),
     el("td", {}, outcomes.length === 0 ? el("span", { class: "dim" }, "none") : el("ul", { class: "chips" }, outcomes.map(([outcome, number]) => el("li", {}, chip(KINDS[outcome] ?? "idle", `${number.toLocaleString("en")} ${outcome}`))))),
     el("td", { class: "wide" }, it.actions.join(", ")),
-    el("td", { class: "wide" }, el("code", { class: "value" }, it.source)),
+    el("td", { class: "wide" }, el("code", { class: "value source" }, it.source)),
   );
 }
