@@ -69,6 +69,7 @@ struct Desk {
     told: Told,
     /// Where the cluster's Responses are, if there is a cluster.
     shelf: Option<Shelf>,
+    listed: responses::Listed,
     since: Timestamp,
     stop: CancellationToken,
 }
@@ -147,7 +148,8 @@ fn router(told: Told, guard: Arc<Guard>, stop: CancellationToken) -> Router {
         .layer(through(Door::Tools));
     let api = told.worker.engine.api().cloned();
     let shelf = api.map(|api| Shelf::new(api, &told.config.namespace));
-    let desk = Desk { told, shelf, since: Timestamp::now(), stop };
+    let listed = responses::Listed::default();
+    let desk = Desk { told, shelf, listed, since: Timestamp::now(), stop };
     let page = Router::new()
         .route("/v1/worker", get(status::worker))
         .route("/v1/playbooks", get(status::playbooks))

@@ -2,7 +2,7 @@
 //!
 //! An answer is to what the page has shown: a response that was asked anew since, or began another run, is left alone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -15,6 +15,7 @@ use playbooks::act::{
     TargetRef, Undecidable, Which,
 };
 use serde::{Deserialize, Serialize};
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{Desk, Refusal};
 use crate::config::Change;
@@ -22,16 +23,25 @@ use crate::config::Change;
 /// How many are listed at most, the newest of them.
 const MOST: usize = 500;
 
-#[derive(Serialize)]
+/// How long a list is good for everybody who looks: the API server is not to feel how many do.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// The last list, and when it was made.
+pub(super) type Listed = Mutex<Option<(Instant, List)>>;
+
+#[derive(Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct List {
     items: Vec<Summary>,
     /// How many there are in all.
     total: usize,
+    /// Why there can be none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<&'static str>,
 }
 
 /// One of a list.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
     name: String,
@@ -107,19 +117,35 @@ struct Taken {
 }
 
 pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Result<Json<List>, Refusal> {
-    let mut all: Vec<_> = shelf(&desk).await?.list(None).await?.iter().map(Summary::of).collect();
+    // Held while it is read: whoever comes meanwhile has the same list.
+    let mut listed = desk.listed.lock().await;
+    if let Some((at, list)) = &*listed
+        && at.elapsed() < FRESH
+    {
+        return Ok(Json(list.clone()));
+    }
+    let list = match shelf(&desk).await? {
+        Ok(shelf) => read(shelf).await?,
+        Err(why) => List { missing: Some(why), ..List::default() },
+    };
+    *listed = Some((Instant::now(), list.clone()));
+    Ok(Json(list))
+}
+
+async fn read(shelf: &Shelf) -> Result<List, Refusal> {
+    let mut items: Vec<_> = shelf.list(None).await?.iter().map(Summary::of).collect();
     // What waits for somebody first, then the newest.
-    all.sort_by_key(|it| (it.waits_until.is_none(), std::cmp::Reverse(it.began)));
-    let total = all.len();
-    all.truncate(MOST);
-    Ok(Json(List { items: all, total }))
+    items.sort_by_key(|it| (it.waits_until.is_none(), std::cmp::Reverse(it.began)));
+    let total = items.len();
+    items.truncate(MOST);
+    Ok(List { items, total, missing: None })
 }
 
 pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Path(name): Path<String>,
 ) -> Result<Json<StoredResponse>, Refusal> {
-    let mut stored = find(shelf(&desk).await?, &name).await?;
+    let mut stored = find(there(&desk).await?, &name).await?;
     stored.metadata.managed_fields = None;
     Ok(Json(stored))
 }
@@ -149,7 +175,9 @@ async fn decide(
     desk.may(Change::Approve)?;
     let question = Question { name, event: asked.event, until: asked.waits_until };
     let name = &question.name;
-    match shelf(desk).await?.decide(name, Some(&question), decision).await {
+    let decided = there(desk).await?.decide(name, Some(&question), decision).await;
+    desk.listed.lock().await.take();
+    match decided {
         Ok(_) => {
             tracing::info!(response = name, ?decision, "decided on the page of the control port");
             Ok(StatusCode::NO_CONTENT)
@@ -166,7 +194,7 @@ pub(super) async fn revert(
     Json(shown): Json<Shown>,
 ) -> Result<Json<Reverted>, Refusal> {
     desk.may(Change::Revert)?;
-    let shelf = shelf(&desk).await?;
+    let shelf = there(&desk).await?;
     let stored = find(shelf, &name).await?;
     if stored.spec.run != shown.run {
         let why = format!("the Response {name} has begun another run since: look again");
@@ -175,7 +203,9 @@ pub(super) async fn revert(
     let reverter = format!("stoop-page-{:08x}", fastrand::u32(..));
     let lease = 2 * desk.told.config.limits.action_timeout.0;
     let reverter = Reverter { shelf, name: &reverter, lease };
-    let done = reverter.revert(&stored, Which::All, shown.dry_run).await?;
+    let done = reverter.revert(&stored, Which::All, shown.dry_run).await;
+    desk.listed.lock().await.take();
+    let done = done?;
     if !shown.dry_run {
         let (undone, failed) = (done.undone.len(), done.failed.len());
         tracing::info!(response = name, undone, failed, "reverted on the page of the control port");
@@ -204,17 +234,21 @@ async fn find(shelf: &Shelf, name: &str) -> Result<StoredResponse, Refusal> {
     stored.ok_or_else(|| Refusal::not_found(format!("there is no Response {name}")))
 }
 
-async fn shelf(desk: &Desk) -> Result<&Shelf, Refusal> {
+/// Where they are, or why there are none.
+async fn shelf(desk: &Desk) -> Result<Result<&Shelf, &'static str>, Refusal> {
     let Some(shelf) = &desk.shelf else {
-        let why = "this worker was started without a cluster, which would keep the responses";
-        return Err(Refusal::not_found(why));
+        return Ok(Err("this worker was started without a cluster, which would keep them"));
     };
-    match shelf.is_there().await? {
+    Ok(match shelf.is_there().await? {
         true => Ok(shelf),
-        false => Err(Refusal::not_found(
+        false => Err(
             "the cluster has no Response objects: `stoop crds | kubectl apply -f -`, then start the workers anew",
-        )),
-    }
+        ),
+    })
+}
+
+async fn there(desk: &Desk) -> Result<&Shelf, Refusal> {
+    shelf(desk).await?.map_err(Refusal::not_found)
 }
 
 impl From<Failure> for Refusal {

@@ -144,7 +144,7 @@ async fn a_screen_reader_has_a_name_for_everything_and_is_told_what_comes() {
     tab.until("/event/.test(document.querySelector('#said').textContent)").await;
 }
 
-/// Writes docs/images: `STOOP_BLESS=1 cargo test --all-features --test page -- --ignored`.
+/// Writes docs/images: `cargo test --all-features --test page -- --ignored pictures`.
 #[tokio::test]
 #[ignore = "writes the pictures of the documentation"]
 async fn pictures() {
@@ -172,10 +172,6 @@ async fn pictures() {
         ask_something(&tab).await;
         take(&format!("page-revert-{}.png", theme.as_str())).await;
         tab.key("Escape").await;
-    }
-    for view in ["letters", "lag", "playbooks"] {
-        show(&tab, view).await;
-        take(&format!("page-{view}-dark.png")).await;
     }
     tab.theme(Theme::Light).await;
     tab.size(390, 844).await;

@@ -11,12 +11,14 @@ import { clock, count } from "./text.js";
 
 const EVERY = 5000;
 
-/** How soon after the end of a response they are read anew. */
-const SOON = 500;
+/** How soon after the end of a response they are read anew, and how often where nobody sees but their number. */
+const SOON = 2000;
+const SELDOM = 30_000;
 
 const VIEWS = { live: null, responses: responses.load, letters: letters.load, lag: status.lag, playbooks: status.playbooks };
 
 let shown = "";
+let counted = 0;
 
 function show() {
   const wanted = location.hash.slice(1);
@@ -40,7 +42,9 @@ async function refresh() {
   try {
     if (permit(await status.worker())) VIEWS[shown]?.();
     byId("forget").hidden = !hasToken();
-    await Promise.all([status.lag(), responses.load(), shown === "playbooks" && status.playbooks()]);
+    const isDue = shown === "responses" || Date.now() - counted > SELDOM;
+    if (isDue) counted = Date.now();
+    await Promise.all([status.lag(), isDue && responses.load(), shown === "playbooks" && status.playbooks()]);
   } catch {
     // The connection's state says so already.
   }

@@ -29,9 +29,10 @@ export async function load() {
     list = await get("/v1/responses");
   } catch (error) {
     badge(0);
-    return fill(byId("responses"), error.status === 404 ? empty("No responses are kept.", el("p", {}, error.message)) : failure(error, load));
+    return fill(byId("responses"), failure(error, load));
   }
   badge(list.items.filter((it) => it.waitsUntil !== null).length);
+  if (list.missing) return fill(byId("responses"), empty("No responses are kept.", el("p", {}, `${list.missing}.`)));
   if (list.items.length === 0) {
     return fill(byId("responses"), empty("No responses yet.", el("p", {}, "Here is what playbooks have done to a pod or a node, for as long as responses.keep says; and what waits for an approval, before it is done.")));
   }
