@@ -231,6 +231,21 @@ async fn the_feed_tells_the_whole_way_of_an_event() {
     assert_eq!((&watches["outcome"], &watches["reason"]), (&json!("skipped"), &json!("observe")));
     assert_eq!((&settled[0]["how"], &settled[0]["event"]), (&json!("acked"), &seen[0]["event"]));
 
+    // Who comes back goes on where he was; another feed's numbers are none of this one's.
+    let hello: Value =
+        serde_json::from_str(text.lines().nth(1).unwrap().strip_prefix("data: ").unwrap()).unwrap();
+    let name = hello["feed"].as_str().unwrap();
+    for (feed, first) in [(name, 2), ("another", 0)] {
+        let path = format!("/v1/feed?feed={feed}&after=1");
+        let mut again = stage.ask(Method::GET, &path).send().await.unwrap();
+        let mut text = String::new();
+        while text.matches("\n\n").count() < 2 {
+            text.push_str(std::str::from_utf8(&again.chunk().await.unwrap().unwrap()).unwrap());
+        }
+        let line = text.lines().filter_map(|line| line.strip_prefix("data: ")).nth(1).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(line).unwrap()["number"], first, "{feed}");
+    }
+
     let playbooks = stage.get("/v1/playbooks").await;
     let shell =
         playbooks.as_array().unwrap().iter().find(|it| it["name"] == "shell-in-container").unwrap();
@@ -240,6 +255,18 @@ async fn the_feed_tells_the_whole_way_of_an_event() {
         (&lag[0]["name"], &lag[0]["broker"], &lag[0]["lag"]),
         (&json!("intake"), &json!("journal"), &json!(0))
     );
+}
+
+/// A page that is open must not keep a worker from leaving.
+#[tokio::test]
+async fn the_feed_ends_when_the_worker_leaves() {
+    let mut stage = Stage::set(json!({})).await;
+    let mut answer = stage.ask(Method::GET, "/v1/feed").send().await.unwrap();
+    assert!(answer.chunk().await.unwrap().is_some());
+    stage.leave().await;
+    while let Some(beat) = answer.chunk().await.unwrap() {
+        assert!(beat.starts_with(b":"), "{beat:?}");
+    }
 }
 
 #[tokio::test]

@@ -123,6 +123,14 @@ impl Stage {
         self.worker.take().unwrap().kill().await.unwrap();
     }
 
+    /// SIGTERM, and waits for its end.
+    pub(crate) async fn leave(&mut self) {
+        let mut worker = self.worker.take().unwrap();
+        let pid = worker.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        assert!(worker.wait().await.unwrap().success());
+    }
+
     /// A pod that runs.
     pub(crate) fn pod(&self, name: &str) {
         let pod = json!({

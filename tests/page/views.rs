@@ -56,13 +56,26 @@ async fn an_event_appears_as_it_comes_with_all_that_became_of_it() {
     tab.key("Enter").await;
     assert_eq!(tab.value("focused()").await, SHELL);
 
+    // What changes does so under the focus, and leaves it.
+    stage.pod("web-3");
+    let again = stage.event(SHELL, "web-3", Priority::Notice).await;
+    for _ in 0..2 {
+        stage.post(&again).await;
+        tab.shows("#live tr", "shop/web-3").await;
+        tab.value("document.querySelector('#live .open').focus()").await;
+    }
+    tab.click("#live .open").await;
+    tab.shows("#way", "Seen 2 times").await;
+    tab.click("#way .quiet").await;
+    assert_eq!(tab.value("focused()").await, SHELL);
+
     // While it is paused nothing moves under one's eyes.
     tab.click("#pause").await;
     stage.happen(SHELL, "web-2", Priority::Notice).await;
     tab.shows("#pause", "1 new").await;
-    assert_eq!(tab.texts("#live .open").await.len(), 2);
+    assert_eq!(tab.texts("#live .open").await.len(), 3);
     tab.click("#pause").await;
-    tab.until("texts('#live .open').length === 3").await;
+    tab.until("texts('#live .open').length === 4").await;
     assert_eq!(tab.complaints(), [] as [String; 0]);
 }
 

@@ -40,7 +40,9 @@ export function forgetToken() {
 function wantToken(wasWrong) {
   asking ??= ask({
     title: "This worker wants its token",
-    text: wasWrong ? "That was not it. It is the value of control.token." : "It is the value of control.token in the worker’s configuration. It stays in this tab.",
+    text: wasWrong
+      ? "That was not it. It is the value of control.token."
+      : "It is the value of control.token in the worker’s configuration. It stays in this tab.",
     field: "Token",
     confirm: "Go on",
     insist: true,
@@ -58,7 +60,14 @@ export async function send(path, options = {}) {
     const shown = token;
     const headers = { "stoop-control": "1", ...options.headers };
     if (shown !== null) headers.authorization = `Bearer ${shown}`;
-    const answer = await fetch(path, { ...options, headers, cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" });
+    const answer = await fetch(path, {
+      ...options,
+      headers,
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+      referrerPolicy: "no-referrer",
+    });
     if (answer.ok) return answer;
     if (answer.status === 401) {
       // Another question may have got it meanwhile.

@@ -15,7 +15,11 @@ export function ask({ title, text, confirm, danger = false, field, insist = fals
   return new Promise((resolve) => {
     let answer = null;
     const input = field && el("input", { type: "password", autocomplete: "off", required: true });
-    const yes = el("button", { type: "submit", class: danger ? "danger" : "primary", disabled: Boolean(load) }, confirm);
+    const yes = el(
+      "button",
+      { type: "submit", class: danger ? "danger" : "primary", disabled: Boolean(load) },
+      confirm,
+    );
     const no = el("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");
     const body = el("div", { class: "dialog-body", "aria-live": "polite" }, el("p", {}, text));
     const form = el(
@@ -61,7 +65,12 @@ export async function tell(title, text) {
   const dialog = byId("dialog");
   await new Promise((resolve) => {
     const close = el("button", { type: "button", class: "primary", on: { click: () => dialog.close() } }, "Close");
-    fill(dialog, el("h2", { id: "dialog-title" }, title), el("div", { class: "dialog-body" }, el("p", {}, text)), el("div", { class: "buttons" }, close));
+    fill(
+      dialog,
+      el("h2", { id: "dialog-title" }, title),
+      el("div", { class: "dialog-body" }, el("p", {}, text)),
+      el("div", { class: "buttons" }, close),
+    );
     dialog.oncancel = null;
     dialog.onclose = resolve;
     dialog.showModal();

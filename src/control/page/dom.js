@@ -86,19 +86,33 @@ export function empty(title, ...more) {
 /** What went wrong, and what to do. */
 export function failure(error, again) {
   const button = again && el("button", { type: "button", on: { click: again } }, "Try again");
-  return el("div", { class: "empty failed", role: "alert" }, el("p", { class: "lead" }, "That can’t be shown now."), el("p", {}, error.message), button);
+  return el(
+    "div",
+    { class: "empty failed", role: "alert" },
+    el("p", { class: "lead" }, "That can’t be shown now."),
+    el("p", {}, error.message),
+    button,
+  );
 }
 
 /** Names and what stands behind them. */
 export function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return el("dl", {}, shown.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  return el(
+    "dl",
+    {},
+    shown.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
+  );
 }
 
 /** Heads a panel beside a list, with a way to close it. */
 export function panel(aside, id, title, close, ...children) {
   const heading = el("h3", { id, tabindex: "-1" }, title);
-  const button = el("button", { type: "button", class: "quiet", "aria-label": "Close the details", on: { click: close } }, "Close");
+  const button = el(
+    "button",
+    { type: "button", class: "quiet", "aria-label": "Close the details", on: { click: close } },
+    "Close",
+  );
   fill(aside, el("div", { class: "panel-head" }, heading, button), ...children);
   aside.hidden = false;
   return heading;

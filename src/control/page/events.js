@@ -1,7 +1,7 @@
 // The live view: a row for each event, newest first, and the whole way of the one that is chosen.
 
 import { byId, chip, el, empty, facts, fill, panel, say, table, time } from "./dom.js";
-import { came, events, on, overall } from "./feed.js";
+import { came, events, MOST, on, overall } from "./feed.js";
 import { count, moment, place } from "./text.js";
 
 /** How many rows there are at most, and how often they are drawn. */
@@ -11,7 +11,13 @@ const EVERY = 200;
 /** How often a screen reader is told what has come. */
 const TELL_EVERY = 8000;
 
-const COLUMNS = [["Time", "when narrow"], ["Priority", "wide narrow"], ["Event"], ["Playbooks"], ["Settled", "wide narrow"]];
+const COLUMNS = [
+  ["Time", "when narrow"],
+  ["Priority", "wide narrow"],
+  ["Event"],
+  ["Playbooks"],
+  ["Settled", "wide narrow"],
+];
 
 const rows = new Map();
 const changed = new Set();
@@ -25,6 +31,8 @@ export function start() {
   on("change", (event) => {
     if (!changed.has(event.id) && !rows.has(event.id)) news += 1;
     changed.add(event.id);
+    // While it is paused more may come than are remembered.
+    if (changed.size > MOST) for (const id of changed) if (!events.has(id)) changed.delete(id);
     if (event.settled || event.malformed !== null) fresh.push(event);
   });
   byId("find").addEventListener("input", filter);
@@ -40,8 +48,16 @@ function nothing() {
     byId("live"),
     empty(
       "No events yet.",
-      el("p", {}, "An event shows up here once some playbook wants it; what none wants is skipped. Send one about a pod of yours:"),
-      el("pre", { class: "command" }, "stoop event --rule 'Terminal shell in container' --pod shop/web-0 --to SUBSCRIPTION"),
+      el(
+        "p",
+        {},
+        "An event shows up here once some playbook wants it; what none wants is skipped. Send one about a pod of yours:",
+      ),
+      el(
+        "pre",
+        { class: "command" },
+        "stoop event --rule 'Terminal shell in container' --pod shop/web-0 --to SUBSCRIPTION",
+      ),
     ),
   );
 }
@@ -63,12 +79,18 @@ function draw() {
   if (changed.size === 0) return;
   if (body === null) {
     const made = table("Events, newest first, with what their playbooks came to", COLUMNS, [], { class: "live" });
-    fill(byId("live"), made, el("p", { id: "none", class: "empty", hidden: true }, "None of the events that are known is like this."));
+    fill(
+      byId("live"),
+      made,
+      el("p", { id: "none", class: "empty", hidden: true }, "None of the events that are known is like this."),
+    );
     body = made.querySelector("tbody");
   }
+  // Of many new ones at once only the last have a row.
+  const newest = new Set([...changed].filter((id) => !rows.has(id)).slice(-ROWS));
   for (const id of changed) {
     const event = events.get(id);
-    if (event) show(event);
+    if (event && (rows.has(id) || newest.has(id))) show(event);
     if (id === chosen) redraw(event);
   }
   changed.clear();
@@ -81,17 +103,18 @@ function draw() {
 }
 
 function show(event) {
-  const row = rows.get(event.id);
   const cells = [
     el("td", { class: "when narrow" }, time(event.at)),
     el("td", { class: "wide narrow" }, priority(event)),
-    el("td", {}, head(event, row)),
+    el("td", {}, button(event), below(event)),
     el("td", {}, el("ul", { class: "chips" }, outcomes(event))),
     el("td", { class: "wide narrow" }, settled(event)),
   ];
+  const row = rows.get(event.id);
   if (row) {
-    // The button is the old one, so that it keeps the focus.
-    row.replaceChildren(...cells);
+    // The button stays where it is, so that it keeps the focus.
+    row.querySelector(".sub").replaceWith(below(event));
+    cells.forEach((cell, at) => cell.querySelector(".open") || row.cells[at].replaceWith(cell));
     return;
   }
   const made = el("tr", { "data-id": event.id }, cells);
@@ -99,11 +122,14 @@ function show(event) {
   body.prepend(made);
 }
 
-function head(event, row) {
-  const old = row?.querySelector("button.open");
-  const button =
-    old ?? el("button", { type: "button", class: "open", "aria-expanded": "false", "aria-controls": "way", on: { click: () => open(event.id) } }, event.rule || "(no rule)");
-  return [button, el("span", { class: "sub value" }, el("span", { class: "phone" }, time(event.at), " · ", event.priority && [priority(event), " · "]), about(event))];
+function button(event) {
+  const attributes = { type: "button", class: "open", "aria-expanded": "false", "aria-controls": "way" };
+  return el("button", { ...attributes, on: { click: () => open(event.id) } }, event.rule || "(no rule)");
+}
+
+function below(event) {
+  const more = [time(event.at), " · ", event.priority && [priority(event), " · "]];
+  return el("span", { class: "sub value" }, el("span", { class: "phone" }, more), about(event));
 }
 
 function about(event) {
@@ -150,7 +176,10 @@ function filter() {
   let shown = 0;
   for (const [id, row] of rows) {
     const event = events.get(id);
-    const isWanted = Boolean(event) && (outcome === "" || overall(event) === outcome) && (wanted === "" || words(event).includes(wanted));
+    const isWanted =
+      Boolean(event) &&
+      (outcome === "" || overall(event) === outcome) &&
+      (wanted === "" || words(event).includes(wanted));
     row.hidden = !isWanted;
     if (isWanted) shown += 1;
   }
@@ -158,7 +187,9 @@ function filter() {
 }
 
 function words(event) {
-  return [event.rule, event.priority, about(event), event.subscription, event.output, event.id, ...event.playbooks].join(" ").toLowerCase();
+  return [event.rule, event.priority, about(event), event.subscription, event.output, event.id, ...event.playbooks]
+    .join(" ")
+    .toLowerCase();
 }
 
 function open(id) {
@@ -192,9 +223,20 @@ function redraw(event) {
 function way(event) {
   if (!event) return undefined;
   const steps = [
-    el("li", {}, el("h4", {}, event.times > 1 ? `Seen ${event.times} times` : "Seen"), el("p", { class: "dim" }, `on ${event.subscription}, `, time(event.at)), event.malformed === null ? null : el("p", {}, event.malformed)),
+    el(
+      "li",
+      {},
+      el("h4", {}, event.times > 1 ? `Seen ${event.times} times` : "Seen"),
+      el("p", { class: "dim" }, `on ${event.subscription}, `, time(event.at)),
+      event.malformed === null ? null : el("p", {}, event.malformed),
+    ),
     ...event.playbooks.map((playbook) => answered(event, playbook)),
-    el("li", {}, el("h4", {}, "Settled"), el("p", {}, settled(event), event.settled ? [", ", time(event.settled.at)] : null)),
+    el(
+      "li",
+      {},
+      el("h4", {}, "Settled"),
+      el("p", {}, settled(event), event.settled ? [", ", time(event.settled.at)] : null),
+    ),
   ];
   return panel(
     byId("way"),
@@ -219,9 +261,17 @@ function answered(event, playbook) {
   const mode = response && response.mode !== "enforce" ? el("span", { class: "dim" }, ` ${response.mode}`) : null;
   const step = (it) => {
     const shown = came({ responses: new Map([["", { ...it, why: it.detail }]]) }, "");
-    return el("li", {}, el("span", { class: "name" }, it.action), chip(shown.kind, shown.word), it.detail && el("p", { class: "value" }, it.detail));
+    return el(
+      "li",
+      {},
+      el("span", { class: "name" }, it.action),
+      chip(shown.kind, shown.word),
+      it.detail && el("p", { class: "value" }, it.detail),
+    );
   };
-  const rest = response ? el("ul", { class: "steps" }, response.steps.map(step)) : why && el("p", { class: "value" }, why);
+  const rest = response
+    ? el("ul", { class: "steps" }, response.steps.map(step))
+    : why && el("p", { class: "value" }, why);
   return el("li", {}, el("h4", {}, playbook, mode, " ", chip(kind, word)), rest);
 }
 
@@ -234,5 +284,7 @@ function announce() {
     const group = overall(event);
     groups.set(group, (groups.get(group) ?? 0) + 1);
   }
-  say(`${count(new Set(settledNow).size, "event")}: ${[...groups].map(([group, number]) => `${number} ${group}`).join(", ")}`);
+  say(
+    `${count(new Set(settledNow).size, "event")}: ${[...groups].map(([group, number]) => `${number} ${group}`).join(", ")}`,
+  );
 }

@@ -3,7 +3,7 @@
 import { send } from "./api.js";
 
 /** How many events are remembered. */
-const MOST = 1000;
+export const MOST = 1000;
 
 /** The worker says something every five seconds. */
 const SILENCE = 20_000;
@@ -122,7 +122,15 @@ function note(line) {
 function seen(line) {
   const known = events.get(line.event);
   const event = known ?? blank(line.event, line);
-  Object.assign(event, { rule: line.rule, priority: line.priority, source: line.source, time: line.time, output: line.output, claimed: line.claimed, playbooks: line.playbooks });
+  Object.assign(event, {
+    rule: line.rule,
+    priority: line.priority,
+    source: line.source,
+    time: line.time,
+    output: line.output,
+    claimed: line.claimed,
+    playbooks: line.playbooks,
+  });
   event.times += 1;
   event.settled = null;
   event.isLeft = false;
@@ -130,7 +138,19 @@ function seen(line) {
 }
 
 function blank(id, line) {
-  return { id, at: line.at, subscription: line.subscription, rule: "", priority: "", playbooks: [], responses: new Map(), settled: null, malformed: null, isLeft: false, times: 0 };
+  return {
+    id,
+    at: line.at,
+    subscription: line.subscription,
+    rule: "",
+    priority: "",
+    playbooks: [],
+    responses: new Map(),
+    settled: null,
+    malformed: null,
+    isLeft: false,
+    times: 0,
+  };
 }
 
 function keep(event) {
@@ -153,7 +173,8 @@ const KINDS = {
 /** What one playbook has come to: the group for filters, the kind of chip, the word, and why. */
 export function came(event, playbook) {
   const response = event.responses.get(playbook);
-  if (response?.reason === "approval") return { group: "pending", kind: "wait", word: "waits for approval", why: response.why };
+  if (response?.reason === "approval")
+    return { group: "pending", kind: "wait", word: "waits for approval", why: response.why };
   if (response) {
     const [group, kind] = KINDS[response.outcome] ?? ["skipped", "idle"];
     const word = response.reason ? `${response.outcome} (${response.reason})` : response.outcome;
@@ -163,13 +184,26 @@ export function came(event, playbook) {
   if (answer) {
     const bad = answer.end === "failed" ? ["failed", "bad"] : ["refused", "no"];
     const [group, kind] = answer.end === "well" ? ["done", "done"] : bad;
-    return { group, kind, word: answer.end === "well" ? "joined" : answer.end, why: `With the response to another event of the same target. ${answer.why}` };
+    return {
+      group,
+      kind,
+      word: answer.end === "well" ? "joined" : answer.end,
+      why: `With the response to another event of the same target. ${answer.why}`,
+    };
   }
   if (event.settled) {
-    const why = event.settled.passedOver ? `Passed over: ${event.settled.passedOver}.` : "The verified object is none of this playbook’s.";
+    const why = event.settled.passedOver
+      ? `Passed over: ${event.settled.passedOver}.`
+      : "The verified object is none of this playbook’s.";
     return { group: "skipped", kind: "idle", word: "not its", why };
   }
-  if (event.isLeft) return { group: "working", kind: "wait", word: "left", why: "The worker was started anew meanwhile. It was not acknowledged, so the broker delivers it again." };
+  if (event.isLeft)
+    return {
+      group: "working",
+      kind: "wait",
+      word: "left",
+      why: "The worker was started anew meanwhile. It was not acknowledged, so the broker delivers it again.",
+    };
   return { group: "working", kind: "work", word: "working", why: "" };
 }
 

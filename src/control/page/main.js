@@ -15,7 +15,13 @@ const EVERY = 5000;
 const SOON = 2000;
 const SELDOM = 30_000;
 
-const VIEWS = { live: null, responses: responses.load, letters: letters.load, lag: status.lag, playbooks: status.playbooks };
+const VIEWS = {
+  live: null,
+  responses: responses.load,
+  letters: letters.load,
+  lag: status.lag,
+  playbooks: status.playbooks,
+};
 
 let shown = "";
 let counted = 0;

@@ -34,13 +34,24 @@ export async function load() {
   badge(list.items.filter((it) => it.waitsUntil !== null).length);
   if (list.missing) return fill(byId("responses"), empty("No responses are kept.", el("p", {}, `${list.missing}.`)));
   if (list.items.length === 0) {
-    return fill(byId("responses"), empty("No responses yet.", el("p", {}, "Here is what playbooks have done to a pod or a node, for as long as responses.keep says; and what waits for an approval, before it is done.")));
+    return fill(
+      byId("responses"),
+      empty(
+        "No responses yet.",
+        el(
+          "p",
+          {},
+          "Here is what playbooks have done to a pod or a node, for as long as responses.keep says; and what waits for an approval, before it is done.",
+        ),
+      ),
+    );
   }
   const rest = list.total - list.items.length;
   return refill(byId("responses"), [
     el("p", { class: "hint" }, hint(list.items)),
     table("Responses, those that wait first, then the newest", COLUMNS, list.items.map(row)),
-    rest > 0 && el("p", { class: "hint" }, `${count(rest, "older response")} not shown: stoop responses list has them all.`),
+    rest > 0 &&
+      el("p", { class: "hint" }, `${count(rest, "older response")} not shown: stoop responses list has them all.`),
   ]);
 }
 
@@ -55,26 +66,64 @@ function hint(items) {
   if (items.some((it) => it.waitsUntil !== null) && !allows("approve")) can.push("stoop responses approve NAME");
   if (items.some((it) => it.canRevert) && !allows("revert")) can.push("stoop responses revert NAME");
   if (can.length === 0) return "";
-  return ["This page may not change them. In a terminal: ", can.map((command, at) => [at > 0 ? ", " : "", el("code", {}, command)]).flat(), "."].flat();
+  return [
+    "This page may not change them. In a terminal: ",
+    can.map((command, at) => [at > 0 ? ", " : "", el("code", {}, command)]).flat(),
+    ".",
+  ].flat();
 }
 
 function row(it) {
   const buttons = [];
   const about = `${it.playbook} on ${place(it.target) || "an event"}`;
   const button = (key, word, kind, does) =>
-    el("button", { type: "button", class: kind, "data-key": `${key}-${it.name}`, "aria-label": `${word} ${about}`, on: { click: does } }, word);
+    el(
+      "button",
+      {
+        type: "button",
+        class: kind,
+        "data-key": `${key}-${it.name}`,
+        "aria-label": `${word} ${about}`,
+        on: { click: does },
+      },
+      word,
+    );
   if (it.waitsUntil !== null && allows("approve")) {
-    buttons.push(button("approve", "Approve", "primary", () => decide(it, "approve")), button("deny", "Deny", "", () => decide(it, "deny")));
+    buttons.push(
+      button("approve", "Approve", "primary", () => decide(it, "approve")),
+      button("deny", "Deny", "", () => decide(it, "deny")),
+    );
   }
   if (it.canRevert && allows("revert")) buttons.push(button("revert", "Revert…", "", () => revert(it)));
-  const name = el("button", { type: "button", class: "open", "data-key": `open-${it.name}`, "aria-controls": "response", "aria-expanded": String(chosen === it.name), on: { click: () => open(it.name) } }, it.playbook);
+  const name = el(
+    "button",
+    {
+      type: "button",
+      class: "open",
+      "data-key": `open-${it.name}`,
+      "aria-controls": "response",
+      "aria-expanded": String(chosen === it.name),
+      on: { click: () => open(it.name) },
+    },
+    it.playbook,
+  );
   return el(
     "tr",
     { class: chosen === it.name ? "chosen" : null },
     el("td", { class: "narrow" }, chip(PHASES[it.phase] ?? "idle", it.phase.toLowerCase())),
     el("td", {}, name, el("span", { class: "sub value" }, place(it.target) || it.rule)),
-    el("td", { class: "wide value" }, it.waitsUntil === null && it.done ? it.done : el("span", { class: "dim" }, undone(it)), it.members > 1 && el("span", { class: "sub" }, `for ${count(it.members, "event")}`)),
-    el("td", { class: "wide narrow" }, time(it.began), it.expiresAt && el("span", { class: "sub" }, "ends ", time(it.expiresAt))),
+    el(
+      "td",
+      { class: "wide value" },
+      it.waitsUntil === null && it.done ? it.done : el("span", { class: "dim" }, undone(it)),
+      it.members > 1 && el("span", { class: "sub" }, `for ${count(it.members, "event")}`),
+    ),
+    el(
+      "td",
+      { class: "wide narrow" },
+      time(it.began),
+      it.expiresAt && el("span", { class: "sub" }, "ends ", time(it.expiresAt)),
+    ),
     el("td", { class: "narrow" }, el("div", { class: "buttons" }, buttons)),
   );
 }
@@ -85,10 +134,18 @@ function undone(it) {
 }
 
 async function decide(it, word) {
-  const does = word === "approve" ? "A worker takes it up: it verifies the target again, and does what the playbook says." : "Nothing will be done for this event.";
+  const does =
+    word === "approve"
+      ? "A worker takes it up: it verifies the target again, and does what the playbook says."
+      : "Nothing will be done for this event.";
   const text = `${it.rule}, on ${place(it.target) || "an event"}. ${does}`;
   const title = `${word === "approve" ? "Approve" : "Deny"} ${it.playbook}?`;
-  const answer = await ask({ title, text, confirm: word === "approve" ? "Approve" : "Deny", danger: word === "approve" });
+  const answer = await ask({
+    title,
+    text,
+    confirm: word === "approve" ? "Approve" : "Deny",
+    danger: word === "approve",
+  });
   if (answer === null) return;
   await change(it, word, { event: it.event, waitsUntil: it.waitsUntil }, word === "approve" ? "Approved." : "Denied.");
 }
@@ -103,7 +160,19 @@ async function revert(it) {
       const { undone, failed } = await post(path(it.name, "/revert"), { run: it.run, dryRun: true });
       if (failed.length > 0) throw new Error(failed.map((one) => `${one.action}: ${one.detail}`).join("; "));
       if (undone.length === 0) throw new Error("There is nothing to take back, or a worker is at it.");
-      return el("ul", { class: "undo" }, undone.map((one) => el("li", {}, el("strong", {}, one.action), ` of ${place(one.object)}: `, el("span", { class: "value" }, one.detail))));
+      return el(
+        "ul",
+        { class: "undo" },
+        undone.map((one) =>
+          el(
+            "li",
+            {},
+            el("strong", {}, one.action),
+            ` of ${place(one.object)}: `,
+            el("span", { class: "value" }, one.detail),
+          ),
+        ),
+      );
     },
   });
   if (answer !== null) await change(it, "revert", { run: it.run, dryRun: false }, "Reverted.");
@@ -113,7 +182,8 @@ async function change(it, what, body, done) {
   try {
     const came = await post(path(it.name, `/${what}`), body);
     const failed = came?.failed ?? [];
-    if (failed.length > 0) await tell("Not all of it was taken back", failed.map((one) => `${one.action}: ${one.detail}`).join("; "));
+    if (failed.length > 0)
+      await tell("Not all of it was taken back", failed.map((one) => `${one.action}: ${one.detail}`).join("; "));
     else say(done);
   } catch (error) {
     await tell("That was not done", error.message);
@@ -146,7 +216,14 @@ async function close() {
 
 function detail(name, spec, status) {
   const list = (title, items) => (items?.length ? [el("h4", {}, title), el("ul", { class: "steps" }, items)] : []);
-  const kinds = { applied: "good", "already-done": "done", skipped: "idle", refused: "no", failed: "bad", pending: "wait" };
+  const kinds = {
+    applied: "good",
+    "already-done": "done",
+    skipped: "idle",
+    refused: "no",
+    failed: "bad",
+    pending: "wait",
+  };
   return [
     spec.event.output && el("p", { class: "said value" }, spec.event.output),
     facts([
@@ -163,8 +240,27 @@ function detail(name, spec, status) {
       ["Ends", status?.expiresAt && moment(status.expiresAt)],
       ["To undo", status?.undo && el("code", {}, status.undo)],
     ]),
-    ...list("Actions", status?.actions?.map((it) => el("li", {}, el("span", { class: "name" }, it.action), chip(kinds[it.outcome] ?? "idle", it.reason ? `${it.outcome} (${it.reason})` : it.outcome), el("p", { class: "value" }, it.detail)))),
-    ...list("Evidence", status?.evidence?.map((it) => el("li", {}, el("code", {}, it.url)))),
-    ...list("Taken back", status?.undone?.map((it) => el("li", {}, el("span", { class: "name" }, it.action), el("p", { class: "value" }, it.detail)))),
+    ...list(
+      "Actions",
+      status?.actions?.map((it) =>
+        el(
+          "li",
+          {},
+          el("span", { class: "name" }, it.action),
+          chip(kinds[it.outcome] ?? "idle", it.reason ? `${it.outcome} (${it.reason})` : it.outcome),
+          el("p", { class: "value" }, it.detail),
+        ),
+      ),
+    ),
+    ...list(
+      "Evidence",
+      status?.evidence?.map((it) => el("li", {}, el("code", {}, it.url))),
+    ),
+    ...list(
+      "Taken back",
+      status?.undone?.map((it) =>
+        el("li", {}, el("span", { class: "name" }, it.action), el("p", { class: "value" }, it.detail)),
+      ),
+    ),
   ];
 }

@@ -40,7 +40,11 @@ export async function lag() {
   offer(all);
   const dead = all.reduce((sum, it) => sum + (it.deadLetters ?? 0), 0);
   badge("count-letters", dead, " dead letters in journals");
-  badge("count-lag", all.reduce((sum, it) => sum + (it.lag ?? 0), 0), " messages not settled");
+  badge(
+    "count-lag",
+    all.reduce((sum, it) => sum + (it.lag ?? 0), 0),
+    " messages not settled",
+  );
   return refill(byId("lag"), all.map(subscription));
 }
 
@@ -58,7 +62,12 @@ function subscription(it) {
       {},
       el("td", {}, el("code", {}, one.name)),
       el("td", { class: "number" }, one.waiting.toLocaleString("en")),
-      el("td", { class: "number" }, el("meter", { min: "0", max: most, value: one.uncommitted, "aria-hidden": "true" }), one.uncommitted.toLocaleString("en")),
+      el(
+        "td",
+        { class: "number" },
+        el("meter", { min: "0", max: most, value: one.uncommitted, "aria-hidden": "true" }),
+        one.uncommitted.toLocaleString("en"),
+      ),
     );
   return el(
     "article",
@@ -79,10 +88,25 @@ function subscription(it) {
   );
 }
 
-const COLUMNS = [["Playbook"], ["Mode", "narrow"], ["Events", "number"], ["Responses"], ["Actions", "wide"], ["From", "wide"]];
+const COLUMNS = [
+  ["Playbook"],
+  ["Mode", "narrow"],
+  ["Events", "number"],
+  ["Responses"],
+  ["Actions", "wide"],
+  ["From", "wide"],
+];
 
 const MODES = { enforce: ["good", "enforce"], dryRun: ["wait", "dry run"], observe: ["idle", "observe"] };
-const KINDS = { applied: "good", asked: "wait", "already-done": "done", pending: "wait", skipped: "idle", refused: "no", failed: "bad" };
+const KINDS = {
+  applied: "good",
+  asked: "wait",
+  "already-done": "done",
+  pending: "wait",
+  skipped: "idle",
+  refused: "no",
+  failed: "bad",
+};
 
 export async function playbooks() {
   let all;
@@ -92,9 +116,22 @@ export async function playbooks() {
     return fill(byId("playbooks"), failure(error, playbooks));
   }
   if (all.length === 0) {
-    return fill(byId("playbooks"), empty("There are no playbooks.", el("p", {}, "Every event is acknowledged and nothing is done. Name files or folders under playbooks in the configuration.")));
+    return fill(
+      byId("playbooks"),
+      empty(
+        "There are no playbooks.",
+        el(
+          "p",
+          {},
+          "Every event is acknowledged and nothing is done. Name files or folders under playbooks in the configuration.",
+        ),
+      ),
+    );
   }
-  return refill(byId("playbooks"), [el("p", { class: "hint" }, `${count(all.length, "playbook")} in force, counted since this worker was started.`), table("Playbooks in force", COLUMNS, all.map(playbook))]);
+  return refill(byId("playbooks"), [
+    el("p", { class: "hint" }, `${count(all.length, "playbook")} in force, counted since this worker was started.`),
+    table("Playbooks in force", COLUMNS, all.map(playbook)),
+  ]);
 }
 
 function playbook(it) {
@@ -106,7 +143,19 @@ function playbook(it) {
     el("th", { scope: "row" }, it.name),
     el("td", { class: "narrow" }, chip(kind, mode)),
     el("td", { class: "number" }, it.events.toLocaleString("en")),
-    el("td", {}, outcomes.length === 0 ? el("span", { class: "dim" }, "none") : el("ul", { class: "chips" }, outcomes.map(([outcome, number]) => el("li", {}, chip(KINDS[outcome] ?? "idle", `${number.toLocaleString("en")} ${outcome}`))))),
+    el(
+      "td",
+      {},
+      outcomes.length === 0
+        ? el("span", { class: "dim" }, "none")
+        : el(
+            "ul",
+            { class: "chips" },
+            outcomes.map(([outcome, number]) =>
+              el("li", {}, chip(KINDS[outcome] ?? "idle", `${number.toLocaleString("en")} ${outcome}`)),
+            ),
+          ),
+    ),
     el("td", { class: "wide" }, it.actions.join(", ")),
     el("td", { class: "wide" }, el("code", { class: "value source" }, it.source)),
   );
