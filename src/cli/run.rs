@@ -13,14 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::{ConfigArgs, Ended, Refused, signals};
 use crate::{
     approvals,
-    config::{Broker, Config, Limits, Subscription},
-    control::{self, Journals},
+    config::{Config, Limits},
+    control::{self, Journals, Told},
     error::with_sources,
     health::{self, Health},
     uploads,
     worker::{
         Worker, assemble,
-        audit::Audit,
         readiness::Readiness,
         responses::{self, Kept},
         shares,
@@ -30,7 +29,8 @@ use crate::{
 
 /// Run a worker.
 ///
-/// Audit lines, one JSON object for each finished response, go to standard output; logs go to standard error.
+/// Audit lines, one JSON object for each finished response, go to standard output or the file of `audit`; logs go to standard
+/// error.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -83,8 +83,13 @@ impl Run {
         let config = self.config.load_usable()?;
         let mode = self.mode.into();
         let cluster = assemble::cluster(&config).await;
-        let worker =
-            assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
+        let worker = assemble::worker(
+            &config,
+            &Registry::standard(),
+            cluster,
+            mode,
+            assemble::audit(&config)?,
+        )?;
         match responses::look(&worker.engine, &worker.rules.now()).await? {
             Kept::Yes => {}
             Kept::No => tracing::warn!("{}", responses::WITHOUT),
@@ -99,25 +104,22 @@ impl Run {
         if config.playbook_objects && mode == decide::Mode::Enforce {
             tokio::spawn(worker.clone().tell_of_objects(stop.clone()));
         }
-        serve(&config, worker, assemble::evidence(&config)?, stop).await?;
+        serve(&config, worker, mode, assemble::evidence(&config)?, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Runs every subscription and the health port until `stop`.
+/// Runs every subscription, the health port and the control port until `stop`.
 async fn serve(
     config: &Config,
     worker: Arc<Worker>,
+    mode_cap: decide::Mode,
     evidence: Option<Evidence>,
     stop: CancellationToken,
 ) -> Result<(), Refused> {
     let streams = config.streams();
     let readiness = Arc::new(Readiness::of(streams.keys().map(String::as_str)));
-    let told = Health {
-        metrics: worker.metrics.clone(),
-        outages: worker.outages.clone(),
-        readiness: readiness.clone(),
-    };
+    let told = Health { worker: worker.clone(), readiness: readiness.clone() };
     // The probes go on answering while the worker drains.
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
@@ -128,10 +130,15 @@ async fn serve(
         tracing::info!(%address, "the port for uploads of capture jobs listens");
     }
     let journals = Arc::<Journals>::default();
-    let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
-    if streams.values().any(is_journal) {
-        let (address, _) =
-            control::serve(&config.control, journals.clone(), closed.clone()).await?;
+    if let Some(listener) = control::bind(config).await? {
+        let told = Told {
+            worker: worker.clone(),
+            mode_cap,
+            config: config.clone(),
+            readiness: readiness.clone(),
+            journals: journals.clone(),
+        };
+        let (address, _) = control::serve(listener, told, closed.clone())?;
         tracing::info!(%address, "the control port listens");
     }
     tracing::info!(
@@ -145,6 +152,7 @@ async fn serve(
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }
     ask_people(config, &worker, closed.clone()).await?;
+    tokio::spawn(worker.clone().watch_kill_switch(stop.clone()));
     tokio::spawn(worker.clone().follow_playbooks(readiness.clone(), stop.clone()));
     let (asked, outages) = (stop.clone(), worker.outages.clone());
     tokio::spawn(async move {

@@ -8,6 +8,7 @@ use playbooks::{
     decide::{Candidate, Claim, ClaimSource, Reach},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     Worker,
@@ -18,6 +19,7 @@ use super::{
     rules::Rules,
     settle::{Reading, Stream},
     sightings::Looking,
+    trace,
     verdict::{Answer, Verdict, judge},
 };
 
@@ -63,6 +65,9 @@ impl Worker {
         if delivery.handed() > CRASHES {
             return Box::pin(self.bury_poison(&stream, delivery)).await;
         }
+        if delivery.handed() > 1 {
+            stream.redelivered();
+        }
         let rules = self.rules.now();
         match read(delivery.message(), &rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
@@ -71,10 +76,12 @@ impl Worker {
             }
             Read::Malformed(error) => {
                 stream.read(Reading::Malformed);
+                self.feed.malformed(stream.name(), &error);
                 Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
-            Read::Wanted(wanted) => {
-                Box::pin(self.answer(&stream, &rules, delivery, wanted)).await;
+            Read::Wanted(mut wanted) => {
+                let span = trace::event(stream.name(), &delivery, &mut wanted);
+                Box::pin(self.answer(&stream, &rules, delivery, wanted).instrument(span)).await;
             }
         }
     }
@@ -86,26 +93,32 @@ impl Worker {
         mut delivery: Delivery,
         wanted: Wanted,
     ) {
+        let _aging = stream.hold(delivery.message());
+        self.feed.seen(stream.name(), &wanted);
         let lost = delivery.lease().lost().clone();
         let answers = tokio::select! {
             biased;
             () = lost.cancelled() => None,
             answers = Inquiry::new(self, rules, &mut delivery, &wanted, &lost).answers() => answers,
         };
-        match answers {
+        let fate = match &answers {
             None => stream.hand_back(delivery),
             Some(Answers::PassedOver(why)) => {
-                stream.read(Reading::PassedOver(why));
-                stream.ack(delivery).await;
+                stream.read(Reading::PassedOver(*why));
+                stream.ack(delivery).await
             }
             Some(Answers::From(answers)) => {
                 stream.read(Reading::Answered);
-                match judge(&answers, &self.name) {
-                    Verdict::Ack => stream.ack(delivery).await,
-                    Verdict::DeadLetter(letter) => self.bury(stream, delivery, &letter).await,
+                match judge(answers, &self.name) {
+                    Verdict::Ack => stream.ack(delivery).instrument(trace::settle("ack")).await,
+                    Verdict::DeadLetter(letter) => {
+                        let burial = self.bury(stream, delivery, &letter);
+                        burial.instrument(trace::settle("dead-letter")).await
+                    }
                 }
             }
-        }
+        };
+        self.feed.settled(stream.name(), &wanted, answers.as_ref(), fate);
     }
 
     /// Verifies the target once for all playbooks, so that each judges it as it was before any of them changed it. Nobody
@@ -122,7 +135,8 @@ impl Worker {
             return Some(Ok(Identity::Known(Standing::NoTarget)));
         }
         let needs = plans().map(|plan| plan.needs()).fold(Needs::default(), Needs::and);
-        let identity = self.verify(wanted, needs, lost, looking).await?;
+        let verified = self.verify(wanted, needs, lost, looking);
+        let identity = verified.instrument(trace::verify()).await?;
         match identity {
             // A right that one playbook lacks must not take the others down with it.
             Ok(Identity::Unknown(failure, attempts))

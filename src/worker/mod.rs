@@ -5,9 +5,9 @@
 
 mod approvals;
 pub mod assemble;
-pub mod audit;
 pub mod bursts;
 mod bury;
+pub mod feed;
 pub mod forward;
 mod handle;
 mod inquiry;
@@ -23,19 +23,21 @@ pub mod reload;
 pub mod respond;
 pub mod responses;
 pub mod rules;
+mod scrape;
 mod serve;
 mod settle;
 pub mod shares;
 pub mod sightings;
 pub mod subscription;
 mod sweep;
+mod trace;
 pub mod verdict;
 
 use std::sync::Arc;
 
 use playbooks::act::{Engine, Uid};
 
-use crate::{config::Cluster, metrics::Metrics};
+use crate::{audit::Audit, config::Cluster, metrics::Metrics};
 
 /// One worker: what every delivery of every subscription is handled with.
 pub struct Worker {
@@ -50,9 +52,11 @@ pub struct Worker {
     /// What is away.
     pub outages: Arc<outage::Outages>,
     /// Where finished responses are recorded.
-    pub audit: audit::Audit,
+    pub audit: Audit,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What it sees and does, for whoever looks.
+    pub feed: Arc<feed::Feed>,
     /// Slots for events that only wait for a response of their burst.
     pub members: brokers::Pool,
     /// One response at a time for each target.

@@ -70,6 +70,11 @@ impl Readiness {
         *lock(&self.playbooks) = why;
     }
 
+    /// Whether playbooks as they are written are not what is in force.
+    pub fn has_refused_playbooks(&self) -> bool {
+        lock(&self.playbooks).is_some()
+    }
+
     /// The playbooks that are objects can't be seen now, or `None` that they can.
     pub fn objects_hidden(&self, why: Option<String>) {
         *lock(&self.objects) = why;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use brokers::{Delivery, Settled};
+use brokers::{DeadLetter, Delivery, Message, Settled};
+use jiff::Timestamp;
 use prometheus::{IntCounter, IntCounterVec};
 
-use super::read::PassedOver;
-use crate::metrics::Metrics;
+use super::{read::PassedOver, verdict::Reason};
+use crate::metrics::{Ages, Aging, Metrics};
 
 /// A subscription as its deliveries see it: a name, and the counters of the hot path looked up once.
 pub(super) struct Stream {
@@ -15,6 +16,9 @@ pub(super) struct Stream {
     acked: IntCounter,
     events: IntCounterVec,
     settled: IntCounterVec,
+    redelivered: IntCounter,
+    dead_lettered: IntCounterVec,
+    ages: Arc<Ages>,
 }
 
 /// What a message's decoding and matching came to.
@@ -41,7 +45,7 @@ impl Reading {
 
 /// What became of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Acked,
     DeadLettered,
     /// It comes again.
@@ -54,7 +58,7 @@ enum Fate {
 
 impl Fate {
     /// The label.
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Acked => "acked",
             Self::DeadLettered => "dead-lettered",
@@ -69,12 +73,19 @@ impl Stream {
     /// A subscription by the name it has in the configuration.
     pub(super) fn new(name: &str, metrics: &Metrics) -> Arc<Self> {
         let unmatched = Reading::PassedOver(PassedOver::Unmatched);
+        // There from the start: of one that begins with its first, no increase is seen.
+        for reason in Reason::ALL {
+            metrics.dead_lettered.with_label_values(&[name, reason.as_str()]);
+        }
         Arc::new(Self {
             name: name.into(),
             unmatched: metrics.events.with_label_values(&[name, unmatched.as_str()]),
             acked: metrics.settled.with_label_values(&[name, Fate::Acked.as_str()]),
             events: metrics.events.clone(),
             settled: metrics.settled.clone(),
+            redelivered: metrics.redelivered.with_label_values(&[name]),
+            dead_lettered: metrics.dead_lettered.clone(),
+            ages: metrics.ages(name),
         })
     }
 
@@ -89,23 +100,36 @@ impl Stream {
         }
     }
 
-    pub(super) async fn ack(&self, delivery: Delivery) {
+    pub(super) async fn ack(&self, delivery: Delivery) -> Fate {
         let settled = delivery.ack().await;
-        self.settled(Fate::Acked, &settled);
+        self.settled(Fate::Acked, &settled)
     }
 
     /// Hands the delivery back unsettled: it comes again.
-    pub(super) fn hand_back(&self, delivery: Delivery) {
+    pub(super) fn hand_back(&self, delivery: Delivery) -> Fate {
         self.count(Fate::HandedBack);
         drop(delivery);
+        Fate::HandedBack
     }
 
-    pub(super) fn dead_lettered(&self, settled: &Settled) {
-        self.settled(Fate::DeadLettered, settled);
+    /// A message that was handed to a worker before.
+    pub(super) fn redelivered(&self) {
+        self.redelivered.inc();
+    }
+
+    /// Counts the age of a message that takes longer than a look, until it is dropped.
+    pub(super) fn hold(&self, message: &Message) -> Aging {
+        self.ages.begin(message.published.unwrap_or_else(Timestamp::now))
+    }
+
+    /// A dead letter of the worker's own, whose reason is one of `Reason`.
+    pub(super) fn dead_lettered(&self, letter: &DeadLetter, settled: &Settled) -> Fate {
+        self.dead_lettered.with_label_values(&[&*self.name, &letter.reason]).inc();
+        self.settled(Fate::DeadLettered, settled)
     }
 
     /// Counts `meant` where the broker has it.
-    fn settled(&self, meant: Fate, settled: &Settled) {
+    fn settled(&self, meant: Fate, settled: &Settled) -> Fate {
         let fate = match settled {
             Settled::Durable | Settled::Accepted => meant,
             Settled::Fenced => Fate::Fenced,
@@ -115,6 +139,7 @@ impl Stream {
             }
         };
         self.count(fate);
+        fate
     }
 
     fn count(&self, fate: Fate) {

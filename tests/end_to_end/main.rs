@@ -4,6 +4,8 @@
 #![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
 
 mod bad_input;
+#[path = "../collector/mod.rs"]
+mod collector;
 mod forward;
 mod google;
 mod leader;
@@ -15,4 +17,5 @@ mod refusals;
 mod seeds;
 mod sink;
 mod topic;
+mod traces;
 mod worker;

@@ -8,6 +8,8 @@ mod answers;
 mod approvals;
 mod breaking;
 mod bursts;
+#[path = "../collector/mod.rs"]
+mod collector;
 mod each;
 mod leases;
 mod objects;
@@ -18,3 +20,4 @@ mod rig;
 mod stage;
 mod storms;
 mod targets;
+mod traces;

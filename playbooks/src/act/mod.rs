@@ -54,8 +54,8 @@ pub use evidence::{
     UploadsConfig, Verdict,
 };
 pub use guard::{
-    BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,
-    OwnNode, OwnPod,
+    BreakerLimits, BreakerState, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions,
+    KillSwitchState, OwnNode, OwnPod, Spent,
 };
 pub use notify::{Notification, NotifierConfig, Notifiers, Pace, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
@@ -77,4 +77,5 @@ pub use responses::{
 pub use roles::{Bound, Right, Roles};
 pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;
-pub use trace::{NotATrace, TraceParent};
+pub use text::clean;
+pub use trace::{NotATrace, SPANS, TraceParent};

@@ -30,6 +30,7 @@
 {{- end -}}
 {{- include "stoop.checkJournals" (dict "journals" $journals "Values" .Values) -}}
 {{- include "stoop.checkEvidence" (dict "config" $config "Values" .Values) -}}
+{{- include "stoop.checkAudit" (dict "config" $config "journals" $journals) -}}
 {{- if and .Values.captures.createNamespace (not $config.captureNamespace) -}}
 {{- fail "captures.createNamespace: config.captureNamespace says which" -}}
 {{- end -}}
@@ -54,6 +55,14 @@
 {{- if or .Values.keda.enabled .Values.hpa.enabled -}}
 {{- fail "keda, hpa: a journal is its worker's own, and scaling down would leave its events behind: set replicas" -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* One writer has an audit log, and it has to be there for the next. */ -}}
+{{- define "stoop.checkAudit" -}}
+{{- $file := default "" (default dict .config.audit).file | toString -}}
+{{- if and $file (not (and .journals (hasPrefix "/var/lib/stoop/" $file))) -}}
+{{- fail "config.audit.file: only a worker with a journal has a volume of its own, at /var/lib/stoop: put it there, or leave it out and keep what is on standard output" -}}
 {{- end -}}
 {{- end -}}
 

@@ -91,6 +91,11 @@ impl Engine {
         self.0.api.as_ref()
     }
 
+    /// What can hold its actions back.
+    pub fn guardrails(&self) -> &Guardrails {
+        &self.0.guardrails
+    }
+
     /// Finds out which live object an event is about.
     ///
     /// `needs` is what the matching plans ask about it, see `Plan::needs`. Call it only for events that a plan

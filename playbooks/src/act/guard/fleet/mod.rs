@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 pub(super) use self::ledger::{Asked, Payer, Purse};
@@ -61,6 +62,12 @@ impl Fleet {
     pub(super) async fn take(&self, api: &Api, playbook: &str, asked: &Asked) -> Answer {
         let book = self.book(object(playbook, asked.budget.scope));
         book.take(api, asked).await
+    }
+
+    /// How many tokens are out in the purse where most are, as far as was seen here.
+    pub(super) fn most(&self, playbook: &str, scope: BudgetScope, now: Timestamp) -> usize {
+        let books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        books.get(&object(playbook, scope)).map_or(0, |book| book.most(now))
     }
 
     fn book(&self, name: String) -> Arc<Book> {
