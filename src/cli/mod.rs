@@ -9,6 +9,7 @@ pub mod dlq;
 pub mod event;
 pub mod evidence;
 pub mod explain;
+pub mod import;
 mod output;
 pub mod rbac;
 pub mod release;
@@ -63,6 +64,8 @@ enum Command {
     Evidence(evidence::Evidence),
     /// Explain why an event would or would not match, and what would be done
     Explain(explain::Explain),
+    /// Turn another tool's rules into playbooks
+    Import(import::Import),
     /// Create or check what the subscriptions need on their brokers; never deletes
     Setup(setup::Setup),
     /// List, show, redrive and drop dead letters
@@ -139,6 +142,7 @@ impl Cli {
             Command::Event(command) => command.run().await,
             Command::Evidence(command) => command.run().await,
             Command::Explain(command) => command.run().await,
+            Command::Import(command) => command.run(),
             Command::Setup(command) => command.run().await,
             Command::Dlq(command) => command.run().await,
             Command::Release(command) => command.run().await,

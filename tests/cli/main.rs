@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod help;
+mod import;
 mod output;
 mod rbac;
 mod replay;
