@@ -34,6 +34,7 @@ mod report;
 mod response;
 mod responses;
 mod roles;
+mod schema;
 mod target;
 mod testimony;
 mod text;
@@ -68,6 +69,7 @@ pub use responses::{
     Swept, TakenBack, TargetRef, Undecidable, Undo, Undone, WeakKey, Which,
 };
 pub use roles::{Bound, Right, Roles};
+pub use schema::schema;
 pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;
 pub use trace::{NotATrace, TraceParent};
