@@ -61,11 +61,14 @@ pub async fn serve(
 }
 
 async fn readyz(State(health): State<Health>) -> Response {
-    let away = health.outages.current().into_iter().map(|(what, why)| format!("{what}: {why}"));
-    let waiting: Vec<_> = away.chain(health.readiness.waiting()).collect();
+    let (vital, others): (Vec<_>, Vec<_>) =
+        health.outages.current().into_iter().partition(|(what, _)| what.is_vital());
+    let line = |(what, why)| format!("{what}: {why}");
+    let waiting: Vec<_> = vital.into_iter().map(line).chain(health.readiness.waiting()).collect();
+    let warnings = others.into_iter().map(line).chain(health.readiness.warnings()).collect();
     let ready = waiting.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Ready { ready, waiting, warnings: health.readiness.warnings() })).into_response()
+    (status, Json(Ready { ready, waiting, warnings })).into_response()
 }
 
 async fn metrics(State(health): State<Health>) -> Response {

@@ -57,6 +57,7 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
+        time::Instant,
     };
 
     use super::*;
@@ -64,7 +65,9 @@ mod tests {
     async fn port() -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let router = Router::new().route("/", get(|| async { "here" }));
+        let router = Router::new()
+            .route("/", get(|| async { "here" }))
+            .route("/never", get(std::future::pending::<&str>));
         (address, stop.clone(), tokio::spawn(serve(listener, router, stop)))
     }
 
@@ -86,17 +89,26 @@ mod tests {
                 stream.write_all(said.as_bytes()).await.unwrap();
                 slow.push(stream);
             }
-            let mut late = TcpStream::connect(address).await.unwrap();
+            let (mut late, began) = (TcpStream::connect(address).await.unwrap(), Instant::now());
             assert!(ask(&mut late).await.ends_with("here"), "{said:?}");
+            assert!(began.elapsed() < LONGEST, "he was waited for as if he had asked");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_stays_does_not_hold_the_end_up() {
         let (address, stop, served) = port().await;
-        let mut idle = TcpStream::connect(address).await.unwrap();
-        idle.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+        let mut streams = Vec::new();
+        for said in ["GET / HTTP/1.1\r\nx: ", "GET /never HTTP/1.1\r\nhost: x\r\n\r\n"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            streams.push(stream);
+        }
+        // What was asked has come in by the time that another one's question is answered.
+        ask(&mut TcpStream::connect(address).await.unwrap()).await;
         stop.cancel();
+        let began = Instant::now();
         served.await.unwrap();
+        assert!(began.elapsed() < HEAD, "it was waited for him");
     }
 }

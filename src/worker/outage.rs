@@ -1,4 +1,5 @@
-//! Outages of what the worker depends on. While there is one, intake is held and no attempts are used up.
+//! Outages of what the worker depends on. While there is one no attempts are used up, and intake is held where no event can
+//! be answered without it.
 
 use std::{
     collections::HashMap,
@@ -49,7 +50,8 @@ impl Outages {
         Arc::new(Self { state: Mutex::default(), leaving: CancellationToken::new() })
     }
 
-    /// True while a subscription's intake is to be held: while anything is away but the dead letters of others.
+    /// True while a subscription's intake is to be held: while anything is away that each of its events may need. Who waits
+    /// for a notifier keeps his slot, and nobody else from being answered.
     pub fn hold(&self, subscription: &str) -> watch::Receiver<bool> {
         let mut state = self.lock();
         let held = state.holds(subscription);
@@ -73,7 +75,10 @@ impl Outages {
         {
             let mut state = self.lock();
             let outage = state.current.entry(dependency.clone()).or_insert_with(|| {
-                tracing::warn!(%dependency, why, "an outage: intake is held until it is over");
+                match dependency.is_vital() {
+                    true => tracing::warn!(%dependency, why, "an outage: intake is held until it is over"),
+                    false => tracing::warn!(%dependency, why, "an outage: what needs it waits, within its playbook's timeout"),
+                }
                 Current { waiting: 0, since: Instant::now(), why: why.to_owned(), recovered: false }
             });
             outage.waiting += 1;
@@ -119,7 +124,7 @@ impl State {
     fn holds(&self, subscription: &str) -> bool {
         let concerns = |dependency: &Dependency| match dependency {
             Dependency::DeadLetters(of) => of == subscription,
-            _ => true,
+            dependency => dependency.is_vital(),
         };
         self.current.keys().any(concerns)
     }
@@ -166,9 +171,7 @@ mod tests {
         let hold = outages.hold("falco");
         let first = outages.enter(api(), "connection refused");
         let second = outages.enter(api(), "connection refused");
-        let sink = outages.enter(Dependency::Sink("slack".into()), "503");
         drop(first);
-        drop(sink);
         assert!(*hold.borrow());
         assert_eq!(outages.current(), [(api(), "connection refused".to_owned())]);
         drop(second);
@@ -187,6 +190,17 @@ mod tests {
         assert!(!recovered(), "it was away again");
         drop(lost);
         assert!(outages.current().is_empty());
+    }
+
+    #[test]
+    fn what_single_steps_need_holds_no_intake() {
+        let outages = Outages::new();
+        let hold = outages.hold("falco");
+        for of in [Dependency::Sink, Dependency::Destination, Dependency::Function] {
+            let _waiter = outages.enter(of("chat".into()), "503");
+            assert!(!*hold.borrow() && !*outages.hold("late").borrow());
+            assert_eq!(outages.current().len(), 1, "it is told all the same");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Trying again: with backoff and jitter while attempts and time last, and without end while a dependency is away.
+//! Trying again: with backoff and jitter while attempts and time last, and without end while something is away that every
+//! answer needs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use super::outage::{Outages, Waiter};
 pub struct Patience {
     /// Tries at the most; those that meet an outage don't count.
     pub attempts: u32,
-    /// From the first try on; time spent in outages doesn't count.
+    /// From the first try on; outages of what every answer needs don't count.
     pub timeout: Duration,
 }
 
@@ -77,7 +78,13 @@ impl<'a> Tries<'a> {
             }
             FailureKind::Unavailable(dependency) => {
                 self.enter(dependency, &failure.why);
-                failure.retry_after.unwrap_or_else(|| backoff(self.in_outage, LONGEST_IN_OUTAGE))
+                let wait = failure
+                    .retry_after
+                    .unwrap_or_else(|| backoff(self.in_outage, LONGEST_IN_OUTAGE));
+                if !dependency.is_vital() && Instant::now() + wait > self.deadline {
+                    return Err(Stopped::GaveUp { failure, attempts: self.attempts + 1 });
+                }
+                wait
             }
             FailureKind::Transient => {
                 self.answered();
@@ -108,20 +115,28 @@ impl<'a> Tries<'a> {
         self.attempts + 1
     }
 
-    /// It answered, if only with another failure: an outage is over, and its time doesn't count.
+    /// It answered, if only with another failure: an outage is over.
     fn answered(&mut self) {
         self.in_outage = 0;
-        if let Some((waiter, since)) = self.outage.take() {
-            self.deadline += since.elapsed();
+        if let Some(waiter) = self.leave() {
             waiter.recovered();
         }
+    }
+
+    /// Leaves an outage, whose time doesn't count where it is endless.
+    fn leave(&mut self) -> Option<Waiter> {
+        let (waiter, since) = self.outage.take()?;
+        if waiter.dependency().is_vital() {
+            self.deadline += since.elapsed();
+        }
+        Some(waiter)
     }
 
     fn enter(&mut self, dependency: &Dependency, why: &str) {
         self.in_outage += 1;
         if self.outage.as_ref().is_none_or(|(waiter, _)| waiter.dependency() != dependency) {
-            let since = self.outage.as_ref().map_or_else(Instant::now, |(_, since)| *since);
-            self.outage = Some((self.outages.enter(dependency.clone(), why), since));
+            drop(self.leave());
+            self.outage = Some((self.outages.enter(dependency.clone(), why), Instant::now()));
         }
     }
 }
@@ -182,6 +197,22 @@ mod tests {
         assert!(ended.is_ok(), "{ended:?}");
         assert_eq!(tries, 1003);
         assert!(outages.current().is_empty(), "the outage outlived its waiter");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_notifier_that_is_away_is_waited_for_within_the_time_limit() {
+        let patience = Patience { attempts: 1, timeout: Duration::from_secs(600) };
+        let away = Failure::unavailable(Dependency::Sink("chat".into()), "connection refused");
+        let (ended, tries, outages) = run(patience, vec![away.clone(); 1000]).await;
+        assert!(matches!(ended, Err(Stopped::GaveUp { attempts: 1, .. })), "{ended:?}");
+        assert!((100..1000).contains(&tries), "{tries} tries");
+        assert!(outages.current().is_empty());
+
+        // What every answer needs stops the clock, and that alone.
+        let api = Failure::unavailable(Dependency::KubernetesApi, "connection refused");
+        let mut failures = vec![api; 1000];
+        failures.extend(vec![away; 50]);
+        assert!(run(patience, failures).await.0.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

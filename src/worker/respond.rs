@@ -1,9 +1,6 @@
 //! One response, in a task of its own: lane, engine, record, end.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use jiff::Timestamp;
 use playbooks::{
@@ -24,8 +21,8 @@ use super::{
     verdict::{Answer, End},
 };
 
-/// How long a notifier that fails, rather than being away, may keep a response from ending.
-const TELLING: Patience = Patience { attempts: 5, timeout: Duration::from_secs(60) };
+/// How often a default notifier is tried that fails, rather than being away, before a response ends without it.
+const TELLING: u32 = 5;
 
 /// What a response is about, for joining events to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -184,7 +181,8 @@ impl Worker {
         response: &Response,
         lost: &CancellationToken,
     ) -> Option<()> {
-        let mut tries = Tries::new(&self.outages, TELLING, lost);
+        let timeout = response.plan().playbook.limits.timeout;
+        let mut tries = Tries::new(&self.outages, Patience { attempts: TELLING, timeout }, lost);
         while let Err(failure) = self.engine.report(report, response).await {
             match tries.after(failure).await {
                 Ok(()) => {}

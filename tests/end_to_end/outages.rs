@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use testbed::{
     cluster::{Cluster, Size},
@@ -131,10 +132,10 @@ async fn a_worker_leaves_a_group_that_never_settles() {
 }
 
 #[tokio::test]
-async fn a_sink_that_is_away_holds_intake_and_repeats_no_containment() {
+async fn a_sink_that_is_away_keeps_nobody_from_being_contained_and_repeats_no_containment() {
     let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
     let namespace = cluster.create_namespace("sink").await.unwrap();
-    let pod = cluster.create_deployment(&namespace, "web", 1).await.unwrap().remove(0);
+    let pods = cluster.create_deployment(&namespace, "web", 2).await.unwrap();
     let sink = Sink::start().await;
     sink.turn_away();
     let topic = Topic::new(kafka.bootstrap(), "sink-away");
@@ -149,19 +150,33 @@ async fn a_sink_that_is_away_holds_intake_and_repeats_no_containment() {
     desk.must(&["setup"]).await;
     let worker = desk.run().await;
 
-    let target = format!("{namespace}/{}", pod.name_any());
-    desk.must(&["event", "--rule", RULE, "--pod", &target, "--to", "falco"]).await;
-    unready(&worker, "hook").await;
+    let attacked = async |pod: &Pod| {
+        let (name, uid) = (pod.name_any(), pod.uid().unwrap());
+        let target = format!("{namespace}/{name}");
+        desk.must(&["event", "--rule", RULE, "--pod", &target, "--to", "falco"]).await;
+        cluster.pod_gone(&namespace, &name, &uid).await.unwrap();
+    };
+    attacked(&pods[0]).await;
     // More tries than the playbook's five attempts.
     worker.wait("the sink was asked again and again", async || sink.asked(7)).await;
-    assert_eq!(topic.progress().await, (1, 0));
+    worker
+        .wait("the worker says what is away, and is ready", async || {
+            match worker.get("/readyz").await {
+                Ok((200, body)) if body.contains("hook") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    attacked(&pods[1]).await;
+    assert_eq!(topic.progress().await, (2, 0));
     sink.release();
     topic.all_committed(&worker).await;
 
-    assert_eq!(sink.received().len(), 1);
+    assert_eq!(sink.received().len(), 2);
     let audit = worker.audit();
-    assert_eq!(audit[0]["steps"][0]["outcome"], "applied", "{audit:?}");
-    assert_eq!(audit[0]["steps"][1]["outcome"], "applied", "{audit:?}");
+    for step in audit.iter().flat_map(|line| line["steps"].as_array().unwrap()) {
+        assert_eq!(step["outcome"], "applied", "{audit:?}");
+    }
 }
 
 #[tokio::test]

@@ -212,8 +212,7 @@ impl Response {
 
     /// Takes note of an outage's beginning or end, by what the response has to wait for now.
     pub(super) fn clock(&mut self, waits_for: Option<&Failure>) {
-        let is_away = |failure: &Failure| matches!(failure.kind, FailureKind::Unavailable(_));
-        self.stopwatch.turn(waits_for.is_some_and(is_away));
+        self.stopwatch.turn(waits_for.is_some_and(Failure::is_vital_outage));
     }
 
     pub(super) fn progress(&self) -> &Progress {
@@ -226,8 +225,8 @@ impl Response {
 
     /// What follows for a step from the outcome of a try.
     ///
-    /// An outage is waited for without end, since it is nobody's fault here; a transient failure uses up
-    /// attempts and the playbook's time; what is under way uses up time alone, and has failed when it is over.
+    /// An outage of what every answer needs is waited for without end; one of what this step alone needs, and what is
+    /// under way, use up the playbook's time; a transient failure uses up attempts, too.
     pub(super) fn judge(&self, todo: &Todo, outcome: Outcome) -> Next {
         let limits = &self.plan.playbook.limits;
         let in_time = self.stopwatch.spent() < limits.timeout;
@@ -243,12 +242,16 @@ impl Response {
                 Next::Conclude(Failure::transient(why).held_up().into())
             }
             Outcome::Failed(failure) => match failure.kind {
-                FailureKind::Unavailable(_) => Next::Wait { failure, costs_attempt: false },
+                FailureKind::Unavailable(ref dependency) if in_time || dependency.is_vital() => {
+                    Next::Wait { failure, costs_attempt: false }
+                }
                 // The try that has just failed is not counted yet.
                 FailureKind::Transient if in_time && todo.attempts + 1 < limits.attempts => {
                     Next::Wait { failure, costs_attempt: true }
                 }
-                FailureKind::Transient | FailureKind::Permanent => Next::Conclude(failure.into()),
+                FailureKind::Unavailable(_) | FailureKind::Transient | FailureKind::Permanent => {
+                    Next::Conclude(failure.into())
+                }
             },
             outcome => Next::Conclude(outcome),
         }
@@ -311,7 +314,7 @@ fn look_again(spent: Duration) -> Duration {
     (spent / 8).clamp(Duration::from_millis(500), Duration::from_secs(5))
 }
 
-/// Time that counts against the playbook's limit: all but what outages took.
+/// Time that counts against the playbook's limit: all but what outages took of what every answer needs.
 struct Stopwatch {
     began: Instant,
     away: Duration,

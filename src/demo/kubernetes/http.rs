@@ -60,7 +60,7 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: HttpReque
         }
     };
     tokio::time::sleep(shared.traffic.delay()).await;
-    shared.traffic.answered(ticket, status);
+    ticket.answered(status);
     match answer {
         Value::String(text) => (status, text).into_response(),
         answer => (status, Json(answer)).into_response(),

@@ -121,7 +121,7 @@ impl Server {
         self.shared.traffic.requests()
     }
 
-    /// How many requests were without their answer at once, at the most; one that is never answered stays so.
+    /// How many requests were waited for at once, at the most.
     pub fn most_at_once(&self) -> usize {
         self.shared.traffic.most_at_once()
     }

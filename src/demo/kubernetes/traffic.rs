@@ -45,15 +45,34 @@ pub(super) struct Traffic {
     delay: Mutex<Duration>,
 }
 
-/// Requests whose answer is out.
+/// Requests that somebody waits for the answer of.
 #[derive(Default)]
 struct Open {
     now: usize,
     most: usize,
 }
 
-/// Which request of the record an answer belongs to.
-pub(super) struct Ticket(usize);
+/// Which request of the record an answer belongs to. It is dropped when whoever asked goes away.
+pub(super) struct Ticket<'a> {
+    traffic: &'a Traffic,
+    index: usize,
+}
+
+impl Ticket<'_> {
+    pub(super) fn answered(self, status: StatusCode) {
+        self.traffic.requests.send_modify(|requests| {
+            if let Some(request) = requests.get_mut(self.index) {
+                request.answered = Some(status);
+            }
+        });
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.traffic.open().now -= 1;
+    }
+}
 
 impl Traffic {
     pub(super) fn new() -> Traffic {
@@ -75,7 +94,7 @@ impl Traffic {
     }
 
     /// Records the request and tells what is to go wrong with it.
-    pub(super) fn received(&self, request: Request) -> (Ticket, Option<Fault>) {
+    pub(super) fn received(&self, request: Request) -> (Ticket<'_>, Option<Fault>) {
         let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner)(&request);
         {
             let mut open = self.open();
@@ -87,16 +106,7 @@ impl Traffic {
             index = requests.len();
             requests.push(request);
         });
-        (Ticket(index), fault)
-    }
-
-    pub(super) fn answered(&self, ticket: Ticket, status: StatusCode) {
-        self.open().now -= 1;
-        self.requests.send_modify(|requests| {
-            if let Some(request) = requests.get_mut(ticket.0) {
-                request.answered = Some(status);
-            }
-        });
+        (Ticket { traffic: self, index }, fault)
     }
 
     pub(super) fn requests(&self) -> Vec<Request> {

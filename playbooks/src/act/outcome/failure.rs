@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-/// Something outside of the worker that it can't do without.
+/// Something outside of the worker that an answer needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Dependency {
     /// The Kubernetes API server.
@@ -18,6 +18,15 @@ pub enum Dependency {
 }
 
 impl Dependency {
+    /// True where no event can be answered without it: it is waited for without end. What a single step needs is
+    /// waited for within its playbook's time, and keeps nothing else from being answered.
+    pub fn is_vital(&self) -> bool {
+        match self {
+            Dependency::KubernetesApi | Dependency::DeadLetters(_) => true,
+            Dependency::Sink(_) | Dependency::Destination(_) | Dependency::Function(_) => false,
+        }
+    }
+
     /// The metric label: a closed set, without the name.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -49,7 +58,7 @@ pub enum FailureKind {
     Permanent,
     /// It may work next time; each try uses up one attempt.
     Transient,
-    /// A dependency is away: intake pauses, and no attempt is used up.
+    /// A dependency is away: no attempt is used up, and intake pauses where it [is vital](Dependency::is_vital).
     Unavailable(Dependency),
 }
 
@@ -89,6 +98,11 @@ impl Failure {
     /// It may work next time.
     pub fn transient(why: impl Into<String>) -> Failure {
         Failure::new(FailureKind::Transient, why)
+    }
+
+    /// True where what is away is waited for without end.
+    pub fn is_vital_outage(&self) -> bool {
+        matches!(&self.kind, FailureKind::Unavailable(dependency) if dependency.is_vital())
     }
 
     /// A dependency is away.
