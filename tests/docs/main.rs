@@ -6,6 +6,9 @@
 mod actions;
 mod book;
 mod commands;
+#[path = "../letters/desk.rs"]
+#[allow(dead_code, reason = "the tests of dead letters use all of it")]
+mod desk;
 mod page;
 mod reference;
 mod settings;
@@ -13,3 +16,4 @@ mod shell;
 #[path = "../cli/stage.rs"]
 #[allow(dead_code, reason = "the tests of the command line use all of it")]
 mod stage;
+mod worker;

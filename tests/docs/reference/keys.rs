@@ -64,9 +64,8 @@ fn properties(root: &Value, schema: &Value, path: &str) -> Vec<Row> {
 
 /// True for what is one value to whoever writes it, in whichever of its forms.
 fn is_scalar(schema: &Value) -> bool {
-    let any = schema["anyOf"].as_array().into_iter().flatten();
     let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
-    name == Some("Secret") || any.into_iter().any(is_scalar)
+    name == Some("Secret") || schema["anyOf"].as_array().into_iter().flatten().any(is_scalar)
 }
 
 /// True for what may be a mapping and something else.
