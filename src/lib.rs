@@ -6,6 +6,7 @@
 #![warn(clippy::indexing_slicing)]
 
 pub mod approvals;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod control;

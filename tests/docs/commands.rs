@@ -13,7 +13,9 @@ use crate::{
 };
 
 /// What is not run here, but read by clap alone, and where it is run.
-const READ_ALONE: [(&str, &str); 8] = [
+const READ_ALONE: [(&str, &str); 10] = [
+    ("stoop audit", "wants a log that a worker wrote; tests/cli runs it"),
+    ("stoop health", "asks a running worker; tests/cli runs it"),
     ("stoop run", "a worker; tests/worker, tests/end_to_end and tests/letters run them"),
     ("stoop setup", "creates on real brokers; tests/end_to_end runs it"),
     ("stoop event", "asks for a live pod; tests/end_to_end runs it"),

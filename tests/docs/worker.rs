@@ -41,7 +41,10 @@ async fn every_command_about_dead_letters_and_history_is_run_on_a_worker() {
         let words = filled(&call);
         let arguments: Vec<_> = words.iter().skip(1).map(String::as_str).collect();
         let ran = desk.call(&arguments).await;
-        assert!(matches!(ran.code, 0 | 1), "{}: {words:?}: {ran:?}", call.place);
+        // `PARTITION/OFFSET` is a place of Kafka's, which a journal says it doesn't have.
+        let is_elsewhere =
+            words.iter().any(|word| word.contains('/')) && ran.err.contains("no such dead letter");
+        assert!(matches!(ran.code, 0 | 1) || is_elsewhere, "{}: {words:?}: {ran:?}", call.place);
         // What was redriven fails again, and is a letter at another place.
         desk.has_letters(2).await;
     }
