@@ -139,12 +139,15 @@ fn load(instead: &[(&str, &str)]) -> String {
     format!("load 1m\n{}", lines.collect::<String>())
 }
 
+/// The series that differ from those of a worker that does well, and the alerts that fire.
+type Scene = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
 #[test]
 fn each_alert_fires_for_its_own_trouble_and_none_where_all_is_well() {
     const LAG: &str = "stoop_lag{subscription=\"falco\"}";
     const ACKED: &str = "stoop_settled_total{subscription=\"falco\",how=\"acked\"}";
     const SKIPPED: &str = "stoop_messages_total{subscription=\"falco\",fate=\"skipped\"}";
-    let scenes: [(&[(&str, &str)], &[&str]); 20] = [
+    let scenes: [Scene; 20] = [
         (&[], &[]),
         (
             &[("stoop_oldest_unsettled_seconds{subscription=\"falco\"}", "0+60x60")],
