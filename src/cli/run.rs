@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::{ConfigArgs, Ended, Refused, signals};
 use crate::{
     approvals,
-    config::{Broker, Config, Limits, Subscription},
-    control::{self, Journals},
+    config::{Config, Limits},
+    control::{self, Journals, Told},
     error::with_sources,
     health::{self, Health},
     uploads,
@@ -100,15 +100,20 @@ impl Run {
         let tending = (worker.clone(), stop.clone());
         tokio::spawn(tending.0.clone().sweep(config.responses.retention(), tending.1.clone()));
         tokio::spawn(tending.0.take_up_approved(tending.1));
-        serve(&config, worker, assemble::evidence(&config)?, stop).await?;
+        // Whoever may change nothing tells nothing either.
+        if config.playbook_objects && mode == decide::Mode::Enforce {
+            tokio::spawn(worker.clone().tell_of_objects(stop.clone()));
+        }
+        serve(&config, worker, mode, assemble::evidence(&config)?, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Runs every subscription and the health port until `stop`.
+/// Runs every subscription, the health port and the control port until `stop`.
 async fn serve(
     config: &Config,
     worker: Arc<Worker>,
+    mode_cap: decide::Mode,
     evidence: Option<Evidence>,
     stop: CancellationToken,
 ) -> Result<(), Refused> {
@@ -125,16 +130,24 @@ async fn serve(
         tracing::info!(%address, "the port for uploads of capture jobs listens");
     }
     let journals = Arc::<Journals>::default();
-    let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
-    if streams.values().any(is_journal) {
-        let (address, _) =
-            control::serve(&config.control, journals.clone(), closed.clone()).await?;
+    if let Some(listener) = control::bind(config).await? {
+        let told = Told {
+            worker: worker.clone(),
+            mode_cap,
+            config: config.clone(),
+            readiness: readiness.clone(),
+            journals: journals.clone(),
+        };
+        let (address, _) = control::serve(listener, told, closed.clone())?;
         tracing::info!(%address, "the control port listens");
     }
     tracing::info!(
         worker = %worker.name, playbooks = worker.rules.now().plans().len(), health = %address,
         subscriptions = streams.keys().map(String::as_str).collect::<Vec<_>>().join(","), "started"
     );
+    if config.playbook_objects {
+        worker.begin_objects(readiness.clone(), stop.clone()).await;
+    }
     if worker.rules.now().plans().is_empty() {
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }

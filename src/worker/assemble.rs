@@ -13,8 +13,8 @@ use playbooks::{
 };
 
 use super::{
-    Worker, bursts::Bursts, forward::destinations, lanes::Lanes, outage::Outages, reload::InForce,
-    rules::Rules,
+    Worker, bursts::Bursts, feed::Feed, forward::destinations, lanes::Lanes, outage::Outages,
+    reload::InForce, rules::Rules,
 };
 use crate::{audit::Audit, config::Config, metrics::Metrics};
 
@@ -52,6 +52,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// Playbooks are to be objects of a cluster, and there is none.
+    #[error("playbookObjects: no cluster can be reached with what is set, or leave it out")]
+    Objects(#[source] ConnectError),
     /// A metric is defined twice.
     #[error("the metrics can't be set up")]
     Metrics(#[from] prometheus::Error),
@@ -192,6 +195,7 @@ pub fn worker(
     let needs_cluster = rules.plans().iter().find(|plan| plan.needs_target());
     let api = match (cluster, needs_cluster) {
         (Ok(api), _) => Some(api.at_most(config.limits.concurrency)),
+        (Err(source), _) if config.playbook_objects => return Err(Error::Objects(source)),
         (Err(_), None) => None,
         (Err(source), Some(plan)) => {
             return Err(Error::Cluster { playbook: plan.playbook.name.clone(), source });
@@ -226,6 +230,7 @@ pub fn worker(
         outages: Outages::new(),
         audit,
         metrics: Metrics::new()?,
+        feed: Feed::new(),
         members: Pool::new(
             config.limits.concurrency.saturating_mul(MEMBERS_PER_SLOT),
             config.limits.memory.as_usize(),

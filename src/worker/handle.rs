@@ -5,7 +5,7 @@ use std::sync::Arc;
 use brokers::Delivery;
 use playbooks::{
     act::{Failure, Needs, Standing, Verification},
-    decide::{Candidate, Claim, ClaimSource},
+    decide::{Candidate, Claim, ClaimSource, Reach},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -36,6 +36,20 @@ pub(super) enum Identity {
     Unknown(Failure, u32),
 }
 
+impl Identity {
+    /// Whether it may be a playbook's at all that reaches so far: of one that is bound to a namespace it has to be a pod that
+    /// was verified to be there, and an event about another's pod is not even told to be in trouble.
+    fn may_be_within(&self, reach: &Reach) -> bool {
+        match (reach, self) {
+            // It can't be ruled out: what was not verified is not acknowledged as nobody's.
+            (Reach::Cluster, _) | (_, Identity::Unknown(..)) => true,
+            (_, Identity::Known(standing) | Identity::Partly(standing, ..)) => {
+                reach.covers(standing.target().map(|target| target.namespace()))
+            }
+        }
+    }
+}
+
 /// What an event came to.
 pub(super) enum Answers {
     /// Nobody's.
@@ -62,6 +76,7 @@ impl Worker {
             }
             Read::Malformed(error) => {
                 stream.read(Reading::Malformed);
+                self.feed.malformed(stream.name(), &error);
                 Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
             Read::Wanted(mut wanted) => {
@@ -79,29 +94,31 @@ impl Worker {
         wanted: Wanted,
     ) {
         let _aging = stream.hold(delivery.message());
+        self.feed.seen(stream.name(), &wanted);
         let lost = delivery.lease().lost().clone();
         let answers = tokio::select! {
             biased;
             () = lost.cancelled() => None,
             answers = Inquiry::new(self, rules, &mut delivery, &wanted, &lost).answers() => answers,
         };
-        match answers {
+        let fate = match &answers {
             None => stream.hand_back(delivery),
             Some(Answers::PassedOver(why)) => {
-                stream.read(Reading::PassedOver(why));
-                stream.ack(delivery).await;
+                stream.read(Reading::PassedOver(*why));
+                stream.ack(delivery).await
             }
             Some(Answers::From(answers)) => {
                 stream.read(Reading::Answered);
-                match judge(&answers, &self.name) {
+                match judge(answers, &self.name) {
                     Verdict::Ack => stream.ack(delivery).instrument(trace::settle("ack")).await,
                     Verdict::DeadLetter(letter) => {
                         let burial = self.bury(stream, delivery, &letter);
-                        burial.instrument(trace::settle("dead-letter")).await;
+                        burial.instrument(trace::settle("dead-letter")).await
                     }
                 }
             }
-        }
+        };
+        self.feed.settled(stream.name(), &wanted, answers.as_ref(), fate);
     }
 
     /// Verifies the target once for all playbooks, so that each judges it as it was before any of them changed it. Nobody
@@ -174,6 +191,9 @@ impl Worker {
         claim: &Claim,
         identity: &Identity,
     ) -> Option<Ask> {
+        if !identity.may_be_within(&candidate.playbook.reach) {
+            return None;
+        }
         if let Some(why) = &candidate.when_error {
             // Never a silent no: someone wrote this expression to be protected by it.
             return Some(Ask::Abandon(Failure::permanent(format!("`when` failed: {why}")), 1));

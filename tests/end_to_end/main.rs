@@ -11,6 +11,7 @@ mod forward;
 mod google;
 mod leader;
 mod letters;
+mod objects;
 mod outages;
 mod promise;
 mod refusals;

@@ -12,6 +12,7 @@ mod bursts;
 mod collector;
 mod each;
 mod leases;
+mod objects;
 mod paper;
 mod reload;
 mod responses;

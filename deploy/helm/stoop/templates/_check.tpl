@@ -16,8 +16,11 @@
 {{- if and .Values.existingPlaybooks .Values.rbac.create (not .Values.rbac.rules) -}}
 {{- fail "rbac.rules: what the playbooks of existingPlaybooks take on the API server can't be seen from here: give the rules that `stoop rbac` prints, or apply what it prints yourself with rbac.create: false" -}}
 {{- end -}}
-{{- if not (or .Values.existingPlaybooks .Values.playbooks) -}}
-{{- fail "playbooks: there is none: every event would be acknowledged unanswered" -}}
+{{- if not (or .Values.existingPlaybooks .Values.playbooks (eq $config.playbookObjects true)) -}}
+{{- fail "playbooks: there is none: every event would be acknowledged unanswered; those that are objects take config.playbookObjects" -}}
+{{- end -}}
+{{- if and .Values.rbac.objects (not (eq $config.playbookObjects true)) -}}
+{{- fail "rbac.objects: without config.playbookObjects nobody needs these rights: leave them out" -}}
 {{- end -}}
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.name: the workers' rights would be those of every pod without an account: name one of their own" -}}

@@ -16,6 +16,8 @@ use crate::act::{
 #[derive(Debug)]
 pub(in crate::act) struct Notify {
     to: Vec<String>,
+    /// The first that is told of nothing unasked.
+    reserved: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +42,8 @@ impl Notify {
                 .at("to")
                 .help(format!("configured are: {}", known.join(", "))));
         }
-        Ok(Notify { to })
+        let reserved = to.iter().find(|name| !notifiers.are_told_anyway(name)).cloned();
+        Ok(Notify { to, reserved })
     }
 
     async fn tell(&self, cx: &Context<'_>) -> Result<Outcome, Failure> {
@@ -86,6 +89,18 @@ impl Action for Notify {
 
     fn describe(&self) -> String {
         format!("notify {}", self.to.join(", "))
+    }
+
+    /// Whoever is told of what is not done may be told of what is; the others are the operator's to use.
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        match &self.reserved {
+            None => Ok(()),
+            Some(name) => Err(ConfigError::new(format!(
+                "`{name}` is none of the defaultNotifiers, and the playbook is bound to its namespace"
+            ))
+            .at("to")
+            .help("name `log` or one of the defaultNotifiers, or make it a ClusterPlaybook")),
+        }
     }
 
     fn needs_target(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::{
         guard::judge_age,
         outcome::{Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason},
         progress::Todo,
+        reach,
         report::Report,
         response::{Next, Response, Standing, Start},
         trace::SPANS,
@@ -128,6 +129,9 @@ impl Engine {
     /// The outcome of a step that is not to run: held by what came before, by its target, a guard or the mode.
     async fn hold_back(&self, response: &Response, todo: &Todo, start: &Start) -> Option<Outcome> {
         let (action, standing) = (&todo.step.action, response.standing());
+        if let Some(refusal) = reach::judge(&response.plan().playbook, standing) {
+            return Some(refusal.into());
+        }
         if let Some(why) = todo.held_by.as_ref().filter(|_| todo.step.acts()) {
             return Some(Outcome::Skipped(SkipReason::Stopped, why.clone()));
         }

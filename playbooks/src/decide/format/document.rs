@@ -23,7 +23,6 @@ pub fn schema() -> Value {
 pub(super) struct PlaybookDoc {
     #[allow(dead_code, reason = "reading it is the check")]
     pub(super) api_version: ApiVersion,
-    #[allow(dead_code, reason = "reading it is the check")]
     pub(super) kind: Kind,
     pub(super) metadata: Metadata,
     #[allow(dead_code, reason = "that it is there is the check; its parts are read one by one")]
@@ -41,7 +40,7 @@ pub(super) enum ApiVersion {
 }
 
 /// As files both reach the whole cluster.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(super) enum Kind {
     Playbook,
     ClusterPlaybook,
@@ -52,6 +51,9 @@ pub(super) enum Kind {
 pub(super) struct Metadata {
     /// An RFC 1123 subdomain; playbooks run in order of it.
     pub(super) name: String,
+    /// Of an object that is bound to one.
+    #[schemars(skip)]
+    pub(super) namespace: Option<String>,
 }
 
 /// Each part is read by itself, so that one reading finds the faults of all.

@@ -173,6 +173,10 @@ impl Action for Delete {
         format!("{verb} the pod with {grace}{}", least.unwrap_or_default())
     }
 
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
     fn needs_target(&self) -> bool {
         true
     }

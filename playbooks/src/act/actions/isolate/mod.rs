@@ -207,6 +207,21 @@ impl Action for Isolate {
         }
     }
 
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        match self.config.choice.tiers().iter().find(|tier| !tier.kind().namespaced) {
+            None => Ok(()),
+            Some(tier) => {
+                let why = format!(
+                    "a {} is the cluster's, and the playbook its namespace's",
+                    tier.kind().kind
+                );
+                Err(ConfigError::new(why)
+                    .at("tier")
+                    .help("name another tier, or make it a ClusterPlaybook"))
+            }
+        }
+    }
+
     fn needs_target(&self) -> bool {
         true
     }

@@ -72,6 +72,10 @@ impl Action for Label {
         format!("{} the pod {}={}", self.name(), self.config.key, self.config.value)
     }
 
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
     fn needs_target(&self) -> bool {
         true
     }

@@ -65,6 +65,10 @@ impl Action for Scale {
         format!("scale the pod's Deployment down to {}", self.0.replicas)
     }
 
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
     fn needs_target(&self) -> bool {
         true
     }

@@ -85,8 +85,9 @@ fn object(playbook: &str, scope: BudgetScope) -> String {
     if scope == BudgetScope::Cluster {
         return SHARED.to_owned();
     }
-    let name = format!("stoop-budget-{playbook}");
-    if name.len() <= LONGEST_NAME {
+    // An object of a namespace has a slash in its name; with a mere letter for it, it could take another's budget.
+    let name = format!("stoop-budget-{}", playbook.replace('/', "-"));
+    if name.len() <= LONGEST_NAME && !playbook.contains('/') {
         return name;
     }
     let (start, _) = name.split_at(name.floor_char_boundary(LONGEST_NAME - 33));
@@ -110,5 +111,8 @@ mod tests {
         let long = |end: &str| format!("{}.{end}", "a".repeat(250));
         assert_ne!(of(&long("a")), of(&long("b")));
         assert!(of(&long("a")).len() <= LONGEST_NAME);
+        assert!(of("shop/shell").starts_with("stoop-budget-shop-shell-"));
+        assert_ne!(of("shop/shell"), of("shop-shell"));
+        assert_ne!(of("a/b-c"), of("a-b/c"));
     }
 }
