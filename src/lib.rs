@@ -13,6 +13,7 @@ pub mod control;
 pub mod demo;
 mod error;
 pub mod health;
+pub mod import;
 pub mod letters;
 pub mod metrics;
 mod port;

@@ -11,6 +11,7 @@ pub mod event;
 pub mod evidence;
 pub mod explain;
 pub mod health;
+pub mod import;
 mod output;
 pub mod rbac;
 pub mod release;
@@ -73,6 +74,8 @@ enum Command {
     Explain(explain::Explain),
     /// Ask a running worker how it is, as a container's health check does
     Health(health::Health),
+    /// Turn another tool's rules into playbooks
+    Import(import::Import),
     /// Create or check what the subscriptions need on their brokers; never deletes
     Setup(setup::Setup),
     /// List, show, redrive and drop dead letters
@@ -164,6 +167,7 @@ impl Cli {
             Command::Evidence(command) => command.run().await,
             Command::Explain(command) => command.run().await,
             Command::Health(command) => command.run().await,
+            Command::Import(command) => command.run(),
             Command::Setup(command) => command.run().await,
             Command::Dlq(command) => command.run().await,
             Command::Release(command) => command.run().await,

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod health;
 mod help;
+mod import;
 mod output;
 mod rbac;
 mod replay;

@@ -37,6 +37,7 @@ mod report;
 mod response;
 mod responses;
 mod roles;
+mod schema;
 mod target;
 mod testimony;
 mod text;
@@ -75,6 +76,7 @@ pub use responses::{
     Swept, TakenBack, TargetRef, Undecidable, Undo, Undone, WeakKey, Which,
 };
 pub use roles::{Bound, Right, Roles};
+pub use schema::schema;
 pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;
 pub use text::clean;

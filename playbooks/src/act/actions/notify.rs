@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,9 +21,13 @@ pub(in crate::act) struct Notify {
     reserved: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Tells somebody what the event was and what was done about it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Notify")]
+pub(in crate::act) struct Written {
+    /// Notifiers of the configuration, by name, and `log`.
+    #[schemars(length(min = 1))]
     to: Vec<String>,
 }
 

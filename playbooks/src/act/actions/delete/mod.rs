@@ -8,6 +8,8 @@ mod healthy;
 mod locks;
 mod owners;
 
+pub(super) use config::Written;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -21,6 +21,8 @@ mod selector;
 mod served;
 mod tier;
 
+pub(super) use config::Written;
+
 use async_trait::async_trait;
 use serde_json::Value;
 

@@ -7,6 +7,8 @@ mod change;
 mod config;
 mod selector;
 
+pub(super) use config::Written;
+
 use async_trait::async_trait;
 use serde_json::Value;
 

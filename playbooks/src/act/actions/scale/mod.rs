@@ -8,6 +8,8 @@ mod change;
 mod config;
 mod owner;
 
+pub(super) use config::ScaleConfig as Written;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
