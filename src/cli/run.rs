@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::{ConfigArgs, Ended, Refused, signals};
 use crate::{
     approvals,
-    config::{Broker, Config, Limits, Subscription},
-    control::{self, Journals},
+    config::{Config, Limits},
+    control::{self, Journals, Told},
     error::with_sources,
     health::{self, Health},
     uploads,
@@ -104,15 +104,16 @@ impl Run {
         if config.playbook_objects && mode == decide::Mode::Enforce {
             tokio::spawn(worker.clone().tell_of_objects(stop.clone()));
         }
-        serve(&config, worker, assemble::evidence(&config)?, stop).await?;
+        serve(&config, worker, mode, assemble::evidence(&config)?, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Runs every subscription and the health port until `stop`.
+/// Runs every subscription, the health port and the control port until `stop`.
 async fn serve(
     config: &Config,
     worker: Arc<Worker>,
+    mode_cap: decide::Mode,
     evidence: Option<Evidence>,
     stop: CancellationToken,
 ) -> Result<(), Refused> {
@@ -129,10 +130,15 @@ async fn serve(
         tracing::info!(%address, "the port for uploads of capture jobs listens");
     }
     let journals = Arc::<Journals>::default();
-    let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
-    if streams.values().any(is_journal) {
-        let (address, _) =
-            control::serve(&config.control, journals.clone(), closed.clone()).await?;
+    if let Some(listener) = control::bind(config).await? {
+        let told = Told {
+            worker: worker.clone(),
+            mode_cap,
+            config: config.clone(),
+            readiness: readiness.clone(),
+            journals: journals.clone(),
+        };
+        let (address, _) = control::serve(listener, told, closed.clone())?;
         tracing::info!(%address, "the control port listens");
     }
     tracing::info!(

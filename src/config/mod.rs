@@ -13,7 +13,7 @@ mod subscription;
 mod usable;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
@@ -21,7 +21,7 @@ use std::{
 use brokers::journal::Tls;
 use playbooks::act::{EvidenceConfig, FunctionConfig, NotifierConfig};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use settings::{ByteSize, Secret, Span};
 
 pub use audit::Audit;
@@ -52,7 +52,7 @@ pub struct Config {
     pub default_notifiers: Vec<String>,
     /// The probes and metrics.
     pub health: Health,
-    /// What tools ask of a running worker.
+    /// The page, and what tools ask of a running worker.
     pub control: Control,
     /// stoop's own namespace, in which nothing is ever a target.
     pub namespace: String,
@@ -114,6 +114,12 @@ impl Config {
             false => self.subscriptions.clone(),
         }
     }
+
+    /// Whether one of them is a journal, whose file its worker alone can have open.
+    pub fn has_journal(&self) -> bool {
+        let is_journal = |stream: &Subscription| matches!(stream.broker(), Ok(Broker::Journal(_)));
+        self.streams().values().any(is_journal)
+    }
 }
 
 /// The cluster that a worker acts in. The API server is found as kubectl finds it.
@@ -158,18 +164,48 @@ impl Default for Health {
     }
 }
 
-/// The port for `stoop dlq` and the like. It is there while a journal is, whose file only its worker can have open.
+/// The port for the page, and for `stoop dlq` on a journal, whose file only its worker can have open.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Control {
     /// Where it listens. Beyond loopback only with `token` or `tls.clientCa`.
     pub listen: SocketAddr,
+    /// What the page may change; nothing if left out.
+    pub allow: BTreeSet<Change>,
     /// What whoever asks has to show as Bearer token.
     pub token: Option<Secret>,
     /// Serves HTTPS in place of HTTP.
     pub tls: Option<Tls>,
     /// How the commands that ask there call it, where it serves HTTPS.
     pub client: Option<ControlClient>,
+}
+
+/// Something that a person can change from the page.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum Change {
+    /// Say yes or no to a response that waits for an approval.
+    Approve,
+    /// Take back what a response has changed.
+    Revert,
+    /// Have a dead letter run again.
+    Redrive,
+    /// Take a dead letter away for good.
+    Drop,
+}
+
+impl Change {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Revert => "revert",
+            Self::Redrive => "redrive",
+            Self::Drop => "drop",
+        }
+    }
 }
 
 /// What a command shows to the control port, and whom it trusts. All of it PEM files.
@@ -189,7 +225,17 @@ pub struct ControlClient {
 impl Default for Control {
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 2807));
-        Self { listen, token: None, tls: None, client: None }
+        Self { listen, allow: BTreeSet::new(), token: None, tls: None, client: None }
+    }
+}
+
+impl Control {
+    /// Whether nothing is set of it, so that nobody has asked for the port.
+    pub fn is_unset(&self) -> bool {
+        self.listen == Self::default().listen
+            && self.allow.is_empty()
+            && self.token.is_none()
+            && self.tls.is_none()
     }
 }
 

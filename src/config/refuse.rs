@@ -166,12 +166,13 @@ fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && (anywhere || one.ip() == other.ip())
 }
 
-/// What it lets in can redrive and drop dead letters.
+/// Whom it lets in reads what happens, and can redrive and drop dead letters.
 fn check_control(config: &Config) -> Result<(), Fault> {
     let (control, at) = (&config.control, Path::root().key("control"));
     let mutual = control.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
     if !control.listen.ip().is_loopback() && control.token.is_none() && !mutual {
-        let message = format!("anybody could change dead letters at {}", control.listen);
+        let message =
+            format!("anybody could read events and change dead letters at {}", control.listen);
         let help = "set control.token or control.tls.clientCa, or listen on 127.0.0.1";
         return Fault::new(at.key("listen"), message, help);
     }

@@ -36,7 +36,7 @@ use stage::{RULE, Stage};
 #[command(after_help = "\
 Examples:
   stoop demo
-  stoop demo --serve            and leaves everything running, for curl")]
+  stoop demo --serve            and leaves everything running, for curl and the page in a browser")]
 pub struct Options {
     /// Leave cluster and worker running after the story, until ctrl-c
     #[arg(long)]
@@ -88,9 +88,10 @@ async fn play(narrator: &mut Narrator) -> Result<(Stage, bool), stage::Error> {
 /// Says how to look around, and then what the pager hears.
 async fn serve(stage: &Stage, narrator: &mut Narrator) {
     let (api, intake, health) = (stage.cluster.url(), stage.intake(), stage.worker.health);
-    let kubeconfig = stage.kubeconfig().display().to_string();
+    let (page, kubeconfig) = (stage.worker.control, stage.kubeconfig().display().to_string());
     narrator.title("\nEverything goes on until ctrl-c. Try:");
     narrator.quote([
+        format!("xdg-open http://{page}/    # the page").as_str(),
         format!("curl {api}/api/v1/namespaces/shop/pods").as_str(),
         format!("curl http://{health}/metrics").as_str(),
         format!("export KUBECONFIG={kubeconfig}").as_str(),

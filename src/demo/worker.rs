@@ -32,6 +32,8 @@ pub(super) struct Worker {
     pub(super) intake: SocketAddr,
     /// Where it shows its metrics.
     pub(super) health: SocketAddr,
+    /// Where its page is.
+    pub(super) control: SocketAddr,
     audit: watch::Receiver<Vec<Value>>,
     log: watch::Receiver<Log>,
 }
@@ -41,6 +43,7 @@ pub(super) struct Worker {
 struct Log {
     intake: Option<SocketAddr>,
     health: Option<SocketAddr>,
+    control: Option<SocketAddr>,
     last: VecDeque<String>,
 }
 
@@ -77,10 +80,12 @@ impl Worker {
         });
         let mut log = gather(child.stderr.take(), Log::add);
 
-        let ready = log.wait_for(|log| log.intake.is_some() && log.health.is_some()).await;
-        let addresses = ready.ok().and_then(|log| Some((log.intake?, log.health?)));
+        let ready = log.wait_for(|log| log.addresses().is_some()).await;
+        let addresses = ready.ok().and_then(|log| log.addresses());
         match addresses {
-            Some((intake, health)) => Ok(Worker { child, intake, health, audit, log }),
+            Some([intake, health, control]) => {
+                Ok(Worker { child, intake, health, control, audit, log })
+            }
             None => Err(Error::Ended(log.borrow().text())),
         }
     }
@@ -124,11 +129,19 @@ impl Log {
                 self.intake = self.intake.or_else(|| address("address"));
             }
             self.health = self.health.or_else(|| address("health"));
+            if said["message"] == "the control port listens" {
+                self.control = self.control.or_else(|| address("address"));
+            }
         }
         self.last.push_back(line);
         if self.last.len() > LOG_LINES {
             self.last.pop_front();
         }
+    }
+
+    /// Of intake, health and control port, once all are known.
+    fn addresses(&self) -> Option<[SocketAddr; 3]> {
+        Some([self.intake?, self.health?, self.control?])
     }
 
     fn text(&self) -> String {
@@ -183,10 +196,11 @@ mod tests {
         log.add(
             r#"{"message":"taking","subscription":"intake","address":"127.0.0.1:1"}"#.to_owned(),
         );
+        log.add(r#"{"message":"the control port listens","address":"127.0.0.1:3"}"#.to_owned());
+        assert_eq!(log.addresses(), None);
         log.add(r#"{"message":"started","health":"127.0.0.1:2"}"#.to_owned());
         (0..50).for_each(|_| log.add("not JSON".to_owned()));
-        assert_eq!(log.intake.map(|address| address.port()), Some(1));
-        assert_eq!(log.health.map(|address| address.port()), Some(2));
+        assert_eq!(log.addresses().unwrap().map(|address| address.port()), [1, 2, 3]);
         assert_eq!(log.last.len(), LOG_LINES);
     }
 }

@@ -22,8 +22,8 @@ pub use ages::{Ages, Aging};
 use define::Shelf;
 pub use define::{Definition, Kind};
 pub(crate) use state::State;
-pub use watched::Gauges;
 use watched::{Ask, Watched, raise};
+pub use watched::{Gauges, Partition};
 
 use crate::telemetry;
 
@@ -180,6 +180,12 @@ impl Metrics {
         // One that was built anew takes the place of its predecessor.
         subscriptions.retain(|other| other.name != name);
         subscriptions.push(watched);
+    }
+
+    /// What each subscription that was opened tells of itself now, by name, and how many of its deliveries are held.
+    pub fn lags(&self) -> Vec<(String, usize, Gauges)> {
+        let lag = |it: &Watched| (it.name.clone(), it.pool.held(), (it.ask)());
+        lock(&self.subscriptions).iter().map(lag).collect()
     }
 
     /// The text that Prometheus scrapes.

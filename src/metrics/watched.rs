@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use brokers::{Pool, pump::Passed};
 use jiff::Timestamp;
 use prometheus::IntCounter;
+use serde::Serialize;
 
 use super::{Metrics, ages::Ages};
 
@@ -19,8 +20,22 @@ pub struct Gauges {
     pub oldest_seconds: Option<f64>,
     /// Dead letters that it keeps itself.
     pub dead_letters: Option<u64>,
+    /// The same lag by partition, where there are any that are this worker's.
+    pub partitions: Vec<Partition>,
     /// What its own intake has done so far, by result; the results are a closed set.
     pub intake: Vec<(&'static str, u64)>,
+}
+
+/// How far a partition is behind.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Partition {
+    /// `TOPIC/NUMBER`.
+    pub name: String,
+    /// Messages that nobody has looked at yet.
+    pub waiting: u64,
+    /// Messages after the last that is committed.
+    pub uncommitted: u64,
 }
 
 pub(super) type Ask = Box<dyn Fn() -> Gauges + Send + Sync>;

@@ -13,8 +13,8 @@ use playbooks::{
 };
 
 use super::{
-    Worker, bursts::Bursts, forward::destinations, lanes::Lanes, outage::Outages, reload::InForce,
-    rules::Rules,
+    Worker, bursts::Bursts, feed::Feed, forward::destinations, lanes::Lanes, outage::Outages,
+    reload::InForce, rules::Rules,
 };
 use crate::{audit::Audit, config::Config, metrics::Metrics};
 
@@ -230,6 +230,7 @@ pub fn worker(
         outages: Outages::new(),
         audit,
         metrics: Metrics::new()?,
+        feed: Feed::new(),
         members: Pool::new(
             config.limits.concurrency.saturating_mul(MEMBERS_PER_SLOT),
             config.limits.memory.as_usize(),

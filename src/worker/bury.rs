@@ -15,7 +15,7 @@ use super::{
     persevere::{Patience, Tries},
     read::{Read, read},
     respond::Ask,
-    settle::Stream,
+    settle::{Fate, Stream},
     verdict::Reason,
 };
 use crate::error::with_sources;
@@ -25,7 +25,12 @@ const REST: Duration = Duration::from_secs(60);
 
 impl Worker {
     /// Gives a delivery up: durable as a dead letter, then settled. While the dead letters are away it waits.
-    pub(super) async fn bury(&self, stream: &Stream, delivery: Delivery, letter: &DeadLetter) {
+    pub(super) async fn bury(
+        &self,
+        stream: &Stream,
+        delivery: Delivery,
+        letter: &DeadLetter,
+    ) -> Fate {
         let lost = delivery.lease().lost().clone();
         let id = delivery.message().id.clone();
         let mut tries = Tries::new(&self.outages, Patience::ENDLESS, &lost);
@@ -74,8 +79,8 @@ impl Worker {
         // Whatever broke may be met here again, and must not keep the message from the dead letters.
         let told = AssertUnwindSafe(self.abandon(&delivery, &letter)).catch_unwind().await;
         match told {
-            Ok(Some(())) => self.bury(stream, delivery, &letter).await,
-            Ok(None) => stream.hand_back(delivery),
+            Ok(Some(())) => drop(self.bury(stream, delivery, &letter).await),
+            Ok(None) => drop(stream.hand_back(delivery)),
             Err(_) => {
                 tracing::error!(
                     subscription = stream.name(), message_id = %delivery.message().id,

@@ -76,6 +76,7 @@ impl Worker {
             }
             Read::Malformed(error) => {
                 stream.read(Reading::Malformed);
+                self.feed.malformed(stream.name(), &error);
                 Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
             Read::Wanted(mut wanted) => {
@@ -93,29 +94,31 @@ impl Worker {
         wanted: Wanted,
     ) {
         let _aging = stream.hold(delivery.message());
+        self.feed.seen(stream.name(), &wanted);
         let lost = delivery.lease().lost().clone();
         let answers = tokio::select! {
             biased;
             () = lost.cancelled() => None,
             answers = Inquiry::new(self, rules, &mut delivery, &wanted, &lost).answers() => answers,
         };
-        match answers {
+        let fate = match &answers {
             None => stream.hand_back(delivery),
             Some(Answers::PassedOver(why)) => {
-                stream.read(Reading::PassedOver(why));
-                stream.ack(delivery).await;
+                stream.read(Reading::PassedOver(*why));
+                stream.ack(delivery).await
             }
             Some(Answers::From(answers)) => {
                 stream.read(Reading::Answered);
-                match judge(&answers, &self.name) {
+                match judge(answers, &self.name) {
                     Verdict::Ack => stream.ack(delivery).instrument(trace::settle("ack")).await,
                     Verdict::DeadLetter(letter) => {
                         let burial = self.bury(stream, delivery, &letter);
-                        burial.instrument(trace::settle("dead-letter")).await;
+                        burial.instrument(trace::settle("dead-letter")).await
                     }
                 }
             }
-        }
+        };
+        self.feed.settled(stream.name(), &wanted, answers.as_ref(), fate);
     }
 
     /// Verifies the target once for all playbooks, so that each judges it as it was before any of them changed it. Nobody

@@ -7,6 +7,7 @@ mod approvals;
 pub mod assemble;
 pub mod bursts;
 mod bury;
+pub mod feed;
 pub mod forward;
 mod handle;
 mod inquiry;
@@ -54,6 +55,8 @@ pub struct Worker {
     pub audit: Audit,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What it sees and does, for whoever looks.
+    pub feed: Arc<feed::Feed>,
     /// Slots for events that only wait for a response of their burst.
     pub members: brokers::Pool,
     /// One response at a time for each target.

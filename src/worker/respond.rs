@@ -161,6 +161,7 @@ impl Worker {
         self.tell(&report, &response, lost).instrument(trace::tell()).await?;
         self.record(&report, attempts, lost).instrument(trace::record()).await?;
         self.count(&report, &occurrence, began);
+        self.feed.responded(&report);
         Some(answer(&report, attempts, began))
     }
 

@@ -45,7 +45,7 @@ impl Reading {
 
 /// What became of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Acked,
     DeadLettered,
     /// It comes again.
@@ -58,7 +58,7 @@ enum Fate {
 
 impl Fate {
     /// The label.
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Acked => "acked",
             Self::DeadLettered => "dead-lettered",
@@ -100,15 +100,16 @@ impl Stream {
         }
     }
 
-    pub(super) async fn ack(&self, delivery: Delivery) {
+    pub(super) async fn ack(&self, delivery: Delivery) -> Fate {
         let settled = delivery.ack().await;
-        self.settled(Fate::Acked, &settled);
+        self.settled(Fate::Acked, &settled)
     }
 
     /// Hands the delivery back unsettled: it comes again.
-    pub(super) fn hand_back(&self, delivery: Delivery) {
+    pub(super) fn hand_back(&self, delivery: Delivery) -> Fate {
         self.count(Fate::HandedBack);
         drop(delivery);
+        Fate::HandedBack
     }
 
     /// A message that was handed to a worker before.
@@ -122,13 +123,13 @@ impl Stream {
     }
 
     /// A dead letter of the worker's own, whose reason is one of `Reason`.
-    pub(super) fn dead_lettered(&self, letter: &DeadLetter, settled: &Settled) {
+    pub(super) fn dead_lettered(&self, letter: &DeadLetter, settled: &Settled) -> Fate {
         self.dead_lettered.with_label_values(&[&*self.name, &letter.reason]).inc();
-        self.settled(Fate::DeadLettered, settled);
+        self.settled(Fate::DeadLettered, settled)
     }
 
     /// Counts `meant` where the broker has it.
-    fn settled(&self, meant: Fate, settled: &Settled) {
+    fn settled(&self, meant: Fate, settled: &Settled) -> Fate {
         let fate = match settled {
             Settled::Durable | Settled::Accepted => meant,
             Settled::Fenced => Fate::Fenced,
@@ -138,6 +139,7 @@ impl Stream {
             }
         };
         self.count(fate);
+        fate
     }
 
     fn count(&self, fate: Fate) {

@@ -356,4 +356,13 @@ impl Assignments {
     pub(super) fn marks(&self) -> Vec<Marks> {
         self.table().each().filter_map(|(_, live)| live.marks()).collect()
     }
+
+    /// The same, with what each is called.
+    pub(super) fn named_marks(&self) -> Vec<(Name, Marks)> {
+        let mut table = self.table();
+        let marks: Vec<_> =
+            table.each().filter_map(|(place, live)| Some((place, live.marks()?))).collect();
+        let named = |(place, marks)| Some((table.places.name(place)?.clone(), marks));
+        marks.into_iter().filter_map(named).collect()
+    }
 }

@@ -28,6 +28,17 @@ pub struct Lag {
     pub received: u64,
 }
 
+/// How far one partition is behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionLag {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition's number in it.
+    pub partition: i32,
+    /// How far.
+    pub lag: Lag,
+}
+
 impl Lag {
     pub(super) fn of(marks: &[Marks]) -> Self {
         let behind = |end: i64, mark: i64| u64::try_from(end.saturating_sub(mark)).unwrap_or(0);

@@ -24,7 +24,7 @@ use super::{
     context::Consumer,
     dead_letters::DeadLetters,
     health::Monitor,
-    lag::Lag,
+    lag::{Lag, PartitionLag},
 };
 
 /// Settles messages of topics: each is complete or not, and the complete beginning of each partition is committed.
@@ -45,6 +45,20 @@ impl Ledger {
     /// How far this worker's partitions are behind, as of some seconds ago.
     pub fn lag(&self) -> Lag {
         Lag::of(&self.assignments.marks())
+    }
+
+    /// The same of each of this worker's partitions of which it is known, by topic and number.
+    pub fn lag_by_partition(&self) -> Vec<PartitionLag> {
+        let marks = self.assignments.named_marks().into_iter();
+        let mut lags: Vec<_> = marks
+            .map(|(name, marks)| PartitionLag {
+                topic: name.topic,
+                partition: name.partition,
+                lag: Lag::of(&[marks]),
+            })
+            .collect();
+        lags.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        lags
     }
 
     /// Gives everything back and leaves the group, so that others needn't wait for this worker to be missed.

@@ -50,7 +50,7 @@ pub use self::{
     destination::{Destination, DestinationConfig},
     dlq::{DeadLetters as DeadLetterQueue, dead_letters},
     history::{History, history},
-    lag::Lag,
+    lag::{Lag, PartitionLag},
     ledger::Ledger,
     producer::Publisher,
     receiver::{Receiver, Record},

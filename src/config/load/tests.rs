@@ -33,6 +33,7 @@ fn every_configuration_of_the_pages_is_one() {
         ("notifiers", include_str!("../../../docs/notifiers.md")),
         ("forward", include_str!("../../../docs/actions/forward.md")),
         ("call", include_str!("../../../docs/actions/call.md")),
+        ("page", include_str!("../../../docs/page.md")),
     ];
     for (page, text) in pages {
         let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());

@@ -32,7 +32,7 @@ pub(super) fn write(folder: &Path, cluster: &Server, pager: &Pager) -> std::io::
         "evidence": {"url": format!("file://{}", evidence.display())},
         "namespace": HOME,
         "health": {"listen": "127.0.0.1:0"},
-        "control": {"listen": "127.0.0.1:0"},
+        "control": {"listen": "127.0.0.1:0", "allow": ["approve", "revert", "redrive", "drop"]},
     });
     std::fs::write(folder.join("stoop.yaml"), format!("{config:#}\n"))?;
     std::fs::write(folder.join("kubeconfig"), cluster.kubeconfig())?;

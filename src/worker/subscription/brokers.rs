@@ -6,7 +6,10 @@ use playbooks::decide::Event;
 use tokio::sync::watch;
 
 use super::Runner;
-use crate::{metrics::Gauges, worker::shares::Share};
+use crate::{
+    metrics::{Gauges, Partition},
+    worker::shares::Share,
+};
 
 impl Runner {
     pub(super) async fn kafka(
@@ -19,7 +22,13 @@ impl Runner {
         let (health, watched) = (ledger.health(), ledger.clone());
         let gauges = move |pool: &brokers::Pool| {
             let lag = watched.lag();
+            let partition = |it: kafka::PartitionLag| Partition {
+                name: format!("{}/{}", it.topic, it.partition),
+                waiting: it.lag.received,
+                uncommitted: it.lag.committed,
+            };
             Gauges {
+                partitions: watched.lag_by_partition().into_iter().map(partition).collect(),
                 lag: lag.received + pool.held() as u64,
                 lag_committed: Some(lag.committed),
                 ..Gauges::default()

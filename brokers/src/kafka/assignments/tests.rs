@@ -170,7 +170,10 @@ fn a_partition_of_which_nothing_was_received_is_as_far_behind_as_its_group() {
     let behind = Marks { log_end: 100, received: 40, completed: 40 };
     assert_eq!(assignments.marks(), [behind]);
     assignments.receive(0, 59);
-    assert_eq!(assignments.marks(), [Marks { received: 60, ..behind }]);
+    let behind = Marks { received: 60, ..behind };
+    assert_eq!(assignments.marks(), [behind]);
+    let name = assignments.name(assignments.at(0)).expect("it is ours");
+    assert_eq!(assignments.named_marks(), [(name, behind)]);
 }
 
 #[test]

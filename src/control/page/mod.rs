@@ -1,0 +1,31 @@
+//! The page: plain files, as a browser takes them. Nothing is built, and nothing comes from anywhere else.
+//!
+//! What lives here: the files, and the paths that they have. `index.html` is the frame; each view is a module of its own.
+//! What may not: a value from an event in anything but a text node.
+
+use axum::{Router, http::header::CONTENT_TYPE, routing::get};
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Path, type, content.
+const FILES: [(&str, &str, &str); 13] = [
+    ("/", "text/html; charset=utf-8", include_str!("index.html")),
+    ("/page/style.css", "text/css; charset=utf-8", include_str!("style.css")),
+    ("/page/icon.svg", "image/svg+xml", include_str!("icon.svg")),
+    ("/page/main.js", SCRIPT, include_str!("main.js")),
+    ("/page/api.js", SCRIPT, include_str!("api.js")),
+    ("/page/dom.js", SCRIPT, include_str!("dom.js")),
+    ("/page/text.js", SCRIPT, include_str!("text.js")),
+    ("/page/feed.js", SCRIPT, include_str!("feed.js")),
+    ("/page/events.js", SCRIPT, include_str!("events.js")),
+    ("/page/responses.js", SCRIPT, include_str!("responses.js")),
+    ("/page/letters.js", SCRIPT, include_str!("letters.js")),
+    ("/page/status.js", SCRIPT, include_str!("status.js")),
+    ("/page/dialog.js", SCRIPT, include_str!("dialog.js")),
+];
+
+pub(super) fn router() -> Router {
+    FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
+        router.route(path, get(async move || ([(CONTENT_TYPE, kind)], text)))
+    })
+}
