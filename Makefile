@@ -33,7 +33,7 @@ bench: ## ratios to the raw clients, printed as tables
 	$(CARGO) bench --locked --package playbooks --bench decide
 	$(CARGO) bench --locked --package brokers --bench journal
 	$(CARGO) bench --locked --package brokers --features servers --bench nats --bench pubsub
-	$(CARGO) bench --locked --package stoop --bench latency --bench storm --bench kafka --bench memory
+	$(CARGO) bench --locked --package stoop --bench latency --bench storm --bench scale --bench kafka --bench memory
 
 demo: ## the whole way of an event, with no broker and no cluster
 	$(CARGO) run --release --locked -- demo

@@ -20,10 +20,7 @@ use playbooks::{
     act::{Api, Registry},
     decide::Mode,
 };
-use stoop::{
-    config,
-    worker::{assemble, audit::Audit},
-};
+use stoop::{audit::Audit, config, worker::assemble};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

@@ -14,18 +14,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    metrics::Metrics,
     port,
-    worker::{outage::Outages, readiness::Readiness},
+    worker::{Worker, readiness::Readiness},
 };
 
 /// What the port tells of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Health {
-    /// Counters.
-    pub metrics: Arc<Metrics>,
-    /// Outages, which make a worker unready and never unhealthy: a restart would not end them.
-    pub outages: Arc<Outages>,
+    /// What it counts, and its outages, which make it unready and never unhealthy: a restart would not end them.
+    pub worker: Arc<Worker>,
     /// Which subscriptions are up.
     pub readiness: Arc<Readiness>,
 }
@@ -62,7 +59,7 @@ pub async fn serve(
 
 async fn readyz(State(health): State<Health>) -> Response {
     let (vital, others): (Vec<_>, Vec<_>) =
-        health.outages.current().into_iter().partition(|(what, _)| what.is_vital());
+        health.worker.outages.current().into_iter().partition(|(what, _)| what.is_vital());
     let line = |(what, why)| format!("{what}: {why}");
     let waiting: Vec<_> = vital.into_iter().map(line).chain(health.readiness.waiting()).collect();
     let warnings = others.into_iter().map(line).chain(health.readiness.warnings()).collect();
@@ -72,7 +69,7 @@ async fn readyz(State(health): State<Health>) -> Response {
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
-    match health.metrics.render(&health.outages) {
+    match health.worker.scrape(&health.readiness) {
         Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics can't be rendered");

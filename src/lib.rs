@@ -6,12 +6,14 @@
 #![warn(clippy::indexing_slicing)]
 
 pub mod approvals;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
 mod error;
 pub mod health;
+pub mod import;
 pub mod letters;
 pub mod metrics;
 mod port;

@@ -11,13 +11,20 @@ use std::{
     time::Duration,
 };
 
-/// Creates a topic of 4 partitions and publishes `messages` events to it, spread as Falcosidekick does: without a key.
+/// Creates a topic of 4 partitions with so many events.
 pub async fn fill(
     bootstrap: &str,
     name: &str,
     messages: usize,
     event: fn(usize) -> String,
 ) -> String {
+    let topic = create(bootstrap, name).await;
+    publish(bootstrap, &topic, (0..messages).map(event)).await;
+    topic
+}
+
+/// Creates a topic of 4 partitions, and one for its dead letters.
+pub async fn create(bootstrap: &str, name: &str) -> String {
     let topic = fresh(name);
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
@@ -26,17 +33,26 @@ pub async fn fill(
         let topic = NewTopic::new(topic, 4, TopicReplication::Fixed(1));
         admin.create_topics([&topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
     }
+    topic
+}
+
+/// Publishes events, spread as Falcosidekick does: without a key.
+pub async fn publish<E>(bootstrap: &str, topic: &str, events: E)
+where
+    E: IntoIterator<Item = String, IntoIter: Send + 'static>,
+{
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
     config.set("acks", "all").set("linger.ms", "20").set("batch.size", "1000000");
     config.set("queue.buffering.max.messages", "2000000").set("message.max.bytes", "2000000");
     let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> =
         config.create().unwrap();
-    let published = topic.clone();
+    let (topic, events) = (topic.to_owned(), events.into_iter());
     tokio::task::spawn_blocking(move || {
-        for number in 0..messages {
-            let payload = event(number);
+        for (number, payload) in events.enumerate() {
             let partition = i32::try_from(number % 4).unwrap();
             let mut record =
-                BaseRecord::<(), str>::to(&published).partition(partition).payload(&payload);
+                BaseRecord::<(), str>::to(&topic).partition(partition).payload(&payload);
             while let Err((_, back)) = producer.send(record) {
                 record = back;
                 std::thread::sleep(Duration::from_millis(10));
@@ -46,7 +62,6 @@ pub async fn fill(
     })
     .await
     .unwrap();
-    topic
 }
 
 /// A name that no other run has used.

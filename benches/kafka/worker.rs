@@ -11,8 +11,9 @@ use playbooks::{
     decide::Mode,
 };
 use stoop::{
+    audit::Audit,
     config,
-    worker::{Worker, assemble, audit::Audit},
+    worker::{Worker, assemble},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

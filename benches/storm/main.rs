@@ -22,10 +22,7 @@ use playbooks::{
     act::{Api, Registry},
     decide::Mode,
 };
-use stoop::{
-    config,
-    worker::{assemble, audit::Audit},
-};
+use stoop::{audit::Audit, config, worker::assemble};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

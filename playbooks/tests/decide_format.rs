@@ -1,7 +1,8 @@
 //! Playbooks as people write them, right and wrong.
 
 use playbooks::decide::{
-    BudgetScope, Mode, OnFailure, Playbook, Priority, read_path, read_text, schema,
+    BudgetScope, Facts, Mode, OnFailure, Playbook, Priority, Reach, Texts, read_path, read_text,
+    schema,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -327,4 +328,40 @@ fn the_schema_describes_what_is_read() {
         assert!(matching.get(key).is_some_and(|key| key.get("description").is_some()), "{key}");
     }
     assert_eq!(schema["$defs"]["Mode"].to_string().matches("dryRun").count(), 1);
+}
+
+#[test]
+fn a_playbook_is_bound_to_its_namespace_as_an_object_and_not_as_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |kind: &str, metadata: &str| {
+        let text = format!(
+            "apiVersion: stoop.dev/v1alpha1\nkind: {kind}\nmetadata: {{{metadata}}}\nspec: {{match: {{rules: R}}, actions: [delete]}}\n"
+        );
+        std::fs::write(folder.path().join("p.yaml"), text).unwrap();
+        Texts::of(&[folder.path()])
+    };
+    let texts = text("Playbook", "name: p, namespace: shop");
+    let file = texts.read().unwrap().remove(0);
+    assert_eq!((file.name.as_str(), &file.reach), ("p", &Reach::Cluster));
+    let object = texts.read_objects().unwrap().remove(0);
+    assert_eq!((object.name.as_str(), &object.reach), ("shop/p", &Reach::Namespace("shop".into())));
+    let facts = |namespace: Option<&str>| Facts {
+        namespace: namespace.map(str::to_owned),
+        ..Facts::default()
+    };
+    assert!(object.needs_object() && object.selects(&facts(Some("shop"))));
+    assert!(!object.selects(&facts(Some("shop2"))) && !object.selects(&facts(None)));
+    assert!(
+        !object.could_select_in(Some("shop")) && !object.could_select_in(None),
+        "that is only claimed"
+    );
+
+    let whole =
+        text("ClusterPlaybook", "name: p, namespace: shop").read_objects().unwrap().remove(0);
+    assert_eq!((whole.name.as_str(), &whole.reach), ("p", &Reach::Cluster));
+    let refusal = text("Playbook", "name: p").read_objects().unwrap_err().to_string();
+    assert!(
+        refusal.contains("p.yaml:3:11: metadata: an object of this kind is its namespace's"),
+        "{refusal}"
+    );
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
 /// A length of time, written with its unit.
@@ -24,6 +24,13 @@ impl Span {
         humantime::parse_duration(text.trim())
             .map(Self)
             .map_err(|_| format!("expected a duration such as `30s`, `5m` or `1h`, found `{text}`"))
+    }
+}
+
+/// As it is written, so that schemas can show defaults.
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
     }
 }
 

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use playbooks::{act::StoredResponse, decide::yaml};
+use playbooks::{
+    act::{PlaybookKind, StoredResponse},
+    decide::yaml,
+};
 
 use super::{Ended, output::say};
 
@@ -11,13 +14,20 @@ use super::{Ended, output::say};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  stoop crds | kubectl apply -f -       then start the workers anew: they look when they start")]
+  stoop crds | kubectl apply -f -       then start the workers anew: they look when they start
+
+Response is what workers write down. Playbook and ClusterPlaybook are playbooks as objects: they are in force
+only where the configuration says `playbookObjects: true`.")]
 pub struct Crds {}
 
 impl Crds {
     pub(super) fn run(self) -> Ended {
-        let text = yaml::print(&StoredResponse::definition())?;
-        say(text.trim_end())?;
+        let playbooks = PlaybookKind::ALL.map(PlaybookKind::definition);
+        let mut texts = Vec::new();
+        for definition in [StoredResponse::definition()].iter().chain(&playbooks) {
+            texts.push(yaml::print(definition)?.trim_end().to_owned());
+        }
+        say(texts.join("\n---\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

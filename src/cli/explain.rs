@@ -14,10 +14,7 @@ use playbooks::{
 };
 
 use super::{ConfigArgs, Ended, Refused, output::say};
-use crate::{
-    config::Config,
-    worker::{assemble, audit::Audit},
-};
+use crate::{audit::Audit, config::Config, worker::assemble};
 
 /// Explain why an event would or would not match, and what would be done.
 ///

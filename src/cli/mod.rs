@@ -3,12 +3,15 @@
 //! One module a command; each ends in an exit code: 0 done, 1 done but something is wrong, 2 it could not be tried.
 
 mod ask;
+pub mod audit;
 pub mod check;
 pub mod crds;
 pub mod dlq;
 pub mod event;
 pub mod evidence;
 pub mod explain;
+pub mod health;
+pub mod import;
 mod output;
 pub mod rbac;
 pub mod release;
@@ -23,7 +26,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::{config, demo, error::with_sources, telemetry::LogFormat};
+use crate::{
+    config, demo,
+    error::with_sources,
+    telemetry::{LogFormat, Traces},
+};
 
 /// The response fleet for Falco: acknowledges an event only after its playbook has succeeded.
 #[derive(Debug, Parser)]
@@ -55,6 +62,8 @@ enum Command {
     Run(run::Run),
     /// Show the whole way of an event, with no broker and no cluster
     Demo(demo::Options),
+    /// Verify the audit log
+    Audit(audit::Audit),
     /// Check configuration and playbooks, and with --cluster the permissions
     Check(check::Check),
     /// Send what Falco would say now about a live pod
@@ -63,6 +72,10 @@ enum Command {
     Evidence(evidence::Evidence),
     /// Explain why an event would or would not match, and what would be done
     Explain(explain::Explain),
+    /// Ask a running worker how it is, as a container's health check does
+    Health(health::Health),
+    /// Turn another tool's rules into playbooks
+    Import(import::Import),
     /// Create or check what the subscriptions need on their brokers; never deletes
     Setup(setup::Setup),
     /// List, show, redrive and drop dead letters
@@ -131,14 +144,30 @@ pub type Ended = Result<ExitCode, Refused>;
 impl Cli {
     /// Runs the command.
     pub async fn run(self) -> ExitCode {
-        crate::telemetry::init(self.log_format);
+        // Only a worker has something to trace.
+        let (traces, refused) = match matches!(self.command, Command::Run(_)) {
+            true => {
+                Traces::of_environment().map_or_else(|error| (None, Some(error)), |it| (it, None))
+            }
+            false => (None, None),
+        };
+        crate::telemetry::init(self.log_format, traces.as_ref());
+        if let Some(error) = refused {
+            tracing::warn!(
+                why = with_sources(&error),
+                "traces can't be exported as the environment says"
+            );
+        }
         let ended = match self.command {
             Command::Run(command) => command.run().await,
             Command::Demo(options) => demo::run(options).await,
+            Command::Audit(command) => command.run(),
             Command::Check(command) => command.run().await,
             Command::Event(command) => command.run().await,
             Command::Evidence(command) => command.run().await,
             Command::Explain(command) => command.run().await,
+            Command::Health(command) => command.run().await,
+            Command::Import(command) => command.run(),
             Command::Setup(command) => command.run().await,
             Command::Dlq(command) => command.run().await,
             Command::Release(command) => command.run().await,
@@ -153,6 +182,10 @@ impl Cli {
                 output::write(&script).map(|()| ExitCode::SUCCESS).map_err(Refused::from)
             }
         };
+        if let Some(traces) = traces {
+            // It blocks, a moment at the most.
+            let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+        }
         ended.unwrap_or_else(|Refused(why)| {
             use std::io::Write;
             // Nothing is left to tell it to where standard error is gone.

@@ -1,12 +1,15 @@
 //! `stoop rbac`: the least roles for the playbooks and guardrails that are configured.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use playbooks::act::{Bound, Records, Registry, Roles};
+use playbooks::{
+    act::{Bound, PlaybookKind, Records, Registry, Roles},
+    decide::{Texts, read_paths},
+};
 
 use super::{ConfigArgs, Ended, output::write};
-use crate::worker::assemble;
+use crate::worker::{assemble, rules::Rules};
 
 /// Print the least ClusterRole and Roles for these playbooks, and the bindings.
 ///
@@ -19,10 +22,16 @@ print the roles again before it acts. Without --service-account they are bound t
 Examples:
   stoop rbac -c stoop.yaml | kubectl apply -f -
   stoop rbac --service-account security/stoop --name stoop-prod > roles.yaml
+  stoop rbac --objects ./objects          and what playbooks take that are objects of the cluster
   stoop check --cluster                   asks the API server whether all of it is granted")]
 pub struct Rbac {
     #[command(flatten)]
     config: ConfigArgs,
+
+    /// Files, and folders of them, with playbooks that are objects of the cluster: a `Playbook` takes rights in its own
+    /// namespace alone
+    #[arg(long, value_name = "PATH")]
+    objects: Vec<PathBuf>,
 
     /// Who is bound to the roles
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = account)]
@@ -37,7 +46,9 @@ impl Rbac {
     pub(super) fn run(self) -> Ended {
         let config = self.config.load()?;
         let resources = assemble::resources(&config)?;
-        let rules = assemble::rules(&config, &Registry::standard(), &resources)?;
+        let mut playbooks = read_paths(&config.playbooks)?;
+        playbooks.extend(Texts::of(&self.objects).read_objects()?);
+        let rules = Rules::of(playbooks, &Registry::standard(), &resources)?;
         let guardrails = assemble::guardrails(&config)?;
         let (namespace, account) =
             self.service_account.unwrap_or_else(|| (config.namespace.clone(), "stoop".to_owned()));
@@ -46,6 +57,9 @@ impl Rbac {
         rights.extend(resources.notifiers.rights());
         if rules.plans().iter().any(|plan| plan.is_recorded()) {
             rights.extend(Records::rights(&config.namespace));
+        }
+        if config.playbook_objects {
+            rights.extend(PlaybookKind::rights());
         }
         let roles = Roles::granting(rights);
         write(roles.to_yaml(&bound).as_bytes())?;

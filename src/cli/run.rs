@@ -20,7 +20,6 @@ use crate::{
     uploads,
     worker::{
         Worker, assemble,
-        audit::Audit,
         readiness::Readiness,
         responses::{self, Kept},
         shares,
@@ -30,7 +29,8 @@ use crate::{
 
 /// Run a worker.
 ///
-/// Audit lines, one JSON object for each finished response, go to standard output; logs go to standard error.
+/// Audit lines, one JSON object for each finished response, go to standard output or the file of `audit`; logs go to standard
+/// error.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -83,8 +83,13 @@ impl Run {
         let config = self.config.load_usable()?;
         let mode = self.mode.into();
         let cluster = assemble::cluster(&config).await;
-        let worker =
-            assemble::worker(&config, &Registry::standard(), cluster, mode, Audit::stdout())?;
+        let worker = assemble::worker(
+            &config,
+            &Registry::standard(),
+            cluster,
+            mode,
+            assemble::audit(&config)?,
+        )?;
         match responses::look(&worker.engine, &worker.rules.now()).await? {
             Kept::Yes => {}
             Kept::No => tracing::warn!("{}", responses::WITHOUT),
@@ -95,6 +100,10 @@ impl Run {
         let tending = (worker.clone(), stop.clone());
         tokio::spawn(tending.0.clone().sweep(config.responses.retention(), tending.1.clone()));
         tokio::spawn(tending.0.take_up_approved(tending.1));
+        // Whoever may change nothing tells nothing either.
+        if config.playbook_objects && mode == decide::Mode::Enforce {
+            tokio::spawn(worker.clone().tell_of_objects(stop.clone()));
+        }
         serve(&config, worker, mode, assemble::evidence(&config)?, stop).await?;
         Ok(ExitCode::SUCCESS)
     }
@@ -110,11 +119,7 @@ async fn serve(
 ) -> Result<(), Refused> {
     let streams = config.streams();
     let readiness = Arc::new(Readiness::of(streams.keys().map(String::as_str)));
-    let told = Health {
-        metrics: worker.metrics.clone(),
-        outages: worker.outages.clone(),
-        readiness: readiness.clone(),
-    };
+    let told = Health { worker: worker.clone(), readiness: readiness.clone() };
     // The probes go on answering while the worker drains.
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
@@ -142,10 +147,14 @@ async fn serve(
         worker = %worker.name, playbooks = worker.rules.now().plans().len(), health = %address,
         subscriptions = streams.keys().map(String::as_str).collect::<Vec<_>>().join(","), "started"
     );
+    if config.playbook_objects {
+        worker.begin_objects(readiness.clone(), stop.clone()).await;
+    }
     if worker.rules.now().plans().is_empty() {
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }
     ask_people(config, &worker, closed.clone()).await?;
+    tokio::spawn(worker.clone().watch_kill_switch(stop.clone()));
     tokio::spawn(worker.clone().follow_playbooks(readiness.clone(), stop.clone()));
     let (asked, outages) = (stop.clone(), worker.outages.clone());
     tokio::spawn(async move {

@@ -30,7 +30,7 @@ enum Of {
 impl Schema {
     pub(super) fn run(self) -> Ended {
         let schema = match self.of {
-            Of::Playbook => playbooks::decide::schema(),
+            Of::Playbook => playbooks::act::schema(),
             Of::Config => schemars::schema_for!(Config).to_value(),
         };
         say(serde_json::to_string_pretty(&schema)?)?;

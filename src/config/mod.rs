@@ -3,6 +3,7 @@
 //! Only what the file says and whether it contradicts itself lives here. A broker's or a notifier's own keys belong to its
 //! crate, and what the parts do with their values is theirs.
 
+mod audit;
 mod destination;
 mod env;
 mod load;
@@ -23,6 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use settings::{ByteSize, Secret, Span};
 
+pub use audit::Audit;
 pub use destination::{Destination, Place};
 pub use load::{Error, load, load_usable, parse};
 pub use responses::{Approvals, Responses};
@@ -36,6 +38,8 @@ pub struct Config {
     pub cluster: Cluster,
     /// Playbook files, and folders of them.
     pub playbooks: Vec<PathBuf>,
+    /// Whether the cluster's ClusterPlaybook and Playbook objects are in force beside the files.
+    pub playbook_objects: bool,
     /// Streams of events, by name. Without any, the worker runs on a journal.
     pub subscriptions: BTreeMap<String, Subscription>,
     /// Where playbooks forward events to, by name.
@@ -64,6 +68,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is protected beyond what the code protects already.
     pub protect: Protect,
+    /// Where audit lines go.
+    pub audit: Audit,
     /// What becomes of the Response objects.
     pub responses: Responses,
     /// How people are asked.
@@ -75,6 +81,7 @@ impl Default for Config {
         Self {
             cluster: Cluster::default(),
             playbooks: Vec::new(),
+            playbook_objects: false,
             subscriptions: BTreeMap::new(),
             destinations: BTreeMap::new(),
             functions: BTreeMap::new(),
@@ -89,6 +96,7 @@ impl Default for Config {
             capture_image: None,
             limits: Limits::default(),
             protect: Protect::default(),
+            audit: Audit::default(),
             responses: Responses::default(),
             approvals: Approvals::default(),
         }

@@ -65,6 +65,7 @@ pub(super) fn check(config: &Config) -> Result<(), Fault> {
     check_notifiers(config)?;
     check_guards(config)?;
     check_limits(config)?;
+    config.audit.check(&Path::root().key("audit"))?;
     check_responses(config)
 }
 

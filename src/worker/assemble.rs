@@ -1,6 +1,6 @@
 //! From a configuration to the parts of a worker. What contradicts itself is refused here, before anything starts.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use brokers::Pool;
 use playbooks::{
@@ -13,10 +13,10 @@ use playbooks::{
 };
 
 use super::{
-    Worker, audit::Audit, bursts::Bursts, feed::Feed, forward::destinations, lanes::Lanes,
-    outage::Outages, reload::InForce, rules::Rules,
+    Worker, bursts::Bursts, feed::Feed, forward::destinations, lanes::Lanes, outage::Outages,
+    reload::InForce, rules::Rules,
 };
-use crate::{config::Config, metrics::Metrics};
+use crate::{audit::Audit, config::Config, metrics::Metrics};
 
 /// How many events may wait for a response of their burst, for each that may run.
 const MEMBERS_PER_SLOT: usize = 64;
@@ -44,6 +44,17 @@ pub enum Error {
         #[source]
         source: ConnectError,
     },
+    /// The audit log can't be gone on with.
+    #[error("audit.file: {path}", path = path.display())]
+    Audit {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Playbooks are to be objects of a cluster, and there is none.
+    #[error("playbookObjects: no cluster can be reached with what is set, or leave it out")]
+    Objects(#[source] ConnectError),
     /// A metric is defined twice.
     #[error("the metrics can't be set up")]
     Metrics(#[from] prometheus::Error),
@@ -151,6 +162,16 @@ pub fn guardrails(config: &Config) -> Result<Guardrails, Error> {
     Guardrails::new(options).map_err(|error| Error::Setting { key: "protect.namespaces", error })
 }
 
+/// Where audit lines go: the configured file, or else standard output.
+///
+/// # Errors
+/// The file can't be gone on with.
+pub fn audit(config: &Config) -> Result<Audit, Error> {
+    let Some(path) = &config.audit.file else { return Ok(Audit::stdout()) };
+    let opened = Audit::file(path, config.audit.rotate.get());
+    opened.map_err(|source| Error::Audit { path: path.clone(), source })
+}
+
 /// Connects to the cluster as kubectl would.
 pub async fn cluster(config: &Config) -> Result<Api, ConnectError> {
     Api::connect(None, config.limits.action_timeout.0).await
@@ -174,6 +195,7 @@ pub fn worker(
     let needs_cluster = rules.plans().iter().find(|plan| plan.needs_target());
     let api = match (cluster, needs_cluster) {
         (Ok(api), _) => Some(api.at_most(config.limits.concurrency)),
+        (Err(source), _) if config.playbook_objects => return Err(Error::Objects(source)),
         (Err(_), None) => None,
         (Err(source), Some(plan)) => {
             return Err(Error::Cluster { playbook: plan.playbook.name.clone(), source });

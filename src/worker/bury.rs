@@ -34,6 +34,7 @@ impl Worker {
         let lost = delivery.lease().lost().clone();
         let id = delivery.message().id.clone();
         let mut tries = Tries::new(&self.outages, Patience::ENDLESS, &lost);
+        let _aging = stream.hold(delivery.message());
         let mut held = delivery;
         loop {
             let (back, error) = match held.dead_letter(letter).await {
@@ -43,7 +44,7 @@ impl Worker {
                         error = letter.error, playbooks = letter.failed.join(","), "dead-lettered"
                     );
                     tries.succeeded();
-                    return stream.dead_lettered(&settled);
+                    return stream.dead_lettered(letter, &settled);
                 }
                 Err(kept) => kept,
             };

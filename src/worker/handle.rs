@@ -5,9 +5,10 @@ use std::sync::Arc;
 use brokers::Delivery;
 use playbooks::{
     act::{Failure, Needs, Standing, Verification},
-    decide::{Candidate, Claim, ClaimSource},
+    decide::{Candidate, Claim, ClaimSource, Reach},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     Worker,
@@ -18,6 +19,7 @@ use super::{
     rules::Rules,
     settle::{Reading, Stream},
     sightings::Looking,
+    trace,
     verdict::{Answer, Verdict, judge},
 };
 
@@ -32,6 +34,20 @@ pub(super) enum Identity {
     Partly(Standing, Failure, u32),
     /// It could not; what needs the target fails with it.
     Unknown(Failure, u32),
+}
+
+impl Identity {
+    /// Whether it may be a playbook's at all that reaches so far: of one that is bound to a namespace it has to be a pod that
+    /// was verified to be there, and an event about another's pod is not even told to be in trouble.
+    fn may_be_within(&self, reach: &Reach) -> bool {
+        match (reach, self) {
+            // It can't be ruled out: what was not verified is not acknowledged as nobody's.
+            (Reach::Cluster, _) | (_, Identity::Unknown(..)) => true,
+            (_, Identity::Known(standing) | Identity::Partly(standing, ..)) => {
+                reach.covers(standing.target().map(|target| target.namespace()))
+            }
+        }
+    }
 }
 
 /// What an event came to.
@@ -49,6 +65,9 @@ impl Worker {
         if delivery.handed() > CRASHES {
             return Box::pin(self.bury_poison(&stream, delivery)).await;
         }
+        if delivery.handed() > 1 {
+            stream.redelivered();
+        }
         let rules = self.rules.now();
         match read(delivery.message(), &rules.matcher, &self.cluster) {
             Read::PassedOver(why) => {
@@ -60,8 +79,9 @@ impl Worker {
                 self.feed.malformed(stream.name(), &error);
                 Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
-            Read::Wanted(wanted) => {
-                Box::pin(self.answer(&stream, &rules, delivery, wanted)).await;
+            Read::Wanted(mut wanted) => {
+                let span = trace::event(stream.name(), &delivery, &mut wanted);
+                Box::pin(self.answer(&stream, &rules, delivery, wanted).instrument(span)).await;
             }
         }
     }
@@ -73,6 +93,7 @@ impl Worker {
         mut delivery: Delivery,
         wanted: Wanted,
     ) {
+        let _aging = stream.hold(delivery.message());
         self.feed.seen(stream.name(), &wanted);
         let lost = delivery.lease().lost().clone();
         let answers = tokio::select! {
@@ -89,8 +110,11 @@ impl Worker {
             Some(Answers::From(answers)) => {
                 stream.read(Reading::Answered);
                 match judge(answers, &self.name) {
-                    Verdict::Ack => stream.ack(delivery).await,
-                    Verdict::DeadLetter(letter) => self.bury(stream, delivery, &letter).await,
+                    Verdict::Ack => stream.ack(delivery).instrument(trace::settle("ack")).await,
+                    Verdict::DeadLetter(letter) => {
+                        let burial = self.bury(stream, delivery, &letter);
+                        burial.instrument(trace::settle("dead-letter")).await
+                    }
                 }
             }
         };
@@ -111,7 +135,8 @@ impl Worker {
             return Some(Ok(Identity::Known(Standing::NoTarget)));
         }
         let needs = plans().map(|plan| plan.needs()).fold(Needs::default(), Needs::and);
-        let identity = self.verify(wanted, needs, lost, looking).await?;
+        let verified = self.verify(wanted, needs, lost, looking);
+        let identity = verified.instrument(trace::verify()).await?;
         match identity {
             // A right that one playbook lacks must not take the others down with it.
             Ok(Identity::Unknown(failure, attempts))
@@ -166,6 +191,9 @@ impl Worker {
         claim: &Claim,
         identity: &Identity,
     ) -> Option<Ask> {
+        if !identity.may_be_within(&candidate.playbook.reach) {
+            return None;
+        }
         if let Some(why) = &candidate.when_error {
             // Never a silent no: someone wrote this expression to be protected by it.
             return Some(Ask::Abandon(Failure::permanent(format!("`when` failed: {why}")), 1));

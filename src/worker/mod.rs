@@ -5,7 +5,6 @@
 
 mod approvals;
 pub mod assemble;
-pub mod audit;
 pub mod bursts;
 mod bury;
 pub mod feed;
@@ -13,6 +12,7 @@ pub mod forward;
 mod handle;
 mod inquiry;
 pub mod lanes;
+pub mod objects;
 pub mod outage;
 pub mod persevere;
 pub mod publish;
@@ -23,19 +23,21 @@ pub mod reload;
 pub mod respond;
 pub mod responses;
 pub mod rules;
+mod scrape;
 mod serve;
 mod settle;
 pub mod shares;
 pub mod sightings;
 pub mod subscription;
 mod sweep;
+mod trace;
 pub mod verdict;
 
 use std::sync::Arc;
 
 use playbooks::act::{Engine, Uid};
 
-use crate::{config::Cluster, metrics::Metrics};
+use crate::{audit::Audit, config::Cluster, metrics::Metrics};
 
 /// One worker: what every delivery of every subscription is handled with.
 pub struct Worker {
@@ -50,7 +52,7 @@ pub struct Worker {
     /// What is away.
     pub outages: Arc<outage::Outages>,
     /// Where finished responses are recorded.
-    pub audit: audit::Audit,
+    pub audit: Audit,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What it sees and does, for whoever looks.

@@ -11,6 +11,8 @@ pub struct Readiness {
     state: Mutex<BTreeMap<String, State>>,
     /// Why the playbooks' files are not what is in force.
     playbooks: Mutex<Option<String>>,
+    /// Why the playbooks that are objects can't be seen.
+    objects: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +70,16 @@ impl Readiness {
         *lock(&self.playbooks) = why;
     }
 
+    /// Whether playbooks as they are written are not what is in force.
+    pub fn has_refused_playbooks(&self) -> bool {
+        lock(&self.playbooks).is_some()
+    }
+
+    /// The playbooks that are objects can't be seen now, or `None` that they can.
+    pub fn objects_hidden(&self, why: Option<String>) {
+        *lock(&self.objects) = why;
+    }
+
     /// A line for each subscription that can lose events, and one for playbooks that are not in force.
     pub fn warnings(&self) -> Vec<String> {
         let state = self.lock();
@@ -80,7 +92,14 @@ impl Readiness {
         let stale = |why: &String| {
             format!("the playbooks' files are refused, and the last good ones in force: {why}")
         };
-        losing.map(line).chain(lock(&self.playbooks).iter().map(stale)).collect()
+        let hidden = |why: &String| {
+            format!(
+                "the playbooks that are objects can't be seen, and those seen last are in force: {why}"
+            )
+        };
+        let (playbooks, objects) = (lock(&self.playbooks), lock(&self.objects));
+        let stale = playbooks.iter().map(stale);
+        losing.map(line).chain(stale).chain(objects.iter().map(hidden)).collect()
     }
 
     /// A line for each subscription that waits.

@@ -3,18 +3,21 @@
 //! Their files are looked at every two seconds, for a mounted ConfigMap changes by a link that no watch of a file sees.
 //! What they say is taken once two looks in a row find the same, so that a file that is still being written is not taken
 //! for a whole one; and it is taken whole or not at all. An event belongs to the rules by which it was read, to its end.
+//! Playbooks that are objects stand beside them, see `objects`: whichever change, all are exchanged at once.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use playbooks::{
-    act::{Registry, Resources},
-    decide::{PlaybookErrors, Texts},
+    act::{Plan, Registry, Resources},
+    decide::{Playbook, PlaybookErrors, Texts},
 };
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Worker,
+    objects::Book,
     readiness::Readiness,
     responses::{self, Kept},
     rules::Rules,
@@ -26,11 +29,20 @@ const REST: Duration = Duration::from_secs(2);
 /// The rules in force, and where they come from.
 pub struct InForce {
     rules: ArcSwap<Rules>,
+    sources: Mutex<Sources>,
     paths: Vec<PathBuf>,
     registry: Registry,
     resources: Resources,
     /// What the files said when the worker was put together.
     first: Texts,
+}
+
+/// What the rules in force are made of: whoever changes it puts them in force before anybody else does.
+#[derive(Default)]
+pub struct Sources {
+    files: Vec<Arc<Plan>>,
+    /// Those of the cluster.
+    pub objects: Book,
 }
 
 /// Why others don't take their place.
@@ -60,8 +72,10 @@ impl InForce {
     ) -> Result<Self, PlaybookErrors> {
         let first = Texts::of(paths);
         let rules = Rules::of(first.read()?, registry, resources)?;
+        let sources = Sources { files: rules.plans().to_vec(), objects: Book::default() };
         Ok(Self {
             rules: ArcSwap::from_pointee(rules),
+            sources: Mutex::new(sources),
             paths: paths.to_owned(),
             registry: registry.clone(),
             resources: resources.clone(),
@@ -72,6 +86,28 @@ impl InForce {
     /// Those of this moment: whoever asks once for each event sees no change in the middle of it.
     pub fn now(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// What they are made of, which nobody else changes meanwhile.
+    pub async fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().await
+    }
+
+    /// Puts in force what they are made of now, and says how many that are.
+    pub fn put_in_force(&self, sources: &mut Sources) -> usize {
+        let objects = sources.objects.beside(&sources.files);
+        let rules = Rules::joining(sources.files.iter().cloned().chain(objects).collect());
+        let count = rules.plans().len();
+        self.rules.store(Arc::new(rules));
+        count
+    }
+
+    /// Configures the actions of one more.
+    ///
+    /// # Errors
+    /// Every fault of every action.
+    pub fn bind(&self, playbook: &Arc<Playbook>) -> Result<Arc<Plan>, PlaybookErrors> {
+        self.registry.bind(playbook, &self.resources).map(Arc::new)
     }
 }
 
@@ -125,7 +161,8 @@ impl Worker {
         let InForce { registry, resources, .. } = &self.rules;
         let rules = Rules::of(texts.read()?, registry, resources)?;
         // A volume that is gone looks like that, too.
-        if rules.plans().is_empty() && !self.rules.now().plans().is_empty() {
+        let mut sources = self.rules.sources().await;
+        if rules.plans().is_empty() && !sources.files.is_empty() {
             return Err(Refused::Nothing);
         }
         let homeless = rules.plans().iter().find(|plan| plan.needs_target());
@@ -140,8 +177,7 @@ impl Worker {
                 tracing::warn!(why = %failure, "whether the cluster keeps Responses can't be told now");
             }
         }
-        let count = rules.plans().len();
-        self.rules.rules.store(Arc::new(rules));
-        Ok(count)
+        sources.files = rules.plans().to_vec();
+        Ok(self.rules.put_in_force(&mut sources))
     }
 }

@@ -11,6 +11,7 @@ use playbooks::{
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     Worker,
@@ -18,6 +19,7 @@ use super::{
     persevere::{Patience, Stopped, Tries},
     rules::Rules,
     sightings::Said,
+    trace,
     verdict::{Answer, End},
 };
 
@@ -101,7 +103,7 @@ impl Worker {
         ask: Ask,
         occurrence: Arc<Occurrence>,
     ) {
-        tokio::spawn(async move {
+        let work = async move {
             let cooldown = plan.playbook.limits.cooldown;
             let members = lead.joined();
             let answer = self.run_response(lead.all_left(), plan, ask, occurrence, members).await;
@@ -109,10 +111,25 @@ impl Worker {
                 let ended = answer.ended;
                 lead.end(Arc::new(answer), ended, cooldown);
             }
-        });
+        };
+        tokio::spawn(work.in_current_span());
     }
 
     pub(super) async fn run_response(
+        &self,
+        lost: &CancellationToken,
+        plan: Arc<Plan>,
+        ask: Ask,
+        occurrence: Arc<Occurrence>,
+        members: Arc<AtomicU64>,
+    ) -> Option<Answer> {
+        let span = trace::response(&plan, &occurrence);
+        let ran = self.run(lost, plan, ask, occurrence, members).instrument(span.clone()).await;
+        trace::answered(&span, ran.as_ref());
+        ran
+    }
+
+    async fn run(
         &self,
         lost: &CancellationToken,
         plan: Arc<Plan>,
@@ -141,9 +158,9 @@ impl Worker {
             Some((failure, attempts)) => (response.abandon(failure), attempts),
             None => self.advance(&mut response, lost).await?,
         };
-        self.tell(&report, &response, lost).await?;
-        self.record(&report, attempts, lost).await?;
-        self.count(&report, &occurrence);
+        self.tell(&report, &response, lost).instrument(trace::tell()).await?;
+        self.record(&report, attempts, lost).instrument(trace::record()).await?;
+        self.count(&report, &occurrence, began);
         self.feed.responded(&report);
         Some(answer(&report, attempts, began))
     }
@@ -204,28 +221,39 @@ impl Worker {
         let line = Line { time: Timestamp::now(), worker: &self.name, attempts, report };
         let mut tries = Tries::new(&self.outages, Patience::ENDLESS, lost);
         while let Err(error) = self.audit.write(&line).await {
+            self.metrics.audit_failures.inc();
             tracing::error!(%error, "the audit line can't be written: the event stays unacknowledged");
             tries.after(Failure::transient(error.to_string())).await.ok()?;
         }
         Some(())
     }
 
-    fn count(&self, report: &Report, occurrence: &Occurrence) {
+    fn count(&self, report: &Report, occurrence: &Occurrence, began: Timestamp) {
         let metrics = &self.metrics;
         let labels = [report.playbook.as_str(), report.mode.as_str(), report.overall.as_str()];
         metrics.responses.with_label_values(&labels).inc();
+        let took = metrics.response_time.with_label_values(&[report.overall.as_str()]);
+        took.observe(seconds(began, Timestamp::now()));
+        let mut before = began;
         for step in &report.steps {
             metrics.actions.with_label_values(&[step.action, step.outcome.as_str()]).inc();
+            // What was done before this worker took it up took it no time.
+            let took = metrics.action_time.with_label_values(&[step.action]);
+            took.observe(seconds(before, step.at));
+            before = step.at.max(before);
             if let Outcome::Refused(refusal) = &step.outcome {
                 metrics.refusals.with_label_values(&[refusal.guardrail.as_str()]).inc();
             }
         }
         let applied = |outcome: &Outcome| matches!(outcome, Outcome::Applied(_));
         if report.steps.iter().any(|step| step.contains && applied(&step.outcome)) {
-            let seconds = Timestamp::now().duration_since(occurrence.time).as_secs_f64();
-            metrics.time_to_effect.observe(seconds);
+            metrics.time_to_effect.observe(seconds(occurrence.time, Timestamp::now()));
         }
     }
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64().max(0.0)
 }
 
 fn answer(report: &Report, attempts: u32, began: Timestamp) -> Answer {

@@ -1,9 +1,9 @@
 //! What the worker says of the Response objects when it starts: which rails it lacks without, and who can't do without.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use playbooks::{
-    act::{Engine, Failure},
+    act::{Engine, Failure, Plan},
     decide::{PlaybookErrors, yaml},
 };
 
@@ -33,16 +33,24 @@ pub enum Kept {
 /// # Errors
 /// It doesn't, and playbooks need it: each with its place and the fix.
 pub async fn look(engine: &Engine, rules: &Rules) -> Result<Kept, PlaybookErrors> {
-    let Some(records) = engine.records() else { return Ok(Kept::Yes) };
     if !rules.plans().iter().any(|plan| plan.is_recorded()) {
         return Ok(Kept::Yes);
     }
+    match keeps(engine).await {
+        Kept::No => refuse(rules.plans()).map(|()| Kept::No),
+        kept => Ok(kept),
+    }
+}
+
+/// The same, whoever may need it.
+pub async fn keeps(engine: &Engine) -> Kept {
+    let Some(records) = engine.records() else { return Kept::Yes };
     let found = tokio::time::timeout(LOOK, records.shelf().is_there()).await;
     let away = || Failure::transient("the API server gave no answer");
     match found.unwrap_or_else(|_| Err(away())) {
-        Ok(true) => Ok(Kept::Yes),
-        Ok(false) => refuse(rules).map(|()| Kept::No),
-        Err(failure) => Ok(Kept::Unknown(failure)),
+        Ok(true) => Kept::Yes,
+        Ok(false) => Kept::No,
+        Err(failure) => Kept::Unknown(failure),
     }
 }
 
@@ -50,8 +58,8 @@ pub async fn look(engine: &Engine, rules: &Rules) -> Result<Kept, PlaybookErrors
 ///
 /// # Errors
 /// There are some.
-pub fn refuse(rules: &Rules) -> Result<(), PlaybookErrors> {
-    let needy = rules.plans().iter().filter(|plan| plan.needs_records());
+pub fn refuse(plans: &[Arc<Plan>]) -> Result<(), PlaybookErrors> {
+    let needy = plans.iter().filter(|plan| plan.needs_records());
     let errors = needy.map(|plan| {
         let what = "expireAfter and approval need the Response objects, and the cluster has none";
         let fix = "`stoop crds | kubectl apply -f -`, then start the workers anew";

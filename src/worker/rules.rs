@@ -47,18 +47,23 @@ impl Rules {
     /// # Errors
     /// An action that is not known, or a fault of its configuration.
     pub fn of(
-        playbooks: Vec<Arc<Playbook>>,
+        mut playbooks: Vec<Arc<Playbook>>,
         registry: &Registry,
         resources: &Resources,
     ) -> Result<Self, PlaybookErrors> {
-        let matcher = Matcher::new(playbooks);
-        let plans = matcher
-            .playbooks()
-            .iter()
-            .map(|playbook| registry.bind(playbook, resources).map(Arc::new))
-            .collect::<Result<_, _>>()?;
+        playbooks.sort_by(|a, b| a.name.cmp(&b.name));
+        let bind = |playbook| registry.bind(playbook, resources).map(Arc::new);
+        let plans = playbooks.iter().map(bind).collect::<Result<_, _>>()?;
+        Ok(Self::joining(plans))
+    }
+
+    /// Of plans whose names differ.
+    pub fn joining(mut plans: Vec<Arc<Plan>>) -> Self {
+        // As the matcher does: a playbook's position is its plan's.
+        plans.sort_by(|a, b| a.playbook.name.cmp(&b.playbook.name));
+        let matcher = Matcher::new(plans.iter().map(|plan| plan.playbook.clone()).collect());
         let version = MADE.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { version, matcher, plans, sightings: Sightings::default() })
+        Self { version, matcher, plans, sightings: Sightings::default() }
     }
 
     /// The plan of a playbook that wants an event.

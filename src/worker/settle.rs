@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use brokers::{Delivery, Settled};
+use brokers::{DeadLetter, Delivery, Message, Settled};
+use jiff::Timestamp;
 use prometheus::{IntCounter, IntCounterVec};
 
-use super::read::PassedOver;
-use crate::metrics::Metrics;
+use super::{read::PassedOver, verdict::Reason};
+use crate::metrics::{Ages, Aging, Metrics};
 
 /// A subscription as its deliveries see it: a name, and the counters of the hot path looked up once.
 pub(super) struct Stream {
@@ -15,6 +16,9 @@ pub(super) struct Stream {
     acked: IntCounter,
     events: IntCounterVec,
     settled: IntCounterVec,
+    redelivered: IntCounter,
+    dead_lettered: IntCounterVec,
+    ages: Arc<Ages>,
 }
 
 /// What a message's decoding and matching came to.
@@ -69,12 +73,19 @@ impl Stream {
     /// A subscription by the name it has in the configuration.
     pub(super) fn new(name: &str, metrics: &Metrics) -> Arc<Self> {
         let unmatched = Reading::PassedOver(PassedOver::Unmatched);
+        // There from the start: of one that begins with its first, no increase is seen.
+        for reason in Reason::ALL {
+            metrics.dead_lettered.with_label_values(&[name, reason.as_str()]);
+        }
         Arc::new(Self {
             name: name.into(),
             unmatched: metrics.events.with_label_values(&[name, unmatched.as_str()]),
             acked: metrics.settled.with_label_values(&[name, Fate::Acked.as_str()]),
             events: metrics.events.clone(),
             settled: metrics.settled.clone(),
+            redelivered: metrics.redelivered.with_label_values(&[name]),
+            dead_lettered: metrics.dead_lettered.clone(),
+            ages: metrics.ages(name),
         })
     }
 
@@ -101,7 +112,19 @@ impl Stream {
         Fate::HandedBack
     }
 
-    pub(super) fn dead_lettered(&self, settled: &Settled) -> Fate {
+    /// A message that was handed to a worker before.
+    pub(super) fn redelivered(&self) {
+        self.redelivered.inc();
+    }
+
+    /// Counts the age of a message that takes longer than a look, until it is dropped.
+    pub(super) fn hold(&self, message: &Message) -> Aging {
+        self.ages.begin(message.published.unwrap_or_else(Timestamp::now))
+    }
+
+    /// A dead letter of the worker's own, whose reason is one of `Reason`.
+    pub(super) fn dead_lettered(&self, letter: &DeadLetter, settled: &Settled) -> Fate {
+        self.dead_lettered.with_label_values(&[&*self.name, &letter.reason]).inc();
         self.settled(Fate::DeadLettered, settled)
     }
 

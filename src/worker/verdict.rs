@@ -56,6 +56,11 @@ impl Answer {
         self.holds_at(occurrence.time, occurrence.max_age)
     }
 
+    /// Whether somebody has to look at it.
+    pub fn has_failed(&self) -> bool {
+        self.end == End::Failed
+    }
+
     fn holds_at(&self, time: Timestamp, allowed_age: Option<Duration>) -> bool {
         match self.end {
             End::Well | End::Declined | End::Redo | End::Failed => true,
@@ -89,6 +94,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Malformed, Self::Failed, Self::HeldBack, Self::Crashed];
+
     /// The label.
     pub fn as_str(self) -> &'static str {
         match self {

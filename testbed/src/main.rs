@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
-use testbed::{Error, cluster, compose, helm, kafka, nats, pubsub};
+use testbed::{Error, cluster, compose, helm, kafka, nats, prometheus, pubsub};
 
 /// Real servers for development: Kafka, NATS, Pub/Sub and a Kubernetes cluster, on loopback.
 #[derive(Parser)]
@@ -65,6 +65,7 @@ fn provision(servers: Servers) -> Result<(), Error> {
     if matches!(servers, Servers::Deploy | Servers::All) {
         ready("helm", &helm::provision()?);
         compose::provision()?;
+        prometheus::provision()?;
     }
     Ok(())
 }

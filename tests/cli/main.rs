@@ -1,12 +1,16 @@
 //! The program as its user meets it: what it says, where it says it, and its exit code. No servers.
 
+mod audit;
 mod check;
 mod explain;
+mod health;
 mod help;
+mod import;
 mod output;
 mod rbac;
 mod replay;
 mod responses;
+mod runbooks;
 mod safety;
 mod signals;
 mod stage;

@@ -59,3 +59,26 @@ fn where_nothing_is_needed_it_says_so() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.out.starts_with("# Nothing is needed"), "{}", ran.out);
 }
+
+#[test]
+fn objects_take_rights_in_their_namespace_and_the_fleet_what_it_takes_to_see_them() {
+    let object = "apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {name: shell, namespace: shop}\n\
+                  spec: {mode: enforce, match: {rules: R}, actions: [{delete: {}}]}\n";
+    let stage = Stage::with_playbooks(&[TELLS])
+        .file("object.yaml", object)
+        .file("stoop.yaml", "playbooks: [playbooks.yaml]\nplaybookObjects: true\n");
+    let ran = stage.run(&["rbac", "--objects", "object.yaml"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    let (cluster, shop) = ran.out.split_once("  namespace: \"shop\"\n").expect("a Role there");
+    let deleting = "# for: shop/shell: delete\n  - apiGroups: [\"\"]\n    resources: [\"pods\"]\n    verbs: [\"delete\"]\n";
+    assert!(shop.contains(deleting) && !cluster.contains(deleting), "{}", ran.out);
+    for kind in ["playbooks", "clusterplaybooks"] {
+        let seeing = format!("    resources: [\"{kind}\"]\n    verbs: [\"list\", \"watch\"]\n");
+        let telling = format!("    resources: [\"{kind}/status\"]\n    verbs: [\"patch\"]\n");
+        assert!(cluster.contains(&seeing) && cluster.contains(&telling), "{}", ran.out);
+    }
+    let beyond = object.replace("{delete: {}}", "{taint: {}}");
+    let ran = stage.file("object.yaml", &beyond).run(&["rbac", "--objects", "object.yaml"]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("`taint` reaches beyond the playbook's own namespace"), "{}", ran.err);
+}

@@ -1,8 +1,9 @@
-//! The page about safety names tests, and tests are renamed.
+//! The pages about safety name tests, and tests are renamed.
 
 use std::{fs, path::Path};
 
-const PAGE: &str = include_str!("../../docs/safety.md");
+const PAGES: [&str; 2] =
+    [include_str!("../../docs/safety.md"), include_str!("../../docs/threat-model.md")];
 
 fn read_all(folder: &Path, into: &mut String) {
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -21,7 +22,10 @@ fn every_test_that_holds_an_invariant_is_there() {
     for folder in ["playbooks/src", "playbooks/tests", "src", "tests"] {
         read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut sources);
     }
-    let named: Vec<_> = PAGE.split('`').filter(|word| word.matches('_').count() > 2).collect();
+    let named: Vec<_> = PAGES
+        .iter()
+        .flat_map(|page| page.split('`').filter(|word| word.matches('_').count() > 2))
+        .collect();
     assert!(named.len() > 40, "{named:?}");
     for name in named {
         // Or all that a module has of them.

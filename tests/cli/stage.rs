@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write,
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
@@ -39,6 +40,10 @@ impl Stage {
     pub(crate) fn file(self, name: &str, text: &str) -> Stage {
         fs::write(self.0.path().join(name), text).expect("a file");
         self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

@@ -1,19 +1,26 @@
 //! The chart's objects on a real API server, in a namespace that enforces the restricted Pod Security profile.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
-use testbed::cluster::{Access, Cluster};
+use testbed::{
+    cluster::{Access, Cluster, definitions},
+    until,
+};
 
 use crate::chart::{NAMESPACE, VALUES, Worker, documents, folder, helm, of_kind, rendered, values};
 
-/// Of kinds that only clusters with KEDA or the Prometheus operator serve.
-const FOREIGN: [&str; 2] = ["ScaledObject", "ServiceMonitor"];
+/// The kinds of KEDA and of the Prometheus operator, as their projects define them.
+const FOREIGN: [&str; 3] = [
+    "keda.sh_scaledobjects.yaml",
+    "monitoring.coreos.com_prometheusrules.yaml",
+    "monitoring.coreos.com_servicemonitors.yaml",
+];
 
 async fn cluster() -> (&'static Access, Client) {
     let access = Cluster::shared_api_server().await.expect("a cluster");
@@ -52,12 +59,45 @@ pub(crate) async fn apply(client: &Client, object: &Value) {
     applied.unwrap_or_else(|error| panic!("{object}: {error}"));
 }
 
+/// Has the cluster serve these kinds too.
+async fn define(client: &Client) {
+    let folder = tokio::task::spawn_blocking(definitions).await.expect("no panic");
+    let folder = folder.expect("the definitions");
+    for file in FOREIGN {
+        let text = std::fs::read_to_string(folder.join(file)).expect(file);
+        for definition in documents(&text) {
+            apply(client, &definition).await;
+            let name = definition["metadata"]["name"].as_str().expect("a name");
+            let (definitions, spec) = (api(client, &definition), &definition["spec"]);
+            let text = |value: &Value| value.as_str().expect("text").to_owned();
+            let version =
+                format!("{}/{}", text(&spec["group"]), text(&spec["versions"][0]["name"]));
+            let one = json!({"apiVersion": version, "kind": spec["names"]["kind"], "metadata": {}});
+            let served = until("the kind is served", Duration::from_secs(30), async || {
+                let found = definitions.get(name).await.map_err(|error| error.to_string())?;
+                let conditions = found.data["status"]["conditions"].as_array().cloned();
+                let is_served = |it: &Value| it["type"] == "Established" && it["status"] == "True";
+                let conditions = conditions.unwrap_or_default();
+                conditions.iter().any(is_served).then_some(()).ok_or(format!("{conditions:?}"))?;
+                // A large one is established a moment before it answers.
+                let asked = api(client, &one).list(&ListParams::default().limit(1)).await;
+                asked.map(drop).map_err(|error| error.to_string())
+            });
+            served.await.expect(name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_object_is_taken_and_every_pod_is_admitted_under_the_restricted_profile() {
     let (_, client) = cluster().await;
+    define(&client).await;
+    let mut foreign = 0;
     for name in VALUES {
         let objects = rendered(&values(name));
-        for object in objects.iter().filter(|it| !FOREIGN.iter().any(|kind| it["kind"] == *kind)) {
+        for object in &objects {
+            let kinds = ["ScaledObject", "ServiceMonitor", "PrometheusRule"];
+            foreign += usize::from(kinds.iter().any(|kind| object["kind"] == *kind));
             // A role's place has to be there, as Helm says too.
             if let Some(namespace) = object["metadata"]["namespace"].as_str() {
                 ensure(&client, namespace).await;
@@ -77,6 +117,7 @@ async fn every_object_is_taken_and_every_pod_is_admitted_under_the_restricted_pr
         let created = create_pod(&client, name, &template).await;
         created.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+    assert_eq!(foreign, 3, "each of their kinds was applied");
 }
 
 #[tokio::test]

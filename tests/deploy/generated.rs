@@ -31,6 +31,17 @@ fn the_chart_installs_the_definitions_that_the_program_prints() {
 }
 
 #[test]
+fn the_chart_has_the_alerts_and_the_dashboard() {
+    for (of, copy) in
+        [("alerts/stoop.yaml", "alerts.yaml"), ("dashboards/stoop.json", "dashboard.json")]
+    {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(of);
+        let text = fs::read_to_string(path).expect("a file");
+        is_current(&format!("deploy/helm/stoop/files/{copy}"), &text);
+    }
+}
+
+#[test]
 fn the_schema_of_the_values_holds_those_of_the_configuration_and_of_playbooks() {
     let path = "deploy/helm/stoop/values.schema.json";
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));

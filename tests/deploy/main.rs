@@ -6,6 +6,7 @@ mod cluster;
 mod compose;
 mod fleet;
 mod generated;
+mod observing;
 mod refusals;
 mod rendering;
 mod rights;

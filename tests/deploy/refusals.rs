@@ -15,7 +15,7 @@ fn but(name: &str, change: impl FnOnce(&mut Value)) -> String {
 fn what_would_lose_events_or_never_start_is_refused_with_the_fix() {
     let mount = json!([{"name": "scratch", "mountPath": "/var/lib/stoop/intake"}]);
     let empty = json!([{"name": "evidence", "emptyDir": {}}]);
-    let table: [(&str, String, &str); 16] = [
+    let table: [(&str, String, &str); 18] = [
         (
             "no place for a journal that goes with the pod",
             but("journal", |it| {
@@ -40,6 +40,16 @@ fn what_would_lose_events_or_never_start_is_refused_with_the_fix() {
             "no scaling of journals",
             but("journal", |it| it["hpa"] = json!({"enabled": true})),
             "set replicas",
+        ),
+        (
+            "an audit log is one worker's",
+            but("kafka", |it| it["config"]["audit"] = json!({"file": "/var/lib/stoop/audit.log"})),
+            "only a worker with a journal has a volume of its own",
+        ),
+        (
+            "and on its volume",
+            but("journal", |it| it["config"]["audit"] = json!({"file": "/tmp/audit.log"})),
+            "put it there",
         ),
         (
             "evidence has a volume",

@@ -126,5 +126,5 @@ fn the_values_of_the_page_are_values() {
         rendered(block);
         seen += 1;
     }
-    assert_eq!(seen, 4);
+    assert_eq!(seen, 5);
 }

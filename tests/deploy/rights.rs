@@ -161,6 +161,10 @@ fn for_everything_else_that_a_playbook_or_the_configuration_can_ask_for() {
         &json!({"config": enforcing, "playbooks": {"p": isolates, "q": playbook(specs[4]).replace("name: p", "name: q")}}),
     );
     let tells = playbook("{mode: enforce, match: {rules: R}, actions: [notify: {to: [log]}]}");
+    let mut with_objects = config();
+    with_objects["playbookObjects"] = json!(true);
+    agrees(&json!({"config": with_objects, "playbooks": {"p": playbook(specs[4])}}));
+    agrees(&json!({"config": with_objects, "playbooks": {}}));
     let mut switched = config();
     switched["killSwitch"] = json!({"configMap": "the-switch"});
     agrees(
@@ -218,6 +222,26 @@ fn rules_that_are_given_are_all_there_are() {
         json!({"config": config(), "existingPlaybooks": "theirs", "rbac": {"create": false}});
     assert!(grants(&rendered(&none.to_string())).is_empty());
 }
+
+#[test]
+fn what_objects_take_is_granted_beside_what_is_found() {
+    let rule = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]});
+    let objects = json!({"cluster": [rule], "namespaces": {"shop": [rule]}});
+    let mut config = config();
+    let refusal = json!({"config": config, "playbooks": {"p": playbook(OBSERVES)}, "rbac": {"objects": objects}});
+    assert!(refused(&refusal.to_string()).contains("config.playbookObjects"));
+    config["playbookObjects"] = json!(true);
+    let without = json!({"config": config, "playbooks": {"p": playbook(OBSERVES)}});
+    let mut with = without.clone();
+    with["rbac"] = json!({"objects": objects});
+    let [without, with] = [without, with].map(|values| grants(&rendered(&values.to_string())));
+    let more: Vec<_> = with.difference(&without).cloned().collect();
+    let grant = |place: &str| [place, "", "pods", "", "delete"].map(str::to_owned);
+    assert_eq!(more, [grant(""), grant("shop")]);
+    assert!(without.is_subset(&with));
+}
+
+const OBSERVES: &str = "{match: {rules: R}, actions: [delete]}";
 
 fn playbook(spec: &str) -> String {
     format!("apiVersion: stoop.dev/v1alpha1\nkind: Playbook\nmetadata: {{name: p}}\nspec: {spec}\n")

@@ -8,7 +8,7 @@ use std::{
     fs,
 };
 
-use playbooks::act::{Permission, Registry};
+use playbooks::act::{Permission, PlaybookKind, Registry};
 use stoop::{config, worker::assemble};
 
 /// The name of a way, an action that goes it, and the way whose rights it adds to, where it is no way of its own.
@@ -126,6 +126,8 @@ pub(crate) fn text() -> String {
     node.rights.retain(|right| !namespace.contains(right));
     let responses = playbooks::act::Records::permissions("own").into_iter().collect();
     ways.insert("responses", Way { changes: false, target: false, rights: responses });
+    let objects = PlaybookKind::rights().into_iter().map(|right| right.permission).collect();
+    ways.insert("objects", Way { changes: false, target: false, rights: objects });
     written(&ways)
 }
 

@@ -4,14 +4,18 @@
 #![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
 
 mod bad_input;
+#[path = "../collector/mod.rs"]
+mod collector;
 mod forward;
 mod google;
 mod leader;
 mod letters;
+mod objects;
 mod outages;
 mod promise;
 mod refusals;
 mod seeds;
 mod sink;
 mod topic;
+mod traces;
 mod worker;

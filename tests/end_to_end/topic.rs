@@ -10,7 +10,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, CommitMode, Consumer},
-    message::{Headers, Message},
+    message::{Header, Headers, Message, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
 
@@ -104,8 +104,16 @@ impl Topic {
     }
 
     pub async fn publish(&self, payload: &[u8]) {
+        self.publish_with(payload, &[]).await;
+    }
+
+    pub async fn publish_with(&self, payload: &[u8], headers: &[(&str, &str)]) {
         let producer: FutureProducer = self.client().set("acks", "all").create().unwrap();
-        let record = FutureRecord::<(), [u8]>::to(&self.name).payload(payload);
+        let mut all = OwnedHeaders::new();
+        for (key, value) in headers {
+            all = all.insert(Header { key, value: Some(*value) });
+        }
+        let record = FutureRecord::<(), [u8]>::to(&self.name).payload(payload).headers(all);
         producer.send(record, Duration::from_secs(30)).await.unwrap();
     }
 

@@ -8,8 +8,11 @@ mod answers;
 mod approvals;
 mod breaking;
 mod bursts;
+#[path = "../collector/mod.rs"]
+mod collector;
 mod each;
 mod leases;
+mod objects;
 mod paper;
 mod reload;
 mod responses;
@@ -17,3 +20,4 @@ mod rig;
 mod stage;
 mod storms;
 mod targets;
+mod traces;

@@ -14,9 +14,10 @@ use playbooks::{
 };
 use serde_json::{Value, json};
 use stoop::{
+    audit::Audit,
     config,
     demo::kubernetes::Server,
-    worker::{Worker, assemble, audit::Audit},
+    worker::{Worker, assemble},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -293,6 +294,12 @@ impl Rig {
         let subscription = Subscription { broker, stop, pumping };
         events.into_iter().for_each(|event| subscription.publish(&event));
         subscription
+    }
+
+    /// Ends a subscription, and waits until nobody works for the worker any more.
+    pub async fn stop_using(&self, subscription: Subscription) {
+        subscription.ended().await;
+        self.is_idle().await;
     }
 
     /// Waits until nobody works for the worker any more: its responses are over, however they ended.

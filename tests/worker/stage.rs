@@ -97,6 +97,10 @@ impl Action for Play {
         self.part.sends
     }
 
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
     async fn apply(&self, _: &Context<'_>, _: Subject<'_>) -> Outcome {
         let part = &self.part.part;
         self.stage.played.lock().unwrap().push(part.clone());

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     api::{Api, Permission},
+    config::ConfigError,
     guard::Guardrails,
     notify::Notifiers,
     occurrence::Occurrence,
@@ -50,6 +51,17 @@ pub trait Action: Send + Sync {
     /// what another one about the same target came to.
     fn answers_each_event(&self) -> bool {
         false
+    }
+
+    /// Whether a playbook may have it, as it is configured, that is bound to one namespace: nothing that it does may reach
+    /// beyond its verified target there.
+    ///
+    /// # Errors
+    ///
+    /// It may, which is taken for granted of an action that doesn't say otherwise.
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        let why = format!("`{}` reaches beyond the playbook's own namespace", self.name());
+        Err(ConfigError::new(why).help("make it a ClusterPlaybook"))
     }
 
     /// The rights that it takes on the API server, beyond reading its target.

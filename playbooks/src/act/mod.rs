@@ -7,6 +7,7 @@
 //! * [`guard`](Guardrails) — what can hold an action back.
 //! * [`actions`](Action) — `delete`, `isolate`, `notify`; one from outside registers in the [`Registry`].
 //! * [`responses`](Records) — what outlives the worker: an object for each playbook and target.
+//! * [`objects`](PlaybookObject) — playbooks that are objects of the cluster.
 //! * [`notify`](Notifiers) — how people and systems are told.
 //! * [`probe`](Probe) — whether the network enforces policies at all.
 //! * [`api`](Api) — calls with deadlines, errors classified, uids in every write.
@@ -25,15 +26,18 @@ mod evidence;
 mod guard;
 mod notify;
 mod object;
+mod objects;
 mod occurrence;
 mod outcome;
 mod probe;
 mod progress;
+mod reach;
 mod registry;
 mod report;
 mod response;
 mod responses;
 mod roles;
+mod schema;
 mod target;
 mod testimony;
 mod text;
@@ -51,11 +55,15 @@ pub use evidence::{
     UploadsConfig, Verdict,
 };
 pub use guard::{
-    BreakerLimits, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions, KillSwitchState,
-    OwnNode, OwnPod,
+    BreakerLimits, BreakerState, Exemptions, GuardrailOptions, Guardrails, KillSwitchOptions,
+    KillSwitchState, OwnNode, OwnPod, Spent,
 };
 pub use notify::{Notification, NotifierConfig, Notifiers, Pace, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
+pub use objects::{
+    Condition, ConditionStatus, Key, PlaybookKind, PlaybookObject, PlaybookStatus, Seen,
+    list_playbooks, tell_status, watch_playbooks,
+};
 pub use occurrence::Occurrence;
 pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason};
 pub use probe::{Aspect, Finding, Probe};
@@ -68,6 +76,8 @@ pub use responses::{
     Swept, TakenBack, TargetRef, Undecidable, Undo, Undone, WeakKey, Which,
 };
 pub use roles::{Bound, Right, Roles};
+pub use schema::schema;
 pub use target::{Gone, Needs, Verification, Verified, VerifiedNode, foresee};
 pub use testimony::Scene;
-pub use trace::{NotATrace, TraceParent};
+pub use text::clean;
+pub use trace::{NotATrace, SPANS, TraceParent};

@@ -14,12 +14,13 @@ use super::{
     config::{self, ConfigError},
     destination::Destinations,
     notify::Notifiers,
+    reach,
     responses::{Undo, take_expiry},
     roles::Right,
     target::{Needs, facts_permissions},
 };
 use crate::decide::{
-    Approval, BudgetScope, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Step,
+    Approval, BudgetScope, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Reach, Step,
 };
 
 /// What a worker's actions are configured with, beside their own keys, and share.
@@ -166,6 +167,7 @@ impl Registry {
                     .to_owned(),
             ));
         }
+        errors.extend(reach::loose_limits(playbook, plan.actions()));
         if let Some((step, action)) = plan.each_event_of_many() {
             errors.push(playbook.error_at(
                 &step.path,
@@ -230,6 +232,7 @@ impl Registry {
         };
         let configured = take_expiry(&step.config).and_then(|(config, expiry)| {
             let action = factory(&config, resources)?;
+            reach::allows(playbook, &*action)?;
             let expire_after = expiry.judge(&*action)?;
             Ok((action, expire_after))
         });
@@ -370,14 +373,26 @@ impl Plan {
         let acts = self.playbook.mode != Mode::Observe;
         let actions = self.actions().filter(|_| acts).flat_map(|action| {
             let by = format!("{name}: {}", action.name());
-            action.permissions().into_iter().map(move |right| Right::new(right, by.clone()))
+            let taken = action.permissions().into_iter().map(|right| self.placed(right));
+            taken.map(move |right| Right::new(right, by.clone()))
         });
         let verification = self.verification_permissions().into_iter();
         let undoing = self.undoing_permissions().into_iter().filter(|_| acts);
+        let undoing = undoing.map(|right| self.placed(right));
         actions
             .chain(verification.map(|right| Right::new(right, format!("{name}: its target"))))
             .chain(undoing.map(|right| Right::new(right, format!("{name}: expireAfter"))))
             .collect()
+    }
+
+    /// Where a right is needed: in one namespace, for the actions of a playbook that is bound to it.
+    fn placed(&self, right: Permission) -> Permission {
+        match &self.playbook.reach {
+            Reach::Namespace(own) if right.namespace.is_none() && right.has_namespaces() => {
+                right.within(own)
+            }
+            _ => right,
+        }
     }
 
     /// What taking back by itself needs beyond what doing it did.
@@ -399,9 +414,10 @@ impl Plan {
 
     /// The rights that it takes on the API server where it enforces, whatever its mode is now.
     pub fn permissions(&self) -> Vec<Permission> {
-        let mut all: Vec<_> = self.actions().flat_map(Action::permissions).collect();
+        let taken = self.actions().flat_map(Action::permissions);
+        let taken = taken.chain(self.undoing_permissions());
+        let mut all: Vec<_> = taken.map(|right| self.placed(right)).collect();
         all.extend(self.verification_permissions());
-        all.extend(self.undoing_permissions());
         all.sort();
         all.dedup();
         all

@@ -6,7 +6,7 @@
 /// `text` on one line, without control, ANSI and bidirectional characters, of at most `limit` characters.
 ///
 /// What is cut ends in `…`.
-pub(super) fn clean(text: &str, limit: usize) -> String {
+pub fn clean(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit.saturating_mul(4)));
     for (count, c) in (Harmless { rest: text }).enumerate() {
         if count == limit {

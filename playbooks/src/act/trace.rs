@@ -4,8 +4,11 @@ use std::{fmt, str::FromStr};
 
 use serde::Serialize;
 
-/// The value of a [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header) header, passed on as it came:
-/// stoop adds no span of its own yet, and who adds none forwards what it was given.
+/// The target of the spans that are one event's. They are of the level `trace`, so that no log shows them unasked.
+pub const SPANS: &str = "stoop::spans";
+
+/// The value of a [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header) header: as it came, or where stoop
+/// exports spans of its own the place of the event's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent(String);
 
@@ -22,7 +25,21 @@ impl TraceParent {
 
     /// The trace's id: 32 digits in hex.
     pub fn trace_id(&self) -> &str {
-        self.0.split('-').nth(1).unwrap_or_default()
+        self.field(1)
+    }
+
+    /// The id of the span that it was given by: 16 digits in hex.
+    pub fn span_id(&self) -> &str {
+        self.field(2)
+    }
+
+    /// Whether who gave it keeps the trace.
+    pub fn is_sampled(&self) -> bool {
+        u8::from_str_radix(self.field(3), 16).is_ok_and(|flags| flags & 1 == 1)
+    }
+
+    fn field(&self, position: usize) -> &str {
+        self.0.split('-').nth(position).unwrap_or_default()
     }
 }
 
@@ -74,6 +91,8 @@ mod tests {
             let trace: TraceParent = valid.parse().expect(valid);
             assert_eq!(trace.as_str(), valid);
             assert_eq!(trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+            assert_eq!(trace.span_id(), "00f067aa0ba902b7");
+            assert_eq!(trace.is_sampled(), valid.starts_with("00-"));
         }
     }
 

@@ -14,7 +14,8 @@ pub use event::{
 };
 pub use format::{
     Approval, Budget, BudgetScope, Limits, Mode, OnFailure, Playbook, PlaybookError,
-    PlaybookErrors, Priorities, Source, Step, Texts, read_path, read_paths, read_text, schema,
+    PlaybookErrors, Priorities, Reach, Source, Step, Texts, read_path, read_paths, read_text,
+    schema,
 };
 pub use matching::{Candidate, Check, Facts, Holds, Match, Matcher, Owner};
 

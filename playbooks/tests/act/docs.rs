@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use playbooks::{
     act::{Destinations, Functions, Registry, Resources},
-    decide::read_text,
+    decide::{Playbook, read_text},
 };
 
 use crate::{capture::Kept, forward::Topic};
@@ -37,6 +37,21 @@ fn the_playbooks_of_the_page_about_responses_can_be_run_and_need_them() {
         let plan = Registry::standard().bind(&playbook, &Resources::default());
         assert!(plan.map_err(|error| error.to_string()).expect("a plan").needs_records());
     }
+}
+
+/// What a playbook says as an object.
+const PLAYBOOKS: &str = include_str!("../../../docs/playbooks.md");
+
+#[test]
+fn the_object_of_the_page_about_playbooks_can_be_applied_as_it_stands() {
+    let (_, section) = PLAYBOOKS.split_once("## As objects in the cluster").expect("a section");
+    let block = section.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let object = serde_saphyr::from_str(block.expect("an object")).expect("YAML");
+    let playbook = Playbook::from_value("the page's", object).map_err(|errors| errors.to_string());
+    let playbook = Arc::new(playbook.expect("a playbook"));
+    assert_eq!(playbook.name, "shop/shell");
+    let plan = Registry::standard().bind(&playbook, &Resources::default());
+    assert_eq!(plan.map_err(|error| error.to_string()).err(), None);
 }
 
 /// What the pages' configurations name.

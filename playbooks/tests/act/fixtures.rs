@@ -9,7 +9,7 @@ use playbooks::{
         Functions, GuardrailOptions, Guardrails, Needs, Notifiers, Occurrence, Outcome, Plan,
         Registry, Report, Resources, Response, Standing, Verification,
     },
-    decide::{Claim, Event, Mode, read_text},
+    decide::{Claim, Event, Mode, Playbook, read_text},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -165,6 +165,12 @@ impl Bench {
     pub(crate) fn plan_named(&self, name: &str, spec: &str) -> Arc<Plan> {
         let plan = self.registry.bind(&playbook_named(name, spec), &self.resources);
         Arc::new(plan.map_err(|error| error.to_string()).expect("a plan"))
+    }
+
+    /// Binds a playbook that was read otherwise.
+    pub(crate) fn bind(&self, playbook: Playbook) -> Result<Arc<Plan>, String> {
+        let plan = self.registry.bind(&Arc::new(playbook), &self.resources);
+        plan.map(Arc::new).map_err(|errors| errors.to_string())
     }
 
     pub(crate) fn refuse(&self, spec: &str) -> String {

@@ -3,6 +3,7 @@
 //! The API server is a function here, so that every fault can be had and every byte be read. What only a real
 //! one can show is in `servers`.
 
+mod bound;
 mod call;
 mod calls;
 mod capture;

@@ -1,11 +1,14 @@
 //! `stoop check`: configuration, playbooks and, with `--cluster`, permissions; with `--probe` the network too.
 
+mod objects;
 mod probe;
 
 use std::{io, process::ExitCode};
 
 use clap::Args;
-use playbooks::act::{Api, Guardrails, KillSwitchState, Permission, Records, Registry};
+use playbooks::act::{
+    Api, Guardrails, KillSwitchState, Permission, PlaybookKind, Records, Registry,
+};
 
 use super::{ConfigArgs, Ended, output::say};
 use crate::{
@@ -15,8 +18,8 @@ use crate::{
 
 /// Check configuration and playbooks, and with --cluster the permissions.
 ///
-/// Exits with 0 if all is well, 1 if a permission is missing, the kill switch can't be read, or the network does not
-/// enforce policies as far as could be told, 2 if something else can't.
+/// Exits with 0 if all is well, 1 if a permission is missing, a playbook that is an object can't be used, the kill switch
+/// can't be read, or the network does not enforce policies as far as could be told, 2 if something else can't.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,22 +43,31 @@ impl Check {
     pub(super) async fn run(self) -> Ended {
         let config = self.config.load_usable()?;
         let resources = assemble::resources(&config)?;
-        let rules = assemble::rules(&config, &Registry::standard(), &resources)?;
+        let registry = Registry::standard();
+        let mut rules = assemble::rules(&config, &registry, &resources)?;
         let guardrails = assemble::guardrails(&config)?;
         show(&config, &rules)?;
         if !self.cluster {
             return Ok(ExitCode::SUCCESS);
         }
-        let rights = rules.rights(&guardrails).into_iter().chain(resources.notifiers.rights());
-        let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
         let api = Api::connect(None, config.limits.action_timeout.0).await?;
+        let (mut following, mut bad) = (Vec::new(), 0);
+        if config.playbook_objects {
+            following = PlaybookKind::rights();
+            let found = objects::look(&api, &rules, &registry, &resources).await?;
+            bad = found.bad;
+            rules = Rules::joining(rules.plans().iter().cloned().chain(found.plans).collect());
+        }
+        let rights = rules.rights(&guardrails).into_iter().chain(resources.notifiers.rights());
+        let rights = rights.chain(following);
+        let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
         // As `stoop rbac`: what only watches writes nothing down.
         if rules.plans().iter().any(|plan| plan.is_recorded()) {
             let records = assemble::records(&config, api.clone(), "check")?;
             if records.shelf().is_there().await? {
                 needed.extend(Records::permissions(&config.namespace));
             } else {
-                responses::refuse(&rules)?;
+                responses::refuse(rules.plans())?;
                 say(format_args!("responses\n  {}", responses::WITHOUT))?;
             }
         }
@@ -70,7 +82,11 @@ impl Check {
             ))?;
         }
         let enforced = self.probe.run(&config, &api).await?;
-        Ok(if missing == 0 && readable && enforced { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if missing == 0 && readable && enforced && bad == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        })
     }
 }
 

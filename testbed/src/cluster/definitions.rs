@@ -20,7 +20,7 @@ struct Module {
     files: &'static [&'static str],
 }
 
-const MODULES: [Module; 3] = [
+const MODULES: [Module; 5] = [
     Module {
         path: "github.com/cilium/cilium",
         version: "v1.20.2",
@@ -28,6 +28,21 @@ const MODULES: [Module; 3] = [
         files: &[
             "pkg/k8s/apis/cilium.io/client/crds/v2/ciliumendpoints.yaml",
             "pkg/k8s/apis/cilium.io/client/crds/v2/ciliumnetworkpolicies.yaml",
+        ],
+    },
+    Module {
+        path: "github.com/kedacore/keda/v2",
+        version: "v2.18.1",
+        sum: "h1:h6bRt/IOxxtZpJlHSqhdH/lcInH7Z9obxg/JvWOmGAw=",
+        files: &["config/crd/bases/keda.sh_scaledobjects.yaml"],
+    },
+    Module {
+        path: "github.com/prometheus-operator/prometheus-operator",
+        version: "v0.85.0",
+        sum: "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+        files: &[
+            "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+            "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
         ],
     },
     Module {
@@ -52,7 +67,9 @@ pub fn definitions() -> Result<PathBuf, Error> {
     let sources =
         MODULES.iter().flat_map(|it| [it.path, it.sum].into_iter().chain(it.files.iter().copied()));
     cache::ensure(&cache::versioned("definitions", "1", sources), |into| {
-        progress("fetching the definitions of Cilium, Tekton and the Network Policy API");
+        progress(
+            "fetching the definitions of Cilium, KEDA, the Prometheus operator, Tekton and the Network Policy API",
+        );
         MODULES.iter().try_for_each(|module| module.fetch(into))
     })
 }

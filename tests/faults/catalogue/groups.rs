@@ -23,6 +23,15 @@ pub const FAULTS: &[Fault] = &[
         ..USUAL
     },
     Fault {
+        name: "one-of-four-killed-again",
+        kinds: SERVERS,
+        wants: |_| Wanted { partitions: 8, ..Wanted::default() },
+        stage: |_| Stage { workers: 4, ..ONE_WORKER },
+        places: 4,
+        strike: |scene| Box::pin(one_of_four(scene)),
+        ..USUAL
+    },
+    Fault {
         name: "leave-unsettled-group",
         kinds: SERVERS,
         stage: |_| Stage { workers: 2, ..ONE_WORKER },
@@ -78,6 +87,19 @@ async fn rolling_update(scene: &Scene) -> Result<(), String> {
         tokio::time::sleep(Duration::from_millis(scene.choose(0..1_000) as u64)).await;
         leaving.terminate().await?;
         leaving.left().await?;
+    }
+    scene.all_ready().await?;
+    scene.progress(10).await
+}
+
+/// A fleet of four that is never left alone: as soon as it gets on again, another one of it is killed.
+async fn one_of_four(scene: &Scene) -> Result<(), String> {
+    for _ in 0..scene.scale.pick(4, 40) {
+        scene.publish_events(scene.stage.slots * scene.workers.len()).await;
+        scene.progress(scene.choose(1..20)).await?;
+        let victim = scene.any_worker();
+        scene.kill(victim).await;
+        scene.start(victim).await?;
     }
     scene.all_ready().await?;
     scene.progress(10).await

@@ -16,8 +16,11 @@
 {{- if and .Values.existingPlaybooks .Values.rbac.create (not .Values.rbac.rules) -}}
 {{- fail "rbac.rules: what the playbooks of existingPlaybooks take on the API server can't be seen from here: give the rules that `stoop rbac` prints, or apply what it prints yourself with rbac.create: false" -}}
 {{- end -}}
-{{- if not (or .Values.existingPlaybooks .Values.playbooks) -}}
-{{- fail "playbooks: there is none: every event would be acknowledged unanswered" -}}
+{{- if not (or .Values.existingPlaybooks .Values.playbooks (eq $config.playbookObjects true)) -}}
+{{- fail "playbooks: there is none: every event would be acknowledged unanswered; those that are objects take config.playbookObjects" -}}
+{{- end -}}
+{{- if and .Values.rbac.objects (not (eq $config.playbookObjects true)) -}}
+{{- fail "rbac.objects: without config.playbookObjects nobody needs these rights: leave them out" -}}
 {{- end -}}
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.name: the workers' rights would be those of every pod without an account: name one of their own" -}}
@@ -27,6 +30,7 @@
 {{- end -}}
 {{- include "stoop.checkJournals" (dict "journals" $journals "Values" .Values) -}}
 {{- include "stoop.checkEvidence" (dict "config" $config "Values" .Values) -}}
+{{- include "stoop.checkAudit" (dict "config" $config "journals" $journals) -}}
 {{- if and .Values.captures.createNamespace (not $config.captureNamespace) -}}
 {{- fail "captures.createNamespace: config.captureNamespace says which" -}}
 {{- end -}}
@@ -51,6 +55,14 @@
 {{- if or .Values.keda.enabled .Values.hpa.enabled -}}
 {{- fail "keda, hpa: a journal is its worker's own, and scaling down would leave its events behind: set replicas" -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* One writer has an audit log, and it has to be there for the next. */ -}}
+{{- define "stoop.checkAudit" -}}
+{{- $file := default "" (default dict .config.audit).file | toString -}}
+{{- if and $file (not (and .journals (hasPrefix "/var/lib/stoop/" $file))) -}}
+{{- fail "config.audit.file: only a worker with a journal has a volume of its own, at /var/lib/stoop: put it there, or leave it out and keep what is on standard output" -}}
 {{- end -}}
 {{- end -}}
 

@@ -161,6 +161,9 @@ does; here is only which ways a playbook goes. A test compares the outcome with 
 {{- range (include "stoop.playbooks" . | fromJson).all -}}
 {{- include "stoop.grantPlaybook" (dict "playbook" . "ways" $ways "into" $into "places" $places "enforced" $enforced) -}}
 {{- end -}}
+{{- if eq $config.playbookObjects true -}}
+{{- include "stoop.grant" (dict "way" (get $ways "objects") "into" $into) -}}
+{{- end -}}
 {{- with (default dict $config.killSwitch).configMap -}}
 {{- include "stoop.grant" (dict "way" (get $ways "killSwitch") "into" $into "places" $places "name" .) -}}
 {{- end -}}

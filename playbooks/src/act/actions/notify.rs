@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,11 +17,17 @@ use crate::act::{
 #[derive(Debug)]
 pub(in crate::act) struct Notify {
     to: Vec<String>,
+    /// The first that is told of nothing unasked.
+    reserved: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Tells somebody what the event was and what was done about it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Notify")]
+pub(in crate::act) struct Written {
+    /// Notifiers of the configuration, by name, and `log`.
+    #[schemars(length(min = 1))]
     to: Vec<String>,
 }
 
@@ -40,7 +47,8 @@ impl Notify {
                 .at("to")
                 .help(format!("configured are: {}", known.join(", "))));
         }
-        Ok(Notify { to })
+        let reserved = to.iter().find(|name| !notifiers.are_told_anyway(name)).cloned();
+        Ok(Notify { to, reserved })
     }
 
     async fn tell(&self, cx: &Context<'_>) -> Result<Outcome, Failure> {
@@ -86,6 +94,18 @@ impl Action for Notify {
 
     fn describe(&self) -> String {
         format!("notify {}", self.to.join(", "))
+    }
+
+    /// Whoever is told of what is not done may be told of what is; the others are the operator's to use.
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        match &self.reserved {
+            None => Ok(()),
+            Some(name) => Err(ConfigError::new(format!(
+                "`{name}` is none of the defaultNotifiers, and the playbook is bound to its namespace"
+            ))
+            .at("to")
+            .help("name `log` or one of the defaultNotifiers, or make it a ClusterPlaybook")),
+        }
     }
 
     fn needs_target(&self) -> bool {

@@ -25,8 +25,17 @@ impl Kind {
         ApiResource::from_gvk_with_plural(&kind, self.plural)
     }
 
+    /// Those of every namespace, for a watch, which is no call with a deadline.
+    pub(in crate::act) fn everywhere(&self, api: &Api) -> Objects<DynamicObject> {
+        Objects::all_with(api.client.clone(), &self.resource())
+    }
+
     /// The namespace is passed over where the kind has none.
-    fn objects(&self, client: kube::Client, namespace: &str) -> Objects<DynamicObject> {
+    pub(in crate::act) fn objects(
+        &self,
+        client: kube::Client,
+        namespace: &str,
+    ) -> Objects<DynamicObject> {
         match self.namespaced {
             true => Objects::namespaced_with(client, namespace, &self.resource()),
             false => Objects::all_with(client, &self.resource()),

@@ -92,6 +92,12 @@ impl Api {
         self.client.default_namespace()
     }
 
+    /// How many seconds an answer may take that has nothing to say, before the connection is taken for dead: of that much
+    /// a watch asks for half.
+    pub(super) fn quiet_seconds(&self) -> u32 {
+        u32::try_from(self.deadline.as_secs() / 2).unwrap_or(u32::MAX).clamp(1, 290)
+    }
+
     /// The same connection, for calls that must end by then.
     pub(super) fn until(&self, until: Instant) -> Api {
         Api { until: Some(until), ..self.clone() }

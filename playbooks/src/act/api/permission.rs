@@ -61,6 +61,23 @@ impl Permission {
     }
 }
 
+/// Resources without namespaces, among those that any action asks for.
+const WITHOUT_NAMESPACES: [&str; 6] = [
+    "nodes",
+    "namespaces",
+    "adminnetworkpolicies",
+    "ciliumclusterwidenetworkpolicies",
+    "clusternetworkpolicies",
+    "globalnetworkpolicies",
+];
+
+impl Permission {
+    /// Whether the objects are a namespace's, so that a role there can grant it.
+    pub(in crate::act) fn has_namespaces(&self) -> bool {
+        !WITHOUT_NAMESPACES.contains(&self.resource.as_str())
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.resource)?;

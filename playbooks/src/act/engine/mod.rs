@@ -19,9 +19,11 @@ use super::{
     object::ClusterId,
     occurrence::Occurrence,
     outcome::Failure,
+    registry::Plan,
     report::Report,
     response::Response,
     responses::Records,
+    roles::Right,
     target::{Identify, Needs, Verification, verify},
 };
 use crate::decide::{Claim, Mode};
@@ -76,9 +78,22 @@ impl Engine {
         self.1.as_ref()
     }
 
+    /// The rights that a plan takes on the API server as far as it goes: its actions', its guardrails', its records'.
+    pub fn rights(&self, plan: &Plan) -> Vec<Right> {
+        let recorded = self.records().filter(|_| plan.is_recorded());
+        let records = recorded.map(|records| Records::rights(records.shelf().namespace()));
+        let guardrails = self.0.guardrails.rights([plan]);
+        plan.rights().into_iter().chain(guardrails).chain(records.into_iter().flatten()).collect()
+    }
+
     /// The API server, where the worker has one.
     pub fn api(&self) -> Option<&Api> {
         self.0.api.as_ref()
+    }
+
+    /// What can hold its actions back.
+    pub fn guardrails(&self) -> &Guardrails {
+        &self.0.guardrails
     }
 
     /// Finds out which live object an event is about.

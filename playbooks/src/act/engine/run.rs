@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span, field::Empty, trace_span};
 
 use super::Engine;
 use crate::{
@@ -11,8 +12,10 @@ use crate::{
         guard::judge_age,
         outcome::{Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason},
         progress::Todo,
+        reach,
         report::Report,
         response::{Next, Response, Standing, Start},
+        trace::SPANS,
     },
     decide::Mode,
 };
@@ -101,7 +104,7 @@ impl Engine {
             biased;
             // The guards may take a while.
             () = lost.cancelled() => return None,
-            held_back = self.hold_back(response, todo, start) => held_back,
+            held_back = self.hold_back(response, todo, start).instrument(guardrails(todo)) => held_back,
         };
         // In the same moment as they answered.
         if lost.is_cancelled() {
@@ -116,7 +119,9 @@ impl Engine {
         if let Some(outcome) = self.admit(response, todo, start) {
             return Some(Tried { outcome, changes: false });
         }
-        let outcome = self.apply(response, todo, start).await;
+        let span = action(todo);
+        let outcome = self.apply(response, todo, start).instrument(span.clone()).await;
+        told(&span, &outcome);
         let changes = todo.step.action.changes_cluster() && start.mode == Mode::Enforce;
         Some(Tried { outcome, changes })
     }
@@ -124,6 +129,9 @@ impl Engine {
     /// The outcome of a step that is not to run: held by what came before, by its target, a guard or the mode.
     async fn hold_back(&self, response: &Response, todo: &Todo, start: &Start) -> Option<Outcome> {
         let (action, standing) = (&todo.step.action, response.standing());
+        if let Some(refusal) = reach::judge(&response.plan().playbook, standing) {
+            return Some(refusal.into());
+        }
         if let Some(why) = todo.held_by.as_ref().filter(|_| todo.step.acts()) {
             return Some(Outcome::Skipped(SkipReason::Stopped, why.clone()));
         }
@@ -256,6 +264,27 @@ impl Engine {
                 Failure::transient(format!("{} did not end within {limit}", action.name())).into()
             }
         }
+    }
+}
+
+/// The span of what may hold a step back.
+fn guardrails(todo: &Todo) -> Span {
+    trace_span!(target: SPANS, "guardrails", "stoop.action" = todo.step.action.name())
+}
+
+/// The span of one try of a step.
+fn action(todo: &Todo) -> Span {
+    let name = todo.step.action.name();
+    trace_span!(
+        target: SPANS, "action", otel.name = %format_args!("action {name}"), "stoop.action" = name,
+        "stoop.outcome" = Empty, "otel.status_code" = Empty,
+    )
+}
+
+fn told(span: &Span, outcome: &Outcome) {
+    span.record("stoop.outcome", outcome.as_str());
+    if matches!(outcome, Outcome::Failed(_)) {
+        span.record("otel.status_code", "ERROR");
     }
 }
 

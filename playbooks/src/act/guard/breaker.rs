@@ -83,6 +83,18 @@ impl Breaker {
         })
     }
 
+    /// Whether none is tried now, whatever its target.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        self.open_until.is_some_and(|until| until > now)
+    }
+
+    /// How many owners have had as many pods contained as they may.
+    pub(super) fn full_owners(&self, now: Instant) -> usize {
+        let taken =
+            |pods: &HashMap<String, Slot>| pods.values().filter(|slot| slot.until > now).count();
+        self.owners.values().filter(|pods| taken(pods) >= self.limits.per_owner).count()
+    }
+
     /// Lets a change through that was not refused.
     ///
     /// A pod takes its owner's slot here and not when it is deleted, so that many at once can't all slip by.

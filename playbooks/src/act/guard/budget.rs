@@ -93,6 +93,16 @@ pub(super) struct Budgets(HashMap<Purse, HashMap<(String, String), Instant>>);
 const SWEEP: usize = 1024;
 
 impl Budgets {
+    /// How many tokens of a playbook's budget are out in the purse where most are.
+    pub(super) fn most(&self, playbook: &str, scope: BudgetScope, now: Instant) -> usize {
+        let is_its = |purse: &Purse| {
+            purse.scope == scope && purse.playbook.as_deref().is_none_or(|it| it == playbook)
+        };
+        let purses = self.0.iter().filter(|(purse, _)| is_its(purse));
+        let out = purses.map(|(_, taken)| taken.values().filter(|until| **until > now).count());
+        out.max().unwrap_or_default()
+    }
+
     /// Takes the token, or says how long until one is free.
     pub(super) fn take(
         &mut self,

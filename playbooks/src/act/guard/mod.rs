@@ -12,6 +12,7 @@ mod fleet;
 mod kill_switch;
 mod own_node;
 mod protected;
+mod show;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ pub use exempt::Exemptions;
 pub use kill_switch::{KillSwitchOptions, KillSwitchState};
 pub use own_node::OwnNode;
 pub use protected::OwnPod;
+pub use show::{BreakerState, Spent};
 
 pub(super) use age::{FUTURE, judge_age};
 use breaker::Breaker;

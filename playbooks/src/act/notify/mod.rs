@@ -224,6 +224,11 @@ impl Notifiers {
         self.sinks.contains_key(name)
     }
 
+    /// True for the log, and for those who are told of every containment that did not happen.
+    pub(super) fn are_told_anyway(&self, name: &str) -> bool {
+        name == LOG || self.default.iter().any(|told| told == name)
+    }
+
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sinks.keys().map(String::as_str)

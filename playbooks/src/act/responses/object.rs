@@ -27,6 +27,7 @@ use super::undo::Undo;
     namespaced,
     status = "ResponseStatus",
     derive = "PartialEq",
+    category = "stoop",
     doc = "One playbook's answer on one target: what was done, the evidence, the expiry, how to undo it.",
     printcolumn(json_path = ".spec.playbook", name = "Playbook", type_ = "string"),
     printcolumn(json_path = ".spec.target.kind", name = "Kind", type_ = "string", priority = 1),
@@ -48,8 +49,8 @@ use super::undo::Undo;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ResponseSpec {
-    /// The playbook's name.
-    #[schemars(length(min = 1, max = 253))]
+    /// The playbook's name; an object's is behind its namespace and a slash.
+    #[schemars(length(min = 1, max = 317))]
     pub playbook: String,
     /// What is answered; absent where the event alone is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,7 +23,6 @@ pub fn schema() -> Value {
 pub(super) struct PlaybookDoc {
     #[allow(dead_code, reason = "reading it is the check")]
     pub(super) api_version: ApiVersion,
-    #[allow(dead_code, reason = "reading it is the check")]
     pub(super) kind: Kind,
     pub(super) metadata: Metadata,
     #[allow(dead_code, reason = "that it is there is the check; its parts are read one by one")]
@@ -41,7 +40,7 @@ pub(super) enum ApiVersion {
 }
 
 /// As files both reach the whole cluster.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(super) enum Kind {
     Playbook,
     ClusterPlaybook,
@@ -52,6 +51,9 @@ pub(super) enum Kind {
 pub(super) struct Metadata {
     /// An RFC 1123 subdomain; playbooks run in order of it.
     pub(super) name: String,
+    /// Of an object that is bound to one.
+    #[schemars(skip)]
+    pub(super) namespace: Option<String>,
 }
 
 /// Each part is read by itself, so that one reading finds the faults of all.
@@ -145,15 +147,15 @@ pub(in crate::decide) struct TargetDoc {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Limits")]
 pub(super) struct LimitsDoc {
-    /// How old an event may be when its response starts.
+    /// How old an event may be when its response starts: `5m` for what changes something, `24h` for what tells, if left out.
     pub(super) max_event_age: Option<Span>,
-    /// Such as `10 per 5m per namespace`.
+    /// How many targets in a window, such as `10 per 5m per namespace`; none if left out.
     pub(super) budget: Option<String>,
-    /// How long after a good end another event of the same target joins the response.
+    /// How long after a good end another event of the same target joins the response: `1m` if left out.
     pub(super) cooldown: Option<Span>,
-    /// How often a transient failure is tried.
+    /// How often a transient failure is tried: 5 if left out.
     pub(super) attempts: Option<u32>,
-    /// How long all attempts may take together.
+    /// How long all attempts may take together: `10m` if left out.
     pub(super) timeout: Option<Span>,
 }
 

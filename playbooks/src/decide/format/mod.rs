@@ -14,7 +14,7 @@ mod values;
 pub use document::schema;
 pub use limits::{Budget, BudgetScope, Limits};
 pub use playbook::{
-    Approval, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Source, Step,
+    Approval, Mode, OnFailure, Playbook, PlaybookError, PlaybookErrors, Reach, Source, Step,
 };
 pub use priorities::Priorities;
 pub use read::{Texts, read_path, read_paths, read_text};

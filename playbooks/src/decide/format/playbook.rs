@@ -11,8 +11,10 @@ use std::sync::Arc;
 /// Which events, and the ordered actions that answer them.
 #[derive(Debug)]
 pub struct Playbook {
-    /// `metadata.name`; playbooks run in order of it.
+    /// `metadata.name`, behind the namespace and a slash where it is bound to one; playbooks run in order of it.
     pub name: String,
+    /// How far it reaches, whatever it selects.
+    pub reach: Reach,
     /// How far it may go.
     pub mode: Mode,
     /// Which events and objects it answers.
@@ -25,6 +27,26 @@ pub struct Playbook {
     pub limits: Limits,
     /// Where it was read from.
     pub source: Source,
+}
+
+/// How far a playbook reaches, whatever it selects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// The cluster: a file's, and that of an object of the kind `ClusterPlaybook`.
+    #[default]
+    Cluster,
+    /// Verified pods of this namespace alone: that of an object of the kind `Playbook`.
+    Namespace(String),
+}
+
+impl Reach {
+    /// Whether a verified object of this namespace is within it; what has no namespace is in none.
+    pub fn covers(&self, namespace: Option<&str>) -> bool {
+        match self {
+            Reach::Cluster => true,
+            Reach::Namespace(own) => namespace == Some(own),
+        }
+    }
 }
 
 /// How far a playbook may go; the order is from least to most, so that a cap is `min`.
@@ -120,6 +142,15 @@ impl Source {
 pub type PlaybookError = yaml::Error;
 
 impl Playbook {
+    /// The same for the pods of one namespace alone, and called by it too: no other playbook's name has a slash.
+    pub(super) fn bound_to(self, namespace: &str) -> Playbook {
+        Playbook {
+            name: format!("{namespace}/{}", self.name),
+            reach: Reach::Namespace(namespace.to_owned()),
+            ..self
+        }
+    }
+
     /// A fault at `path` that only a later reader, such as an action, could find.
     pub fn error_at(
         &self,

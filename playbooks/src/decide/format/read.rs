@@ -1,8 +1,8 @@
 //! From files, texts and objects to playbooks, with all faults at once.
 
-use super::document::{LimitsDoc, PlaybookDoc, SpecParts};
+use super::document::{Kind, LimitsDoc, Metadata, PlaybookDoc, SpecParts};
 use super::playbook::Source;
-use super::{Approval, Limits, Mode, Playbook, PlaybookError, PlaybookErrors, actions};
+use super::{Approval, Limits, Mode, Playbook, PlaybookError, PlaybookErrors, Reach, actions};
 use crate::decide::event::is_subdomain;
 use crate::decide::matching;
 use crate::decide::yaml::{self, Located, Path};
@@ -64,12 +64,32 @@ impl Texts {
     ///
     /// As [`read_path`].
     pub fn read(&self) -> Result<Vec<Arc<Playbook>>, PlaybookErrors> {
+        self.read_as(Form::File)
+    }
+
+    /// The playbooks in them, as they will be once they are objects: each `Playbook` is bound to its namespace.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_path`], and a `Playbook` that names no namespace.
+    pub fn read_objects(&self) -> Result<Vec<Arc<Playbook>>, PlaybookErrors> {
+        self.read_as(Form::Object)
+    }
+
+    fn read_as(&self, form: Form) -> Result<Vec<Arc<Playbook>>, PlaybookErrors> {
         let (mut playbooks, mut errors) = (Vec::new(), self.errors.clone());
         for (name, text) in &self.texts {
-            documents(name, text, &mut playbooks, &mut errors);
+            documents(name, text, form, &mut playbooks, &mut errors);
         }
         finish(playbooks, errors)
     }
+}
+
+/// What a document is read as: it decides how far a `Playbook` reaches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    File,
+    Object,
 }
 
 /// Reads the playbooks of one text. `name` is shown in errors.
@@ -79,19 +99,20 @@ impl Texts {
 /// Every fault in it.
 pub fn read_text(name: &str, text: &str) -> Result<Vec<Arc<Playbook>>, PlaybookErrors> {
     let (mut playbooks, mut errors) = (Vec::new(), Vec::new());
-    documents(name, text, &mut playbooks, &mut errors);
+    documents(name, text, Form::File, &mut playbooks, &mut errors);
     finish(playbooks, errors)
 }
 
 impl Playbook {
-    /// Reads a Kubernetes object. `name` is shown in errors, such as `playbook shop/shell-in-container`.
+    /// Reads a Kubernetes object; one of the kind `Playbook` is bound to its namespace. `name` is shown in errors, such as
+    /// `playbook shop/shell-in-container`.
     ///
     /// # Errors
     ///
     /// Every fault in it, by path: an object has no lines.
     pub fn from_value(name: &str, value: Value) -> Result<Playbook, PlaybookErrors> {
         let mut errors = Vec::new();
-        match playbook(Located::from_value(name, value), &mut errors) {
+        match playbook(Located::from_value(name, value), Form::Object, &mut errors) {
             Some(playbook) => PlaybookErrors::check(errors).map(|()| playbook),
             None => Err(PlaybookErrors::check(errors)
                 .err()
@@ -145,14 +166,15 @@ fn files(path: &path::Path, errors: &mut Vec<PlaybookError>) -> Vec<path::PathBu
 fn documents(
     name: &str,
     text: &str,
+    form: Form,
     playbooks: &mut Vec<Arc<Playbook>>,
     errors: &mut Vec<PlaybookError>,
 ) {
     match yaml::parse_all(name, text) {
         Ok(documents) => {
             let written = documents.into_iter().filter(|document| !document.value.is_null());
-            playbooks
-                .extend(written.filter_map(|document| playbook(document, errors)).map(Arc::new));
+            let read = written.filter_map(|document| playbook(document, form, errors));
+            playbooks.extend(read.map(Arc::new));
         }
         Err(error) => errors.push(error),
     }
@@ -179,10 +201,16 @@ fn finish(
 }
 
 /// Reads one document. Faults are added to `errors`; `None` means that there was at least one.
-fn playbook(document: Located, errors: &mut Vec<PlaybookError>) -> Option<Playbook> {
+fn playbook(document: Located, form: Form, errors: &mut Vec<PlaybookError>) -> Option<Playbook> {
     let before = errors.len();
     let header = keep(document.deserialize::<PlaybookDoc>(), errors)?;
-    let name = header.metadata.name;
+    let Metadata { name, namespace } = header.metadata;
+    let is_bound = form == Form::Object && header.kind == Kind::Playbook;
+    if is_bound && namespace.is_none() {
+        let path = Path::root().key("metadata");
+        let help = "write `namespace:` beside the name, or make it a ClusterPlaybook";
+        errors.push(document.error_at(&path, "an object of this kind is its namespace's", help));
+    }
     if !is_subdomain(&name) {
         let path = Path::root().key("metadata").key("name");
         let help = "use lower case letters, digits, `-` and `.`, such as `shell-in-container`";
@@ -211,14 +239,19 @@ fn playbook(document: Located, errors: &mut Vec<PlaybookError>) -> Option<Playbo
     if errors.len() > before {
         return None;
     }
-    Some(Playbook {
+    let playbook = Playbook {
         name,
+        reach: Reach::Cluster,
         mode: mode?,
         selector: selector?,
         actions,
         approval: approval?,
         limits: limits?,
         source: Source(Arc::new(document)),
+    };
+    Some(match namespace.filter(|_| is_bound) {
+        Some(namespace) => playbook.bound_to(&namespace),
+        None => playbook,
     })
 }
 

@@ -4,7 +4,7 @@ use super::Facts;
 use super::object::{has_label, owned_by};
 use super::selector::subject;
 use crate::decide::event::slug;
-use crate::decide::{Event, Playbook, Priorities, Priority};
+use crate::decide::{Event, Playbook, Priorities, Priority, Reach};
 
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +141,11 @@ impl Playbook {
         let object = &self.selector.object;
         let namespace = facts.namespace.as_deref().unwrap_or("none");
         let mut checks = Vec::new();
+        if let Reach::Namespace(own) = &self.reach {
+            let why = format!("is bound to {own}, the namespace is {namespace}");
+            let passed = self.reach.covers(facts.namespace.as_deref());
+            checks.push(Check::new("reach", passed, why));
+        }
         if let Some(names) = &object.namespaces {
             let why = format!("asks for {names}, the namespace is {namespace}");
             checks.push(Check::new("namespaces", object.in_namespaces(facts), why));

@@ -4,7 +4,7 @@ use super::Facts;
 use super::object::ObjectMatch;
 use super::pattern::Patterns;
 use super::when::When;
-use crate::decide::{Event, EventError, FieldValue, Fields, Playbook, Priorities, Priority};
+use crate::decide::{Event, EventError, FieldValue, Fields, Playbook, Priorities, Priority, Reach};
 
 /// Which events and objects a playbook answers. All conditions that it has must hold.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ pub(super) fn subject(slug: &str, priority: Priority) -> String {
 impl Playbook {
     /// Whether it asks for something that only the verified object can tell.
     pub fn needs_object(&self) -> bool {
-        !self.selector.object.is_empty()
+        !self.selector.object.is_empty() || self.reach != Reach::Cluster
     }
 
     /// The rules that it names in full; globs are not among them.
@@ -120,15 +120,19 @@ impl Playbook {
         self.selector.object.owners.is_some()
     }
 
-    /// Whether `namespaces` and `target` hold for a verified object.
+    /// Whether a verified object is within its reach, and `namespaces` and `target` hold for it.
     pub fn selects(&self, facts: &Facts) -> bool {
-        self.selector.object.holds(facts)
+        self.reach.covers(facts.namespace.as_deref()) && self.selector.object.holds(facts)
     }
 
     /// Whether an object that can't be read any more, once of this namespace, could have been selected.
     ///
-    /// Nothing may be changed on the strength of it: the namespace is only what the event claims.
+    /// Nothing may be changed on the strength of it: the namespace is only what the event claims, and so it never is one
+    /// of a playbook that is bound to a namespace.
     pub fn could_select_in(&self, namespace: Option<&str>) -> bool {
+        if self.reach != Reach::Cluster {
+            return false;
+        }
         let Some(namespace) = namespace else { return true };
         let facts = Facts { namespace: Some(namespace.to_owned()), ..Facts::default() };
         self.selector.object.in_namespaces(&facts)

@@ -7,6 +7,7 @@ mod eviction;
 mod fleet;
 mod isolate;
 mod nodes;
+mod objects;
 mod probe;
 mod races;
 mod responses;

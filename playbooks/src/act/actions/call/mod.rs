@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,9 +28,12 @@ pub(in crate::act) struct Call {
     function: Arc<Function>,
 }
 
-#[derive(Deserialize)]
+/// Posts the event to a function of yours.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Call")]
+pub(in crate::act) struct Written {
+    /// One of the configuration's, by name.
     function: String,
 }
 

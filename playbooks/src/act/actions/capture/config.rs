@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use settings::{ByteSize, Span};
@@ -47,36 +48,56 @@ pub(super) struct Recording {
     pub(super) most: u64,
 }
 
-#[derive(Deserialize)]
+/// Keeps what the rest of the playbook is about to lose; one kind a step.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Capture")]
+pub(in crate::act) struct Written {
+    /// What the API server knows of the pod, and its logs.
     snapshot: Option<WrittenSnapshot>,
+    /// Files of the container.
     files: Option<WrittenFiles>,
+    /// The container's system calls.
     syscalls: Option<WrittenRecording>,
+    /// The pod's packets.
     packets: Option<WrittenRecording>,
 }
 
-#[derive(Deserialize)]
+/// What a snapshot may hold.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Snapshot")]
 struct WrittenSnapshot {
+    /// The end of each log: `1MiB` if left out, at most `16MiB`.
     log: Option<ByteSize>,
+    /// All of it: `16MiB` if left out, at most `256MiB`.
     total: Option<ByteSize>,
 }
 
-#[derive(Deserialize)]
+/// Which files.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Files")]
 struct WrittenFiles {
+    /// Whole paths, as the container sees them.
     #[serde(default)]
+    #[schemars(length(max = 32))]
     paths: Vec<String>,
+    /// Also the file in the event's `fd.name`.
     #[serde(default)]
     from_event: bool,
+    /// All of them: `64MiB` if left out, at most `256MiB`.
     size: Option<ByteSize>,
 }
 
-#[derive(Deserialize)]
+/// How long, and how much.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Recording")]
 struct WrittenRecording {
+    /// `30s` if left out, at most `5m`.
     duration: Option<Span>,
+    /// `64MiB` if left out, at most `256MiB`.
     size: Option<ByteSize>,
 }
 

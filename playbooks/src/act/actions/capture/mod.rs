@@ -10,6 +10,8 @@ mod name;
 mod settings;
 mod snapshot;
 
+pub(super) use config::Written;
+
 use async_trait::async_trait;
 use serde_json::Value;
 

@@ -3,6 +3,7 @@
 //! Safe to repeat: a node that is cordoned already is done, whoever has cordoned it.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -24,11 +25,15 @@ pub(in crate::act) struct Cordon {
     turn: Turn,
 }
 
-#[derive(Deserialize)]
+/// Has the scheduler pass over the node that the verified pod is on.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Cordon")]
+pub(in crate::act) struct Written {
+    /// How many of all nodes may be held at once. `25%` if left out.
     #[serde(default)]
     max_share: WrittenShare,
+    /// Also answers events of a host, on the node that `hostname` names.
     #[serde(default)]
     host_events: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 use settings::Span;
@@ -21,13 +22,21 @@ pub(super) struct DeleteConfig {
     pub(super) owners: Owners,
 }
 
-#[derive(Deserialize)]
+/// Removes the very pod that the event is about, so that its owner makes another one.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Delete")]
+pub(in crate::act) struct Written {
+    /// How long the pod may take to end, at least `1s`; the pod's own if left out.
     grace_period: Option<Span>,
+    /// Goes through the eviction API, which respects PodDisruptionBudgets.
     #[serde(default)]
     evict: bool,
+    /// So many pods of the owner (`2`, `50%`) have to stay ready after the delete.
+    #[serde(default)]
+    #[schemars(schema_with = "min_healthy")]
     min_healthy: Option<Value>,
+    /// Whose pods may be deleted: kinds of owners, and `Standalone` for pods that nothing replaces. `[ReplicaSet]` if left out.
     owners: Option<Vec<String>>,
 }
 
@@ -49,6 +58,10 @@ impl DeleteConfig {
         }
         Ok(DeleteConfig { grace, evict: written.evict, min_healthy, owners })
     }
+}
+
+fn min_healthy(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^ *[0-9]+ *%? *$" })
 }
 
 fn grace(period: Duration) -> Result<Grace, ConfigError> {

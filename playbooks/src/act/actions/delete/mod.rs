@@ -8,6 +8,8 @@ mod healthy;
 mod locks;
 mod owners;
 
+pub(super) use config::Written;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -171,6 +173,10 @@ impl Action for Delete {
             .min_healthy
             .map(|least| format!(", if {least} healthy pods of its owner are left"));
         format!("{verb} the pod with {grace}{}", least.unwrap_or_default())
+    }
+
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        Ok(())
     }
 
     fn needs_target(&self) -> bool {

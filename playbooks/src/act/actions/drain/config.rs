@@ -1,5 +1,6 @@
 //! The keys of `drain`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,16 +21,23 @@ pub(super) struct DrainConfig {
     pub(super) host_events: bool,
 }
 
-#[derive(Deserialize)]
+/// Cordons the node that the verified pod is on and evicts its pods.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Drain")]
+pub(in crate::act) struct Written {
+    /// Has to be `true`, so that nobody drains by accident.
     #[serde(default)]
     evicts_pods: bool,
+    /// Whose pods are evicted, as in `delete`. `[ReplicaSet]` if left out.
     owners: Option<Vec<String>>,
+    /// Refused where more would be evicted.
     #[serde(default = "max_pods")]
     max_pods: u16,
+    /// How many of all nodes may be held at once. `25%` if left out.
     #[serde(default)]
     max_share: WrittenShare,
+    /// Also answers events of a host, on the node that `hostname` names.
     #[serde(default)]
     host_events: bool,
 }

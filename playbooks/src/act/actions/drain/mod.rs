@@ -9,6 +9,8 @@ mod evict;
 mod exempt;
 mod fate;
 
+pub(super) use config::Written;
+
 use async_trait::async_trait;
 use futures::future::join_all;
 use serde_json::Value;

@@ -5,6 +5,7 @@ mod redact;
 use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,10 +26,14 @@ pub(in crate::act) struct Forward {
     destination: Arc<dyn Destination>,
 }
 
-#[derive(Deserialize)]
+/// Publishes the event elsewhere, whole or without some fields.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Forward")]
+pub(in crate::act) struct Written {
+    /// A destination of the configuration, by name.
     to: String,
+    /// Output fields to leave out, such as `user.name`.
     #[serde(default)]
     remove: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,26 +20,41 @@ pub(super) struct IsolateConfig {
     pub(super) choice: Choice,
 }
 
-#[derive(Deserialize)]
+/// Cuts the very pod off from the network.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Isolate")]
+pub(in crate::act) struct Written {
+    /// Cuts off only what the pod sends.
     egress_only: Option<bool>,
+    /// Whom it may still talk to.
     #[serde(default)]
     allow: Allow,
+    /// The simple form: denies egress to every pod of the namespace that has the same value of this label.
     deny_egress_by_label: Option<String>,
+    /// What else than `Effective` is success.
     #[serde(default)]
+    #[schemars(schema_with = "doubts")]
     accept: Vec<String>,
+    /// A policy that denies on top, where the cluster serves one.
     #[serde(default)]
     tier: Choice,
 }
 
-#[derive(Default, Deserialize)]
+/// Whom an isolated pod may still talk to.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Allow {
+    /// Addresses, such as `10.20.0.0/16`.
     #[serde(default)]
     cidrs: Vec<String>,
+    /// Namespaces, by name.
     #[serde(default)]
     namespaces: Vec<String>,
+}
+
+fn doubts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": { "enum": ["Partial", "Unproven"] } })
 }
 
 impl Allow {

@@ -21,6 +21,8 @@ mod selector;
 mod served;
 mod tier;
 
+pub(super) use config::Written;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -204,6 +206,21 @@ impl Action for Isolate {
             Some(key) => format!(
                 "cut {cut} of EVERY pod with the same `{key}` label, siblings that nobody attacked included"
             ),
+        }
+    }
+
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        match self.config.choice.tiers().iter().find(|tier| !tier.kind().namespaced) {
+            None => Ok(()),
+            Some(tier) => {
+                let why = format!(
+                    "a {} is the cluster's, and the playbook its namespace's",
+                    tier.kind().kind
+                );
+                Err(ConfigError::new(why)
+                    .at("tier")
+                    .help("name another tier, or make it a ClusterPlaybook"))
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::api::DynamicObject;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{peers::NAMESPACE_NAME, plan::Order, restriction::Direction};
@@ -149,13 +150,15 @@ impl Tier {
 }
 
 /// Which kind a playbook asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Choice {
+pub(in crate::act) enum Choice {
     /// None beside the NetworkPolicy.
     #[default]
     NetworkPolicy,
+    /// A CiliumNetworkPolicy.
     Cilium,
+    /// A ClusterNetworkPolicy.
     ClusterNetworkPolicy,
     /// The first that the cluster serves.
     Auto,

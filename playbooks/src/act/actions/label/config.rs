@@ -1,5 +1,6 @@
 //! The keys of `label` and `annotate`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,11 +18,16 @@ pub(super) struct LabelConfig {
     pub(super) overwrite: bool,
 }
 
-#[derive(Deserialize)]
+/// Sets one label, or one annotation, of the verified pod.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Mark")]
+pub(in crate::act) struct Written {
+    /// A name, or a domain and a name: none of Kubernetes' own.
     key: String,
+    /// As Kubernetes takes it.
     value: String,
+    /// Replaces another value; it comes back when the change is taken back.
     #[serde(default)]
     overwrite: bool,
 }

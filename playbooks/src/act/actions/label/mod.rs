@@ -7,6 +7,8 @@ mod change;
 mod config;
 mod selector;
 
+pub(super) use config::Written;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -70,6 +72,10 @@ impl Action for Label {
 
     fn describe(&self) -> String {
         format!("{} the pod {}={}", self.name(), self.config.key, self.config.value)
+    }
+
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        Ok(())
     }
 
     fn needs_target(&self) -> bool {

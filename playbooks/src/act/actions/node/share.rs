@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::act::config::ConfigError;
@@ -11,7 +12,7 @@ use crate::act::config::ConfigError;
 pub(in crate::act::actions) struct Share(u32);
 
 /// `maxShare`, below an action.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(in crate::act::actions) struct WrittenShare(Option<String>);
 

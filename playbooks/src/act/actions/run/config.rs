@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Run, parameter::Parameter, template::Template};
 use crate::{
@@ -14,17 +15,26 @@ use crate::{
     decide::{is_label, is_subdomain, yaml},
 };
 
-#[derive(Deserialize)]
+/// Starts a Job, or a Tekton PipelineRun, of yours.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Run")]
+pub(in crate::act) struct Written {
+    /// Where it runs.
     namespace: String,
+    /// As whom it runs.
     service_account: String,
+    /// A `batch/v1` Job or a `tekton.dev/v1` PipelineRun; or `templateFile`.
     #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
     template: Option<Value>,
+    /// The file that it is in, read when the playbook is.
     #[serde(default)]
     template_file: Option<PathBuf>,
+    /// By name, where its value is from: `target.pod`, `event.rule`, an output field.
     #[serde(default)]
     parameters: BTreeMap<String, String>,
+    /// The step ends when it does, well or ill.
     #[serde(default)]
     wait: bool,
 }

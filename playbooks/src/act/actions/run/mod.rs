@@ -10,6 +10,8 @@ mod parameter;
 mod progress;
 mod template;
 
+pub(super) use config::Written;
+
 use async_trait::async_trait;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::core::DynamicObject;

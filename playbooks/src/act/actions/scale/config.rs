@@ -1,14 +1,16 @@
 //! The keys of `scale`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::act::config::{self, ConfigError};
 
-/// What was configured.
-#[derive(Debug, Clone, Deserialize)]
+/// Scales down the Deployment that the verified pod belongs to.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct ScaleConfig {
+#[schemars(rename = "Scale")]
+pub(in crate::act) struct ScaleConfig {
     /// How many pods are left.
     #[serde(default)]
     pub(super) replicas: u16,

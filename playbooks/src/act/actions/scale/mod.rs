@@ -8,6 +8,8 @@ mod change;
 mod config;
 mod owner;
 
+pub(super) use config::ScaleConfig as Written;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -63,6 +65,10 @@ impl Action for Scale {
 
     fn describe(&self) -> String {
         format!("scale the pod's Deployment down to {}", self.0.replicas)
+    }
+
+    fn within_namespace(&self) -> Result<(), ConfigError> {
+        Ok(())
     }
 
     fn needs_target(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The keys of `taint`.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::act::{
@@ -20,24 +21,32 @@ pub(super) struct TaintConfig {
     pub(super) host_events: bool,
 }
 
-#[derive(Deserialize)]
+/// Puts a taint on the node that the verified pod is on.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
+#[schemars(rename = "Taint")]
+pub(in crate::act) struct Written {
+    /// Not one of Kubernetes' own.
     #[serde(default = "suspect")]
     key: String,
+    /// As a label's.
     #[serde(default)]
     value: String,
+    /// Whether pods are kept off, or taken off.
     #[serde(default)]
     effect: Effect,
+    /// Has to be `true` with `NoExecute`.
     #[serde(default)]
     evicts_pods: bool,
+    /// How many of all nodes may be held at once. `25%` if left out.
     #[serde(default)]
     max_share: WrittenShare,
+    /// Also answers events of a host, on the node that `hostname` names.
     #[serde(default)]
     host_events: bool,
 }
 
-#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Default, PartialEq, Eq)]
 enum Effect {
     #[default]
     NoSchedule,

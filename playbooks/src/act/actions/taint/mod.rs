@@ -5,6 +5,8 @@
 
 mod config;
 
+pub(super) use config::Written;
+
 use async_trait::async_trait;
 use serde_json::Value;
 

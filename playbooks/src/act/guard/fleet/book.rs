@@ -75,6 +75,14 @@ impl Book {
         }
     }
 
+    /// How many tokens are out in the purse where most are. While it is being written that is not known.
+    pub(super) fn most(&self, now: Timestamp) -> usize {
+        let known = self.known.try_lock().ok();
+        known
+            .and_then(|known| known.as_ref().map(|known| known.ledger.most(now)))
+            .unwrap_or_default()
+    }
+
     async fn serve(&self, api: &Api, known: &mut Option<Known>, all: &[Waiting]) -> Vec<Answer> {
         match self.race(api, known, all).await {
             Ok(answers) => answers.into_iter().map(Ok).collect(),

@@ -83,6 +83,14 @@ impl Ledger {
         });
     }
 
+    /// How many tokens are out in the purse where most are.
+    pub(super) fn most(&self, now: Timestamp) -> usize {
+        let out = |tokens: &BTreeMap<Payer, Timestamp>| {
+            tokens.values().filter(|until| now < **until).count()
+        };
+        self.0.values().map(out).max().unwrap_or_default()
+    }
+
     /// Asks for a token. What counts no more has been forgotten.
     pub(super) fn ask(&mut self, asked: &Asked, now: Timestamp) -> Said {
         let Asked { purse, payer, budget } = asked;

@@ -1,11 +1,17 @@
-//! Logs, to standard error: readable on a terminal, JSON lines elsewhere.
+//! Logs, to standard error: readable on a terminal, JSON lines elsewhere. And traces, where the environment wants them.
+
+mod export;
+mod traces;
 
 use std::io::{IsTerminal, stderr};
 
 use clap::ValueEnum;
 use tracing_subscriber::{
-    EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer as _, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
+
+pub(crate) use export::counts;
+pub use traces::Traces;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -24,7 +30,7 @@ const DEFAULT: &str = "info,librdkafka=warn,rdkafka=warn,kube_client=off,hyper=w
 
 /// Starts logging at the level of `STOOP_LOG` (`info` without it), in the syntax of `RUST_LOG`; one that can't be read is
 /// told. Call once.
-pub fn init(format: LogFormat) {
+pub fn init(format: LogFormat, traces: Option<&Traces>) {
     let asked = std::env::var_os("STOOP_LOG").unwrap_or_else(|| DEFAULT.into());
     let (filter, refused) = match filter(&asked.to_string_lossy()) {
         Ok(filter) => (filter, None),
@@ -35,12 +41,15 @@ pub fn init(format: LogFormat) {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    // Each by a filter of its own: what is traced is not logged.
+    let registry = tracing_subscriber::registry().with(traces.map(Traces::layer));
     if json {
-        registry.with(fmt::layer().json().flatten_event(true).with_writer(stderr)).init();
+        let lines = fmt::layer().json().flatten_event(true).with_writer(stderr);
+        registry.with(lines.with_filter(filter)).init();
     } else {
         let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        registry.with(fmt::layer().compact().with_ansi(colour).with_writer(stderr)).init();
+        let lines = fmt::layer().compact().with_ansi(colour).with_writer(stderr);
+        registry.with(lines.with_filter(filter)).init();
     }
     if let Some(why) = refused {
         tracing::warn!("STOOP_LOG={}: {why}; logging at info", asked.display());

@@ -1,0 +1,151 @@
+//! Seeing the objects of a kind, as they are and as they change.
+
+use std::{pin::pin, time::Duration};
+
+use futures::StreamExt as _;
+use kube::{
+    api::DynamicObject,
+    runtime::watcher::{self, Event},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    kind::{Key, PlaybookKind},
+    object::PlaybookObject,
+};
+use crate::act::{
+    api::{Api, ApiError},
+    outcome::Failure,
+};
+
+/// How long it rests before it looks again: doubled after each failure, up to the longest.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long it rests before it looks again for a kind that the cluster doesn't know.
+const UNDEFINED: Duration = Duration::from_secs(60);
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// All that there are of a kind; others are gone.
+    All(PlaybookKind, Vec<PlaybookObject>),
+    /// One, as it is now.
+    Now(PlaybookObject),
+    /// One is gone, or going.
+    Gone(Key),
+    /// The cluster doesn't know the kind. What was seen before isn't said to be gone: an API server that has just started
+    /// doesn't know it either.
+    Undefined(PlaybookKind),
+    /// They can't be seen now, and why. What was seen before may have changed.
+    Hidden(PlaybookKind, String),
+}
+
+/// Tells of the objects of a kind until nobody listens.
+pub async fn watch_playbooks(api: Api, kind: PlaybookKind, tell: mpsc::Sender<Seen>) {
+    let (mut rest, mut is_missed) = (SHORTEST, false);
+    loop {
+        let pause = match follow(&api, kind, &tell, &mut rest).await {
+            End::Deaf => return,
+            // Once more at once: so it looks where the API server has only just started, too.
+            End::Undefined if !is_missed => {
+                is_missed = true;
+                SHORTEST
+            }
+            End::Undefined => {
+                if tell.send(Seen::Undefined(kind)).await.is_err() {
+                    return;
+                }
+                UNDEFINED
+            }
+            End::Failed(why) => {
+                is_missed = false;
+                if tell.send(Seen::Hidden(kind, why)).await.is_err() {
+                    return;
+                }
+                let pause = rest;
+                rest = (rest * 2).min(LONGEST);
+                pause
+            }
+            // It has fallen too far behind, and starts over.
+            End::Expired => Duration::ZERO,
+        };
+        tokio::select! {
+            () = tell.closed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Why it sees no more.
+enum End {
+    Deaf,
+    Undefined,
+    Expired,
+    Failed(String),
+}
+
+async fn follow(
+    api: &Api,
+    kind: PlaybookKind,
+    tell: &mpsc::Sender<Seen>,
+    rest: &mut Duration,
+) -> End {
+    match api.served(&[kind.resource()]).await {
+        Ok(served) if served.is_empty() => return End::Undefined,
+        Ok(_) => {}
+        Err(failure) => return End::Failed(failure.why),
+    }
+    let config = watcher::Config::default().timeout(api.quiet_seconds());
+    let objects = kind.resource().everywhere(api);
+    let mut events = pin!(watcher::watcher(objects, config));
+    let mut all = Vec::new();
+    loop {
+        let event = tokio::select! {
+            () = tell.closed() => return End::Deaf,
+            event = events.next() => event,
+        };
+        let seen = match event {
+            None => return End::Expired,
+            Some(Err(error)) => return ended(error),
+            Some(Ok(Event::Init)) => {
+                all.clear();
+                continue;
+            }
+            Some(Ok(Event::InitApply(object))) => {
+                all.extend(PlaybookObject::of(kind, object));
+                continue;
+            }
+            Some(Ok(Event::InitDone)) => {
+                *rest = SHORTEST;
+                Seen::All(kind, std::mem::take(&mut all))
+            }
+            Some(Ok(Event::Apply(object))) => {
+                let key = key(kind, &object);
+                PlaybookObject::of(kind, object).map_or(Seen::Gone(key), Seen::Now)
+            }
+            Some(Ok(Event::Delete(object))) => Seen::Gone(key(kind, &object)),
+        };
+        if tell.send(seen).await.is_err() {
+            return End::Deaf;
+        }
+    }
+}
+
+fn ended(error: watcher::Error) -> End {
+    let error = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error,
+        watcher::Error::WatchError(status) if status.code == 410 => return End::Expired,
+        watcher::Error::WatchError(status) => kube::Error::Api(status),
+        error @ watcher::Error::NoResourceVersion => return End::Failed(error.to_string()),
+    };
+    End::Failed(Failure::from(ApiError::from(error)).why)
+}
+
+fn key(kind: PlaybookKind, object: &DynamicObject) -> Key {
+    let meta = &object.metadata;
+    let name = meta.name.clone().unwrap_or_default();
+    Key { kind, namespace: meta.namespace.clone(), name }
+}

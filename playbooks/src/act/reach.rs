@@ -1,0 +1,81 @@
+//! What a playbook may not that is bound to one namespace: whoever writes it there widens nothing that the fleet allows.
+//!
+//! Refused when it is read: actions that reach beyond their target, and limits looser than those that hold without any.
+//! Refused when it runs, whoever asked: every step, the telling ones too, unless a pod of that namespace was verified.
+
+use super::{
+    action::Action,
+    config::ConfigError,
+    outcome::{Guardrail, Refusal},
+    response::Standing,
+};
+use crate::decide::{BudgetScope, Limits, Playbook, PlaybookError, Reach, yaml::Path};
+
+/// Whether the playbook may have an action, as it is configured.
+///
+/// # Errors
+///
+/// It is bound to a namespace, and the action is not.
+pub(super) fn allows(playbook: &Playbook, action: &dyn Action) -> Result<(), ConfigError> {
+    match playbook.reach {
+        Reach::Cluster => Ok(()),
+        Reach::Namespace(_) => action.within_namespace(),
+    }
+}
+
+/// Limits that are looser than a playbook's that is bound to a namespace may be.
+pub(super) fn loose_limits<'a>(
+    playbook: &Playbook,
+    actions: impl Iterator<Item = &'a dyn Action>,
+) -> Vec<PlaybookError> {
+    if playbook.reach == Reach::Cluster {
+        return Vec::new();
+    }
+    let (limits, most) = (&playbook.limits, Limits::default());
+    // As for each of its actions: what is refused for one must not be widened for another.
+    let oldest = actions.map(Action::max_event_age).min();
+    let age = oldest.filter(|oldest| limits.max_event_age.is_some_and(|asked| asked > *oldest));
+    let shared = limits.budget.is_some_and(|budget| budget.scope == BudgetScope::Cluster);
+    let found = [
+        (limits.timeout > most.timeout).then(|| ("timeout", at_most(most.timeout))),
+        (limits.attempts > most.attempts)
+            .then(|| ("attempts", (format!("at most {}", most.attempts), String::new()))),
+        age.map(|oldest| ("maxEventAge", at_most(oldest))),
+        shared.then(|| {
+            let why = "may not use up the budget that the whole cluster shares".to_owned();
+            ("budget", (why, "count it per playbook, owner or rule".to_owned()))
+        }),
+    ];
+    let refuse = |(key, (what, help)): (&str, (String, String))| {
+        let path = Path::root().key("spec").key("limits").key(key);
+        let help = match help.as_str() {
+            "" => "leave it out, or make it a ClusterPlaybook".to_owned(),
+            _ => help,
+        };
+        let message = format!("{what}, in a playbook that is bound to its namespace");
+        playbook.error_at(&path, message, help)
+    };
+    found.into_iter().flatten().map(refuse).collect()
+}
+
+fn at_most(limit: std::time::Duration) -> (String, String) {
+    (format!("at most {}", humantime::format_duration(limit)), String::new())
+}
+
+/// The refusal of every step where no pod within the playbook's reach was verified.
+pub(super) fn judge(playbook: &Playbook, standing: &Standing) -> Option<Refusal> {
+    let Reach::Namespace(own) = &playbook.reach else { return None };
+    let namespace = standing.target().map(|target| target.namespace());
+    if playbook.reach.covers(namespace) {
+        return None;
+    }
+    let found = match namespace {
+        Some(other) => format!("the event's pod was verified to be in {other}"),
+        None => "no pod was verified".to_owned(),
+    };
+    let name = &playbook.name;
+    Some(Refusal::new(
+        Guardrail::Identity,
+        format!("{name} is bound to the namespace {own}: {found}"),
+    ))
+}

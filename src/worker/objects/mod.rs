@@ -1,0 +1,189 @@
+//! Playbooks that are objects of the cluster: in force as they are written, beside those of the files.
+//!
+//! Each is judged for itself, and a bad one changes nothing but what its status says. What is seen together takes effect
+//! together, in one exchange of the rules, and an event belongs to those that it was read by. As long as it isn't known
+//! which there are, nothing is taken in: what only one of them wants would be acknowledged as nobody's.
+
+mod book;
+mod tell;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use playbooks::{
+    act::{Dependency, PlaybookKind, PlaybookObject, Seen, watch_playbooks},
+    decide::PlaybookErrors,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use book::{Book, Change, Entry, Judge, Standing};
+
+use super::{
+    Worker,
+    readiness::Readiness,
+    responses::{self, Kept},
+};
+
+/// For how long what is seen is gathered before it takes effect.
+const TOGETHER: Duration = Duration::from_millis(200);
+
+/// How long a start waits for them before it goes on without taking anything in.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// How many changes may wait to be looked at.
+const BACKLOG: usize = 256;
+
+/// What is known of the kinds as wholes.
+#[derive(Default)]
+struct View {
+    /// Why they aren't seen, by kind; `None` where they are.
+    kinds: BTreeMap<PlaybookKind, Option<String>>,
+}
+
+impl Worker {
+    /// Follows the objects of the cluster until stopped. It returns once they were seen, or after a while, and then nothing
+    /// is taken in until they are.
+    pub async fn begin_objects(
+        self: &Arc<Self>,
+        readiness: Arc<Readiness>,
+        stop: CancellationToken,
+    ) {
+        let Some(api) = self.engine.api() else { return };
+        let (tell, seen) = mpsc::channel(BACKLOG);
+        for kind in PlaybookKind::ALL {
+            tokio::spawn(watch_playbooks(api.clone(), kind, tell.clone()));
+        }
+        let (all, mut all_seen) = oneshot::channel();
+        tokio::spawn(self.clone().follow_objects(seen, readiness, all, stop.clone()));
+        if tokio::time::timeout(LOOK, &mut all_seen).await.is_ok() {
+            return;
+        }
+        let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
+        let waiter = self.outages.enter(Dependency::KubernetesApi, why);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                seen = all_seen => if seen.is_ok() { waiter.recovered() },
+            }
+        });
+    }
+
+    /// Puts in force what is seen, until stopped. `all` hears of it once every kind was.
+    pub async fn follow_objects(
+        self: Arc<Self>,
+        mut seen: mpsc::Receiver<Seen>,
+        readiness: Arc<Readiness>,
+        all: oneshot::Sender<()>,
+        stop: CancellationToken,
+    ) {
+        let (mut view, mut all) = (View::default(), Some(all));
+        loop {
+            let first = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                first = seen.recv() => first,
+            };
+            let Some(first) = first else { return };
+            let mut together = vec![first];
+            tokio::time::sleep(TOGETHER).await;
+            while let Ok(more) = seen.try_recv() {
+                together.push(more);
+            }
+            for seen in &together {
+                view.note(seen);
+            }
+            self.take_objects(together).await;
+            readiness.objects_hidden(view.hidden());
+            if view.is_whole()
+                && let Some(all) = all.take()
+            {
+                // Nobody may be waiting any more.
+                let _ = all.send(());
+            }
+        }
+    }
+
+    async fn take_objects(&self, together: Vec<Seen>) {
+        let keeps = match responses::keeps(&self.engine).await {
+            Kept::No => false,
+            // As for files: who needs it waits.
+            Kept::Yes | Kept::Unknown(_) => true,
+        };
+        let judge = |object: &PlaybookObject| {
+            self.judge_object(object, keeps).map_err(|errors| errors.to_string())
+        };
+        let mut sources = self.rules.sources().await;
+        let mut is_changed = false;
+        for seen in together {
+            let Change { in_force, refused } = sources.objects.see(seen, &judge);
+            is_changed |= in_force;
+            for (object, why, stays) in refused {
+                let stands =
+                    if stays { "its last good one stays in force" } else { "it is not in force" };
+                tracing::error!(%object, why, "{object} can't be used as it is written: {stands}");
+                self.metrics.playbook_changes.with_label_values(&["refused"]).inc();
+            }
+        }
+        if is_changed {
+            let count = self.rules.put_in_force(&mut sources);
+            tracing::info!(
+                playbooks = count,
+                "the playbooks that are objects have changed, and are in force"
+            );
+            self.metrics.playbook_changes.with_label_values(&["taken"]).inc();
+        }
+    }
+
+    fn judge_object(
+        &self,
+        object: &PlaybookObject,
+        keeps: bool,
+    ) -> Result<Arc<playbooks::act::Plan>, PlaybookErrors> {
+        let plan = self.rules.bind(&Arc::new(object.read()?))?;
+        if !keeps {
+            responses::refuse(std::slice::from_ref(&plan))?;
+        }
+        Ok(plan)
+    }
+}
+
+impl View {
+    /// Takes note, and says what is new of it in the log: once, however often it is seen.
+    fn note(&mut self, seen: &Seen) {
+        let (kind, hidden) = match seen {
+            Seen::All(kind, _) => {
+                if matches!(self.kinds.get(kind), Some(Some(_))) {
+                    tracing::info!(%kind, "these objects are seen again");
+                }
+                (*kind, None)
+            }
+            Seen::Undefined(kind) => {
+                if !self.kinds.contains_key(kind) {
+                    tracing::info!(%kind, "the cluster has no such objects: `stoop crds | kubectl apply -f -`; looked for now and then");
+                }
+                (*kind, None)
+            }
+            Seen::Hidden(kind, why) => {
+                let known = self.kinds.get(kind).and_then(Option::as_ref);
+                if known != Some(why) {
+                    tracing::error!(%kind, why, "these objects can't be seen now: what was in force of them stays so");
+                }
+                (*kind, Some(why.clone()))
+            }
+            Seen::Now(_) | Seen::Gone(_) => return,
+        };
+        self.kinds.insert(kind, hidden);
+    }
+
+    /// Why not all of them are seen.
+    fn hidden(&self) -> Option<String> {
+        let hidden = self.kinds.iter().filter_map(|(kind, why)| Some((kind, why.as_ref()?)));
+        let lines: Vec<_> = hidden.map(|(kind, why)| format!("{kind}: {why}")).collect();
+        (!lines.is_empty()).then(|| lines.join("; "))
+    }
+
+    /// Whether each kind was seen.
+    fn is_whole(&self) -> bool {
+        PlaybookKind::ALL.iter().all(|kind| matches!(self.kinds.get(kind), Some(None)))
+    }
+}

@@ -1,0 +1,81 @@
+//! A trace goes on from Kafka's headers through the worker to whoever gets the event next.
+
+use testbed::kafka::Kafka;
+
+use crate::{
+    bad_input::event,
+    collector::Collector,
+    topic::Topic,
+    worker::{Desk, Worker},
+};
+
+const KEEP: &str = r#"
+apiVersion: stoop.dev/v1alpha1
+kind: Playbook
+metadata: {name: keep}
+spec: {mode: enforce, match: {rules: ["Tell"]}, actions: [forward: {to: next}]}
+"#;
+
+#[tokio::test]
+async fn a_trace_goes_from_the_header_through_the_worker_to_the_next_topic() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let kafka = Kafka::shared().await.unwrap();
+    let collector = Collector::start().await;
+    let [topic, next] = ["traced", "next"].map(|name| Topic::new(kafka.bootstrap(), name));
+    let config = format!(
+        "destinations: {{next: {{kafka: {{brokers: [\"{}\"], topic: {}}}}}}}\n{}",
+        kafka.bootstrap(),
+        next.name(),
+        topic.subscription()
+    );
+    let desk = Desk::new(std::path::Path::new("no cluster"), &config, &[KEEP])
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
+        .with("OTEL_BSP_SCHEDULE_DELAY", "100");
+    desk.must(&["setup"]).await;
+    next.make().await;
+    let worker: Worker = desk.run().await;
+    let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    topic.publish_with(&event("Tell", 1), &[("traceparent", &traceparent)]).await;
+    topic.all_committed(&worker).await;
+
+    let span = worker
+        .wait("the event's span comes", async || {
+            let spans = collector.spans();
+            let found = spans.iter().find(|span| span.name == "event").cloned();
+            found.ok_or_else(|| format!("{spans:?}"))
+        })
+        .await;
+    assert_eq!((span.trace.as_str(), span.parent.as_str()), (TRACE, "b7ad6b7169203331"));
+    let forwarded = next.read().await;
+    assert_eq!(forwarded[0].header("traceparent"), Some(&*format!("00-{TRACE}-{}-01", span.id)));
+    let exported = worker.metric("stoop_spans_total", &["exported"]).await;
+    assert!(exported >= 1.0, "{exported}");
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_holds_nothing_up() {
+    let kafka = Kafka::shared().await.unwrap();
+    let [topic, next] = ["untraced", "after"].map(|name| Topic::new(kafka.bootstrap(), name));
+    let config = format!(
+        "destinations: {{next: {{kafka: {{brokers: [\"{}\"], topic: {}}}}}}}\n{}",
+        kafka.bootstrap(),
+        next.name(),
+        topic.subscription()
+    );
+    let desk = Desk::new(std::path::Path::new("no cluster"), &config, &[KEEP])
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        .with("OTEL_BSP_SCHEDULE_DELAY", "100");
+    desk.must(&["setup"]).await;
+    next.make().await;
+    let worker: Worker = desk.run().await;
+    topic.publish(&event("Tell", 1)).await;
+    topic.all_committed(&worker).await;
+    worker
+        .wait("spans are refused", async || {
+            match worker.metric("stoop_spans_total", &["refused"]).await {
+                0.0 => Err("none yet".to_owned()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+}

@@ -1,0 +1,241 @@
+//! Playbooks that are objects: each in force as it is written, beside the files, and none outside of its namespace.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use playbooks::act::{Key, PlaybookKind, PlaybookObject, Seen};
+use serde_json::{Value, json};
+use stoop::worker::readiness::Readiness;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use super::rig::{Rig, event, play, play_on_pod, playbook, until};
+
+/// What a cluster shows to the worker that follows it.
+struct Shown {
+    tell: mpsc::Sender<Seen>,
+    readiness: Arc<Readiness>,
+    all: oneshot::Receiver<()>,
+    following: JoinHandle<()>,
+}
+
+impl Shown {
+    fn to(rig: &Rig) -> Shown {
+        let (tell, seen) = mpsc::channel(16);
+        let (told, all) = oneshot::channel();
+        let readiness = Arc::<Readiness>::default();
+        let worker = rig.worker.clone();
+        let following = worker.follow_objects(seen, readiness.clone(), told, Default::default());
+        Shown { tell, readiness, all, following: tokio::spawn(following) }
+    }
+
+    async fn show(&self, seen: Seen) {
+        self.tell.send(seen).await.unwrap();
+    }
+
+    /// Shows an object, and waits until these are in force.
+    async fn now(&self, rig: &Rig, object: PlaybookObject, names: &[&str]) {
+        self.show(Seen::Now(object)).await;
+        are_in_force(rig, names).await;
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+fn key(namespace: Option<&str>, name: &str) -> Key {
+    let kind = match namespace {
+        Some(_) => PlaybookKind::Playbook,
+        None => PlaybookKind::ClusterPlaybook,
+    };
+    Key { kind, namespace: namespace.map(str::to_owned), name: name.to_owned() }
+}
+
+/// An object as the API server gives it, with this uid and generation.
+fn object(
+    namespace: Option<&str>,
+    name: &str,
+    (uid, generation): (&str, i64),
+    spec: Value,
+) -> PlaybookObject {
+    let mut whole = json!({"mode": "enforce", "match": {"rules": ["*"]}});
+    let Value::Object(spec) = spec else { panic!("a spec has keys") };
+    spec.into_iter().for_each(|(key, value)| whole[key] = value);
+    let object = json!({
+        "metadata": {"name": name, "namespace": namespace, "uid": uid, "generation": generation, "resourceVersion": "1"},
+        "spec": whole,
+    });
+    let kind = key(namespace, name).kind;
+    PlaybookObject::of(kind, serde_json::from_value(object).unwrap()).unwrap()
+}
+
+fn playing(namespace: Option<&str>, name: &str, which: (&str, i64), part: &str) -> PlaybookObject {
+    let spec = json!({"actions": [play(part)], "limits": {"cooldown": "1s"}});
+    object(namespace, name, which, spec)
+}
+
+fn names(rig: &Rig) -> Vec<String> {
+    let rules = rig.worker.rules.now();
+    rules.plans().iter().map(|plan| plan.playbook.name.clone()).collect()
+}
+
+async fn are_in_force(rig: &Rig, wanted: &[&str]) {
+    until(&format!("{wanted:?} are in force"), || names(rig) == wanted).await;
+}
+
+async fn answer(rig: &Rig) {
+    rig.subscribe([event(json!({}))]).is_settled().await;
+}
+
+fn changes(rig: &Rig, result: &str) -> u64 {
+    rig.worker.metrics.playbook_changes.with_label_values(&[result]).get()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_takes_effect_beside_the_files_and_goes_when_it_is_deleted() {
+    let rig = Rig::new(&[playbook("file", json!({"actions": [play("file")]}))]).await;
+    let shown = Shown::to(&rig);
+    shown.now(&rig, playing(None, "all", ("u", 1), "old"), &["all", "file"]).await;
+    answer(&rig).await;
+    shown.show(Seen::Now(playing(None, "all", ("u", 2), "new"))).await;
+    until("the new one is in force", || changes(&rig, "taken") == 2).await;
+    answer(&rig).await;
+    let played = |part| rig.stage.played(part);
+    assert_eq!((played("file"), played("old"), played("new")), (2, 1, 1));
+    // Its status alone, or an older look at it.
+    for generation in [2, 1] {
+        shown.show(Seen::Now(playing(None, "all", ("u", generation), "older"))).await;
+    }
+    shown.show(Seen::Gone(key(None, "all"))).await;
+    are_in_force(&rig, &["file"]).await;
+    assert_eq!(changes(&rig, "taken"), 3);
+    answer(&rig).await;
+    assert_eq!((played("new"), played("older")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_one_leaves_its_own_last_good_one_in_force_and_no_other_is_touched() {
+    let rig = Rig::new(&[]).await;
+    let shown = Shown::to(&rig);
+    shown.now(&rig, playing(None, "a", ("u", 1), "good"), &["a"]).await;
+    let bad = |uid, generation| {
+        let spec = json!({"actions": [play("bad")], "limits": {"budgt": "1 per 1h"}});
+        object(None, "a", (uid, generation), spec)
+    };
+    shown.show(Seen::Now(bad("u", 2))).await;
+    shown.now(&rig, playing(None, "b", ("v", 1), "other"), &["a", "b"]).await;
+    assert_eq!(changes(&rig, "refused"), 1);
+    answer(&rig).await;
+    assert_eq!(
+        (rig.stage.played("good"), rig.stage.played("other"), rig.stage.played("bad")),
+        (1, 1, 0)
+    );
+    // Another one of the same name: of that none was good.
+    shown.show(Seen::Now(bad("w", 1))).await;
+    are_in_force(&rig, &["b"]).await;
+    shown.now(&rig, playing(None, "a", ("w", 2), "mended"), &["a", "b"]).await;
+    shown.show(Seen::All(PlaybookKind::ClusterPlaybook, vec![bad("w", 3)])).await;
+    are_in_force(&rig, &["a"]).await;
+    answer(&rig).await;
+    assert_eq!((rig.stage.played("mended"), rig.stage.played("other")), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_stands_where_an_object_has_its_name() {
+    let says = |name: &str, part: &str| playbook(name, json!({"actions": [play(part)]}));
+    let rig = Rig::new(&[says("p", "file")]).await;
+    let shown = Shown::to(&rig);
+    let follow = rig.worker.clone().follow_playbooks(shown.readiness.clone(), Default::default());
+    let follow = tokio::spawn(follow);
+    shown.show(Seen::Now(playing(None, "p", ("u", 1), "object"))).await;
+    // One of a namespace has another name.
+    shown.now(&rig, playing(Some("shop"), "p", ("v", 1), "shop"), &["p", "shop/p"]).await;
+    answer(&rig).await;
+    assert_eq!((rig.stage.played("file"), rig.stage.played("object")), (1, 0));
+    fs::write(rig.playbooks(), says("q", "file")).unwrap();
+    are_in_force(&rig, &["p", "q", "shop/p"]).await;
+    answer(&rig).await;
+    assert_eq!((rig.stage.played("file"), rig.stage.played("object")), (2, 1));
+    fs::write(rig.playbooks(), says("p", "file")).unwrap();
+    are_in_force(&rig, &["p", "shop/p"]).await;
+    answer(&rig).await;
+    assert_eq!((rig.stage.played("file"), rig.stage.played("object")), (3, 1));
+    follow.abort();
+}
+
+#[tokio::test]
+async fn a_playbook_of_a_namespace_answers_only_events_whose_pod_was_verified_to_be_there() {
+    let rig = Rig::new(&[]).await;
+    rig.create_pod();
+    let shown = Shown::to(&rig);
+    let both = |namespace: &str| {
+        let (tells, acts) = (format!("{namespace}-tells"), format!("{namespace}-acts"));
+        let spec = json!({"actions": [play(&tells), play_on_pod(&acts)]});
+        object(Some(namespace), "p", (namespace, 1), spec)
+    };
+    let fails = object(
+        Some("other"),
+        "fails",
+        ("f", 1),
+        json!({"actions": [play("fails")], "match": {"when": "fields['none'] == 1"}}),
+    );
+    let all = vec![both("shop"), both("other"), fails];
+    shown.show(Seen::All(PlaybookKind::Playbook, all)).await;
+    are_in_force(&rig, &["other/fails", "other/p", "shop/p"]).await;
+    let about_pod = rig.event_about_pod(Timestamp::now()).await;
+    // What it claims is not what it is about.
+    let mut liar = about_pod.clone();
+    liar["output_fields"]["k8s.ns.name"] = json!("other");
+    let mut gone = about_pod.clone();
+    gone["output_fields"]["k8s.pod.uid"] = json!("ffffffff-7e58-4c0e-9a41-3d2f7c1b5a90");
+    let mut of_host = event(json!({"container.id": "host", "k8s.ns.name": "other"}));
+    of_host["hostname"] = json!("node-1");
+    let nobody = event(json!({"k8s.ns.name": "other"}));
+    let subscription = rig.subscribe([about_pod, liar, gone, of_host, nobody]);
+    subscription.is_settled().await;
+    let played = |part: &str| rig.stage.played(part);
+    assert_eq!((played("shop-tells"), played("shop-acts")), (1, 1));
+    assert_eq!((played("other-tells"), played("other-acts"), played("fails")), (0, 0, 0));
+    let about: Vec<_> = rig.audit.lines().iter().map(|line| line["playbook"].clone()).collect();
+    assert_eq!(about, ["shop/p"], "of another's events it isn't even said that it fails");
+    assert!(subscription.ended().await.dead_letters().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_seen_stays_in_force_while_nothing_can_be_seen() {
+    let rig = Rig::new(&[]).await;
+    let mut shown = Shown::to(&rig);
+    let [cluster, namespaced] = PlaybookKind::ALL;
+    shown.show(Seen::Hidden(namespaced, "may not list playbooks.stoop.dev".to_owned())).await;
+    let all = vec![playing(None, "a", ("u", 1), "a")];
+    shown.show(Seen::All(cluster, all)).await;
+    are_in_force(&rig, &["a"]).await;
+    assert!(shown.all.try_recv().is_err(), "one of two kinds was never seen");
+    let warnings = shown.readiness.warnings().join("\n");
+    assert!(warnings.contains("Playbook: may not list playbooks.stoop.dev"), "{warnings}");
+
+    shown.show(Seen::Undefined(namespaced)).await;
+    tokio::time::timeout(Duration::from_secs(5), &mut shown.all).await.unwrap().unwrap();
+    until("nothing is hidden", || shown.readiness.warnings().is_empty()).await;
+    for seen in [Seen::Hidden(cluster, "connection refused".to_owned()), Seen::Undefined(cluster)] {
+        shown.show(seen).await;
+        shown.now(&rig, playing(Some("shop"), "b", ("v", 1), "b"), &["a", "shop/b"]).await;
+        shown.show(Seen::Gone(key(Some("shop"), "b"))).await;
+        are_in_force(&rig, &["a"]).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_needs_what_the_cluster_does_not_keep_is_refused() {
+    let rig = Rig::recording(&[]).await;
+    let shown = Shown::to(&rig);
+    let needy = json!({"approval": "required", "actions": [play_on_pod("a")]});
+    shown.show(Seen::Now(object(None, "needy", ("u", 1), needy))).await;
+    shown.now(&rig, playing(None, "other", ("v", 1), "b"), &["other"]).await;
+    assert_eq!(changes(&rig, "refused"), 1);
+}
