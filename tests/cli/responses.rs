@@ -5,12 +5,13 @@ use playbooks::decide::yaml;
 use crate::stage::Stage;
 
 #[test]
-fn the_definition_is_yaml_that_kubectl_takes() {
+fn the_definitions_are_yaml_that_kubectl_takes() {
     let ran = Stage::empty().run(&["crds"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
-    let read = yaml::parse("crds", &ran.out).expect("YAML");
-    assert_eq!(read.value["kind"], "CustomResourceDefinition");
-    assert_eq!(read.value["metadata"]["name"], "responses.stoop.dev");
+    let read = yaml::parse_all("crds", &ran.out).expect("YAML");
+    assert!(read.iter().all(|it| it.value["kind"] == "CustomResourceDefinition"), "{}", ran.out);
+    assert_eq!(read[0].value["metadata"]["name"], "responses.stoop.dev");
+    assert_eq!(read.len(), 3, "those of playbooks as well");
 }
 
 #[test]
