@@ -100,7 +100,7 @@ impl Metrics {
             )?,
             playbook_changes: of.counters(
                 "playbook_changes_total",
-                "Changes of the playbooks' files by what became of them",
+                "Changes of playbooks, files and objects, by what became of them",
                 &["result"],
             )?,
             responses: of.counters("responses_total", "Finished responses", &["playbook", "mode", "outcome"])?,
@@ -157,6 +157,10 @@ impl Metrics {
             registry: shelf.registry,
             defined: shelf.defined,
         };
+        // There from the start: of one that begins with its first, no increase is seen.
+        for result in ["taken", "refused"] {
+            metrics.playbook_changes.with_label_values(&[result]);
+        }
         Ok(Arc::new(metrics))
     }
 

@@ -26,7 +26,7 @@ impl State {
             playbooks: shelf.gauges("playbooks", "Playbooks in force, by how far they may go", &["mode"])?,
             playbooks_refused: shelf.gauge(
                 "playbooks_refused",
-                "1 while playbooks as they are written can't be used, and the last good ones are in force",
+                "1 while the playbooks' files can't be used or the objects not be seen, and the last good ones are in force",
             )?,
             breaker_open: shelf.gauge("breaker_open", "1 while half of the recent changes failed and none is tried")?,
             breaker_owners: shelf.gauge(

@@ -70,9 +70,9 @@ impl Readiness {
         *lock(&self.playbooks) = why;
     }
 
-    /// Whether playbooks as they are written are not what is in force.
+    /// Whether the playbooks' files, or the objects as a whole, are not what is in force.
     pub fn has_refused_playbooks(&self) -> bool {
-        lock(&self.playbooks).is_some()
+        lock(&self.playbooks).is_some() || lock(&self.objects).is_some()
     }
 
     /// The playbooks that are objects can't be seen now, or `None` that they can.

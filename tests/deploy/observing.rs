@@ -105,7 +105,7 @@ fn an_alert_asks_for_what_a_worker_tells_and_leads_to_a_page_that_says_what_to_d
 
 /// Series of a worker that does well, each minute for an hour, with those of `instead` in place of theirs.
 fn load(instead: &[(&str, &str)]) -> String {
-    const WELL: [(&str, &str); 23] = [
+    const WELL: [(&str, &str); 24] = [
         ("stoop_build_info{version=\"1\"}", "1x60"),
         ("stoop_ready", "1x60"),
         ("stoop_oldest_unsettled_seconds{subscription=\"falco\"}", "0x60"),
@@ -125,6 +125,7 @@ fn load(instead: &[(&str, &str)]) -> String {
         ("stoop_kill_switch{state=\"on\"}", "0x60"),
         ("stoop_kill_switch{state=\"unreadable\"}", "0x60"),
         ("stoop_playbooks_refused", "0x60"),
+        ("stoop_playbook_changes_total{result=\"refused\"}", "0x60"),
         ("stoop_outage{dependency=\"sink\"}", "_x60"),
         ("stoop_time_to_effect_seconds_bucket{le=\"60\"}", "0+10x60"),
         ("stoop_time_to_effect_seconds_bucket{le=\"300\"}", "0+10x60"),
@@ -139,12 +140,15 @@ fn load(instead: &[(&str, &str)]) -> String {
     format!("load 1m\n{}", lines.collect::<String>())
 }
 
+/// The series that differ from those of a worker that does well, and the alerts that fire.
+type Scene = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
 #[test]
 fn each_alert_fires_for_its_own_trouble_and_none_where_all_is_well() {
     const LAG: &str = "stoop_lag{subscription=\"falco\"}";
     const ACKED: &str = "stoop_settled_total{subscription=\"falco\",how=\"acked\"}";
     const SKIPPED: &str = "stoop_messages_total{subscription=\"falco\",fate=\"skipped\"}";
-    let scenes: [(&[(&str, &str)], &[&str]); 20] = [
+    let scenes: [Scene; 21] = [
         (&[], &[]),
         (
             &[("stoop_oldest_unsettled_seconds{subscription=\"falco\"}", "0+60x60")],
@@ -178,6 +182,11 @@ fn each_alert_fires_for_its_own_trouble_and_none_where_all_is_well() {
         ),
         (&[("stoop_kill_switch{state=\"on\"}", "1x60")], &["StoopKillSwitchOn"]),
         (&[("stoop_kill_switch{state=\"unreadable\"}", "1x60")], &["StoopKillSwitchUnreadable"]),
+        // An object, and some minutes ago.
+        (
+            &[("stoop_playbook_changes_total{result=\"refused\"}", "0x55 1x5")],
+            &["StoopPlaybooksRefused"],
+        ),
         (
             &[("stoop_playbooks_refused", "1x60"), ("stoop_outage{dependency=\"sink\"}", "1x60")],
             &["StoopOutage", "StoopPlaybooksRefused"],

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 #![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
 
+mod audit;
 mod bad_input;
 #[path = "../collector/mod.rs"]
 mod collector;
