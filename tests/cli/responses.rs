@@ -1,16 +1,18 @@
 //! `stoop crds` and `stoop responses`.
 
-use playbooks::decide::yaml;
+use serde_json::Value;
 
 use crate::stage::Stage;
 
 #[test]
-fn the_definition_is_yaml_that_kubectl_takes() {
+fn the_definitions_are_yaml_that_kubectl_takes() {
     let ran = Stage::empty().run(&["crds"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
-    let read = yaml::parse("crds", &ran.out).expect("YAML");
-    assert_eq!(read.value["kind"], "CustomResourceDefinition");
-    assert_eq!(read.value["metadata"]["name"], "responses.stoop.dev");
+    let read: Vec<Value> = serde_saphyr::from_multiple(&ran.out).expect("YAML");
+    assert!(read.iter().all(|it| it["kind"] == "CustomResourceDefinition"));
+    let names: Vec<_> = read.iter().filter_map(|it| it["metadata"]["name"].as_str()).collect();
+    let kinds = ["responses", "clusterplaybooks", "playbooks"].map(|it| format!("{it}.stoop.dev"));
+    assert_eq!(names, kinds);
 }
 
 #[test]
