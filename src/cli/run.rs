@@ -123,6 +123,7 @@ async fn serve(
     // The probes go on answering while the worker drains.
     let closed = CancellationToken::new();
     let (address, probes) = health::serve(config.health.listen, told, closed.clone()).await?;
+    let mut ports = vec![probes];
     if let (Some(uploads), Some(evidence)) =
         (config.evidence.as_ref().and_then(|evidence| evidence.uploads.as_ref()), evidence)
     {
@@ -138,7 +139,8 @@ async fn serve(
             readiness: readiness.clone(),
             journals: journals.clone(),
         };
-        let (address, _) = control::serve(listener, told, closed.clone())?;
+        let (address, control) = control::serve(listener, told, closed.clone())?;
+        ports.push(control);
         tracing::info!(%address, "the control port listens");
     }
     tracing::info!(
@@ -173,8 +175,8 @@ async fn serve(
     });
     let ended: Result<(), _> = join_all(running).await.into_iter().collect();
     closed.cancel();
-    // It failed only if it said so itself.
-    let _ = probes.await;
+    // They failed only if they said so themselves.
+    drop(join_all(ports).await);
     tracing::info!("left");
     ended
 }

@@ -65,7 +65,7 @@ impl Step {
             return None;
         }
         let probe = json!({
-            "apiVersion": "stoop.dev/v1alpha1", "kind": "Playbook", "metadata": {"name": "probe"},
+            "apiVersion": "stoop.dev/v1alpha1", "kind": "ClusterPlaybook", "metadata": {"name": "probe"},
             "spec": {"match": {"rules": ["*"]}, "actions": [self.written()]},
         });
         let bound = Playbook::from_value("probe", probe).and_then(|playbook| {

@@ -1,7 +1,5 @@
 //! Names and texts of others in places of ours.
 
-use std::collections::BTreeSet;
-
 /// The longest part of a playbook's name that comes from a rule's.
 const LONGEST: usize = 60;
 
@@ -25,15 +23,6 @@ pub(super) fn slug(text: &str) -> String {
 /// A text as the name of an environment variable.
 pub(super) fn variable(text: &str) -> String {
     slug(text).to_uppercase().replace('-', "_")
-}
-
-/// A name that is not among `taken`, and is from now on.
-pub(super) fn unique(name: String, taken: &mut BTreeSet<String>) -> String {
-    let numbered = (2..).map(|number| format!("{name}-{number}"));
-    let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name));
-    let free = free.unwrap_or(name);
-    taken.insert(free.clone());
-    free
 }
 
 /// A text where a glob is expected, meant as it stands.
@@ -73,13 +62,6 @@ mod tests {
             assert_eq!(slug(text), expected);
         }
         assert!(playbooks::decide::is_subdomain(&slug(&long)));
-    }
-
-    #[test]
-    fn the_same_name_is_given_once() {
-        let mut taken = BTreeSet::new();
-        let names = ["a", "a", "a-2", "a"].map(|name| unique(name.to_owned(), &mut taken));
-        assert_eq!(names, ["a", "a-2", "a-2-2", "a-3"]);
     }
 
     #[test]

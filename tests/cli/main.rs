@@ -10,7 +10,6 @@ mod output;
 mod rbac;
 mod replay;
 mod responses;
-mod runbooks;
 mod safety;
 mod signals;
 mod stage;

@@ -1,6 +1,6 @@
 //! `stoop crds` and `stoop responses`.
 
-use serde_json::Value;
+use playbooks::decide::yaml;
 
 use crate::stage::Stage;
 
@@ -8,11 +8,10 @@ use crate::stage::Stage;
 fn the_definitions_are_yaml_that_kubectl_takes() {
     let ran = Stage::empty().run(&["crds"]);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
-    let read: Vec<Value> = serde_saphyr::from_multiple(&ran.out).expect("YAML");
-    assert!(read.iter().all(|it| it["kind"] == "CustomResourceDefinition"));
-    let names: Vec<_> = read.iter().filter_map(|it| it["metadata"]["name"].as_str()).collect();
-    let kinds = ["responses", "clusterplaybooks", "playbooks"].map(|it| format!("{it}.stoop.dev"));
-    assert_eq!(names, kinds);
+    let read = yaml::parse_all("crds", &ran.out).expect("YAML");
+    assert!(read.iter().all(|it| it.value["kind"] == "CustomResourceDefinition"), "{}", ran.out);
+    assert_eq!(read[0].value["metadata"]["name"], "responses.stoop.dev");
+    assert_eq!(read.len(), 3, "those of playbooks as well");
 }
 
 #[test]

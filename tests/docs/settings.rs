@@ -85,7 +85,7 @@ fn values(value: &Value, resources: &Resources) -> Result<(), String> {
             Some(text) => read_text(name, text).map_err(|error| error.to_string())?,
             None => {
                 let object = json!({
-                    "apiVersion": "stoop.dev/v1alpha1", "kind": "Playbook", "metadata": {"name": name},
+                    "apiVersion": "stoop.dev/v1alpha1", "kind": "ClusterPlaybook", "metadata": {"name": name},
                     "spec": playbook["spec"],
                 });
                 let read = Playbook::from_value(name, object).map_err(|error| error.to_string())?;

@@ -93,9 +93,8 @@ async fn a_response_is_approved_by_the_keyboard_alone() {
     tab.shows("dialog", "verifies the target again").await;
     // Esc is a no, and the question is asked again.
     tab.key("Escape").await;
-    tab.until("!document.querySelector('dialog').open").await;
+    tab.until("focused() === 'Approve asks-first on shop/web-1'").await;
     stage.response("asks-first", "Pending").await;
-    assert_eq!(tab.value("focused()").await, "Approve asks-first on shop/web-1");
     tab.key("Enter").await;
     tab.until("document.querySelector('dialog').open").await;
     tab.tab_to("Approve").await;
@@ -124,7 +123,7 @@ async fn a_revert_shows_what_would_be_taken_back_and_asks() {
     tab.shows("dialog .undo", "label of shop/web-1").await;
     assert_eq!(label(&stage, "web-1"), "yes", "asking changes nothing");
     tab.key("Escape").await;
-    tab.until("!document.querySelector('dialog').open").await;
+    tab.until("focused() === 'Revert… shell-in-container on shop/web-1'").await;
     assert_eq!(label(&stage, "web-1"), "yes", "nor does a no");
     tab.key("Enter").await;
     tab.until("document.querySelector('dialog[open] button[type=submit]:enabled')").await;

@@ -111,11 +111,13 @@ async fn an_object_takes_effect_beside_the_files_and_goes_when_it_is_deleted() {
     for generation in [2, 1] {
         shown.show(Seen::Now(playing(None, "all", ("u", generation), "older"))).await;
     }
-    shown.show(Seen::Gone(key(None, "all"))).await;
-    are_in_force(&rig, &["file"]).await;
-    assert_eq!(changes(&rig, "taken"), 3);
+    shown.now(&rig, playing(None, "beside", ("v", 1), "beside"), &["all", "beside", "file"]).await;
     answer(&rig).await;
-    assert_eq!((played("new"), played("older")), (1, 0));
+    assert_eq!((played("new"), played("older")), (2, 0));
+    shown.show(Seen::Gone(key(None, "all"))).await;
+    are_in_force(&rig, &["beside", "file"]).await;
+    answer(&rig).await;
+    assert_eq!((played("new"), played("beside"), played("file")), (2, 2, 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,7 +184,7 @@ async fn a_playbook_of_a_namespace_answers_only_events_whose_pod_was_verified_to
         Some("other"),
         "fails",
         ("f", 1),
-        json!({"actions": [play("fails")], "match": {"when": "fields['none'] == 1"}}),
+        json!({"actions": [play("fails")], "match": {"when": "int(fields['k8s.ns.name']) > 1"}}),
     );
     let all = vec![both("shop"), both("other"), fails];
     shown.show(Seen::All(PlaybookKind::Playbook, all)).await;

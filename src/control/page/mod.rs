@@ -5,12 +5,16 @@
 
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 
+const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, type, content.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("/", "text/html; charset=utf-8", include_str!("index.html")),
-    ("/page/style.css", "text/css; charset=utf-8", include_str!("style.css")),
+    ("/page/style.css", STYLE, include_str!("style.css")),
+    ("/page/lists.css", STYLE, include_str!("lists.css")),
+    ("/page/panels.css", STYLE, include_str!("panels.css")),
+    ("/page/widths.css", STYLE, include_str!("widths.css")),
     ("/page/icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("/page/main.js", SCRIPT, include_str!("main.js")),
     ("/page/api.js", SCRIPT, include_str!("api.js")),

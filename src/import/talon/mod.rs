@@ -9,15 +9,13 @@ mod matching;
 mod merge;
 mod params;
 
-use std::collections::BTreeSet;
-
 use playbooks::decide::{Mode, yaml};
 use serde_json::json;
 
 use super::{
     Draft, Imported, Needs, Remark,
     draft::{Item, Step},
-    names::{slug, unique},
+    names::slug,
 };
 use document::{Action, Rule};
 
@@ -31,13 +29,12 @@ pub fn import(files: &[(String, String)], mode: Mode) -> Result<Imported, Vec<ya
     let entries = document::read(files, &mut remarks)?;
     let merged = merge::merge(entries, &mut remarks);
     let width = merged.len().to_string().len().max(2);
-    let mut taken = BTreeSet::new();
     let mut imported = Imported { remarks, ..Imported::default() };
     let mut stopped: Option<String> = None;
     for (at, rule) in merged.iter().enumerate() {
         // Playbooks answer in order of name, Talon's rules in the order of the file.
         let name = format!("{:0width$}-{}", at + 1, slug(&rule.name.text));
-        let mut draft = draft(rule, unique(name, &mut taken), mode);
+        let mut draft = draft(rule, name, mode);
         if let Some(before) = &stopped {
             let how = format!(
                 "Talon doesn't come to this rule where `{before}` matches, which ends with `continue: false`"
