@@ -114,12 +114,12 @@ pub struct Link {
     /// The hash of the line that it follows.
     pub prev: Hash,
     /// What it says of the log itself, where that is what it is about.
-    pub torn: Option<Torn>,
+    pub about: Option<About>,
 }
 
-/// What a worker found after the last whole line when it came back, and left where it was.
+/// What a worker found after its last line, and left where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Torn {
+pub struct Found {
     /// How many bytes.
     pub bytes: u64,
     /// Their hash, without the line break at their end.
@@ -127,8 +127,8 @@ pub struct Torn {
     pub sha256: Hash,
 }
 
-impl Torn {
-    /// Of these bytes.
+impl Found {
+    /// These bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self { bytes: bytes.len() as u64, sha256: Hash::of(bytes) }
     }
@@ -141,10 +141,14 @@ pub(super) struct Mark {
     pub(super) time: jiff::Timestamp,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What a worker says of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum About {
-    Torn(Torn),
+pub enum About {
+    /// A writer died in the middle of these lines.
+    Torn(Found),
+    /// Somebody else has written these.
+    Foreign(Found),
 }
 
 /// Reads a line, without its line break. `None` where it is no link, or not as it was written.
@@ -159,15 +163,11 @@ pub fn read(line: &[u8]) -> Option<Link> {
     let text = std::str::from_utf8(text).ok()?;
     let (seq, rest) = text.strip_prefix(HEAD)?.split_once(PREV)?;
     let (prev, rest) = rest.split_at_checked(DIGITS)?;
-    let torn = match rest.starts_with("\",\"log\":") {
-        true => {
-            let Mark { log: About::Torn(torn), .. } =
-                serde_json::from_str(&format!("{text}}}")).ok()?;
-            Some(torn)
-        }
+    let about = match rest.starts_with("\",\"log\":") {
+        true => Some(serde_json::from_str::<Mark>(&format!("{text}}}")).ok()?.log),
         false => None,
     };
-    Some(Link { tip: Tip { seq: seq.parse().ok()?, hash }, prev: prev.parse().ok()?, torn })
+    Some(Link { tip: Tip { seq: seq.parse().ok()?, hash }, prev: prev.parse().ok()?, about })
 }
 
 fn written<S: serde::Serializer>(hash: &Hash, serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Error, ErrorKind, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -12,23 +12,28 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    chain::{self, About, Mark, Tip, Torn},
+    chain::{About, Found, Mark, Tip},
+    lock::Lock,
     tail::Tail,
 };
 
 /// Who may read it: its owner and group.
-const MODE: u32 = 0o640;
+pub(super) const MODE: u32 = 0o640;
+
+/// What the name of the lock has more than that of the file.
+const LOCK: &str = ".lock";
 
 /// An audit log that this process alone writes.
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
     rotate: u64,
-    /// Beside the file, so that it holds however the file is moved.
-    _lock: File,
+    lock: Lock,
     tip: Tip,
     /// Absent after trouble: then it is opened anew, and its end read.
     open: Option<Open>,
+    /// Whether the file may end in lines that are not known: at the start, and after a write that could not be taken back.
+    is_unsure: bool,
 }
 
 #[derive(Debug)]
@@ -40,13 +45,15 @@ struct Open {
 impl Log {
     /// Goes on where the log ends.
     pub(super) fn open(path: &Path, rotate: u64) -> io::Result<Self> {
-        let lock = lock(&beside(path, ".lock"))?;
-        let tip = predecessor(path)?;
-        let tip = tip.unwrap_or(Tip::START);
-        let mut log = Self { path: path.to_owned(), rotate, _lock: lock, tip, open: None };
+        let lock = Lock::take(&beside(path, LOCK))?;
+        // What was set aside may be elsewhere by now, or compressed.
+        let tips = [predecessor(path)?, lock.tip()?];
+        let tip = tips.into_iter().flatten().max_by_key(|tip| tip.seq).unwrap_or(Tip::START);
+        let path = path.to_owned();
+        let mut log = Self { path, rotate, lock, tip, open: None, is_unsure: true };
         log.open = Some(log.reopen()?);
         let Tip { seq, hash } = log.tip;
-        tracing::info!(path = %path.display(), seq, %hash, "the audit log goes on");
+        tracing::info!(path = %log.path.display(), seq, %hash, "the audit log goes on");
         Ok(log)
     }
 
@@ -67,29 +74,34 @@ impl Log {
             Ok(()) => {
                 self.tip = tip;
                 self.open = Some(open);
+                // The line is on disk. It is not written once more for this, which is read only where the file is gone.
+                if let Err(error) = self.lock.note(tip) {
+                    tracing::warn!(%error, "the end of the audit log can't be noted beside it");
+                }
                 Ok(())
             }
             Err(error) => {
                 // What got through of it is taken back. After a failed sync the kernel calls lost pages clean, so they are
                 // written anew as well. Where even that fails the end is read again.
-                if open.file.set_len(open.length).is_ok() {
-                    self.open = Some(open);
+                match open.file.set_len(open.length) {
+                    Ok(()) => self.open = Some(open),
+                    Err(_) => self.is_unsure = true,
                 }
                 Err(error)
             }
         }
     }
 
-    /// Opens the file, and marks what a writer that died left after its last whole line.
+    /// Opens the file, and marks what follows the last whole line: a writer that died has left it, or somebody else.
     fn reopen(&mut self) -> io::Result<Open> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(MODE);
         let mut file = options.open(&self.path)?;
-        let tail = Tail::read(&mut file)?;
+        let tail = Tail::read(&mut file, (!self.is_unsure).then_some(self.tip))?;
         self.tip = match tail.tip {
             // Later ones are this writer's own, which it could not take back.
             Some(tip) if tip == self.tip || tip.seq > self.tip.seq => tip,
-            None if tail.length == 0 || tail.torn.starts_with(chain::HEAD.as_bytes()) => self.tip,
+            None if tail.is_torn() => self.tip,
             _ => {
                 let why = format!(
                     "{} holds something else than the end of this worker's audit log: move it away, or name another file",
@@ -103,18 +115,28 @@ impl Log {
             text.push(b'\n');
         }
         let mut tip = self.tip;
-        if !tail.torn.is_empty() {
+        if !tail.rest.is_empty() {
+            let found = Found::of(&tail.rest);
+            let about = match self.is_unsure && tail.is_torn() {
+                true => About::Torn(found),
+                false => About::Foreign(found),
+            };
             tracing::warn!(
-                path = %self.path.display(), bytes = tail.torn.len(), after = tip.seq,
-                "the audit log ends in a line that is not whole: it stays, and the next line says so"
+                path = %self.path.display(), after = tip.seq, found = ?about,
+                "the audit log ends in what is no whole line of this worker's: it stays, and the next line says so"
             );
-            let mark = Mark { log: About::Torn(Torn::of(&tail.torn)), time: Timestamp::now() };
+            let mark = Mark { log: about, time: Timestamp::now() };
             tip = tip.link(&serde_json::to_vec(&mark)?, &mut text);
         }
         let mut open = Open { file, length: tail.length };
-        open.commit(&text)?;
+        if let Err(error) = open.commit(&text) {
+            self.is_unsure = true;
+            return Err(error);
+        }
         self.tip = tip;
+        self.lock.keep(tip)?;
         File::open(folder(&self.path))?.sync_all()?;
+        self.is_unsure = false;
         Ok(open)
     }
 
@@ -126,6 +148,8 @@ impl Log {
             let why = format!("{} is there already: move it away", aside.display());
             return Err(Error::new(ErrorKind::AlreadyExists, why));
         }
+        // Where another can't be begun now, a later worker knows where to.
+        self.lock.keep(self.tip)?;
         fs::rename(&self.path, &aside)?;
         tracing::info!(path = %aside.display(), seq, %hash, "the audit log was set aside, and another begun");
         self.reopen()
@@ -156,29 +180,17 @@ fn predecessor(path: &Path) -> io::Result<Option<Tip>> {
     for entry in fs::read_dir(folder(path))? {
         let entry = entry?;
         let other = entry.file_name();
-        let is_ours = other
-            .as_encoded_bytes()
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with(b".") && rest != b".lock");
+        let is_ours = other.as_encoded_bytes().strip_prefix(name).is_some_and(|rest| {
+            // As logrotate names them, with a number or a date.
+            (rest.starts_with(b".") || rest.starts_with(b"-")) && rest != LOCK.as_bytes()
+        });
         if !is_ours || !entry.file_type()?.is_file() {
             continue;
         }
-        let tip = Tail::read(&mut File::open(entry.path())?)?.tip;
+        let tip = Tail::read(&mut File::open(entry.path())?, None)?.tip;
         last = last.into_iter().chain(tip).max_by_key(|tip| tip.seq);
     }
     Ok(last)
-}
-
-fn lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).mode(MODE).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(error)) => Err(error),
-        Err(TryLockError::WouldBlock) => {
-            let why = "another worker writes it: give each worker a file of its own";
-            Err(Error::new(ErrorKind::ResourceBusy, why))
-        }
-    }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

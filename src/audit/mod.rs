@@ -5,6 +5,7 @@
 
 pub mod chain;
 mod file;
+mod lock;
 mod tail;
 pub mod verify;
 mod writer;

@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, io::Write as _, path::PathBuf, sync::Arc};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -43,6 +43,11 @@ impl Shelf {
         }
         verifier.end()
     }
+}
+
+fn append(shelf: &Shelf, bytes: &[u8]) {
+    let mut file = fs::OpenOptions::new().append(true).open(shelf.path()).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 fn read(verifier: &mut Verifier, text: &[u8]) {
@@ -116,6 +121,103 @@ fn what_a_writer_left_that_died_stays_and_the_next_line_says_so() {
         let without = String::from_utf8_lossy(&now).replacen(torn.trim_end(), "", 1);
         assert!(!verify(without.as_bytes()).is_whole(), "{torn:?}");
     }
+}
+
+#[test]
+fn what_somebody_else_writes_is_a_fault_whether_the_worker_runs_or_not() {
+    let line = "{\"playbook\":\"x\"}\n";
+    let like_ours = "{\"seq\":3,\"pre";
+    for (is_running, foreign) in [(true, line), (true, like_ours), (false, line)] {
+        let shelf = Shelf::new();
+        let mut log = shelf.open();
+        log.append(&[record(0), record(1)]).unwrap();
+        append(&shelf, foreign.as_bytes());
+        if !is_running {
+            drop(log);
+            log = shelf.open();
+        }
+        log.append(&[record(2)]).unwrap();
+        let verdict = shelf.verify();
+        assert_eq!((verdict.torn, verdict.head.seq), (0, 4), "{foreign}");
+        assert_eq!(faults(&verdict), [&Fault::Foreign], "{foreign}");
+    }
+}
+
+#[test]
+fn a_link_that_somebody_else_adds_under_a_running_worker_is_not_taken_for_its_own() {
+    let shelf = Shelf::new();
+    let mut log = shelf.open();
+    log.append(&[record(0)]).unwrap();
+    let text = fs::read(shelf.path()).unwrap();
+    let mut forged = Vec::new();
+    let tip = chain::read(text.trim_ascii_end()).unwrap().tip;
+    let _ = tip.link(&record(7), &mut forged);
+    append(&shelf, &forged);
+    log.append(&[record(1)]).unwrap();
+    let verdict = shelf.verify();
+    assert!(faults(&verdict).contains(&&Fault::FoundGone), "{verdict:?}");
+}
+
+#[test]
+fn a_first_batch_that_is_torn_whole_is_no_reason_to_stand_still() {
+    for left in ["\0\0\0\0", "{\"s", "{", "{\"seq\":1,\"prev\":\"00"] {
+        let shelf = Shelf::new();
+        drop(shelf.open());
+        fs::write(shelf.path(), left).unwrap();
+        shelf.open().append(&[record(0)]).unwrap();
+        let verdict = shelf.verify();
+        assert_eq!((verdict.torn, verdict.head.seq, faults(&verdict)), (1, 2, vec![]), "{left:?}");
+        // And in the file after one that was set aside.
+        let aside = shelf.folder.path().join("audit.log.000000000002");
+        fs::rename(shelf.path(), aside).unwrap();
+        fs::write(shelf.path(), left).unwrap();
+        shelf.open().append(&[record(1)]).unwrap();
+        let verdict = shelf.verify();
+        assert_eq!((verdict.torn, verdict.head.seq, faults(&verdict)), (2, 4, vec![]), "{left:?}");
+    }
+}
+
+#[test]
+fn the_chain_goes_on_where_what_was_before_is_out_of_sight() {
+    let shelf = Shelf::new();
+    let mut before = Vec::new();
+    // A date, another folder's, compressed: and each time the worker is started before its next line.
+    for (n, name) in ["audit.log-20261121", "elsewhere", "audit.log.1.gz"].iter().enumerate() {
+        shelf.open().append(&[record(n)]).unwrap();
+        before.extend(fs::read(shelf.path()).unwrap());
+        let aside = shelf.folder.path().join(name);
+        fs::rename(shelf.path(), &aside).unwrap();
+        if name.ends_with(".gz") {
+            fs::write(aside, b"\x1f\x8b\x08").unwrap();
+        }
+        drop(shelf.open());
+    }
+    shelf.open().append(&[record(3)]).unwrap();
+    before.extend(fs::read(shelf.path()).unwrap());
+    let verdict = verify(&before);
+    assert_eq!((verdict.head.seq, faults(&verdict)), (4, vec![]));
+}
+
+#[test]
+fn a_note_of_the_end_that_a_power_cut_took_is_done_without() {
+    let shelf = Shelf::new();
+    shelf.open().append(&[record(0)]).unwrap();
+    let lock = shelf.folder.path().join("audit.log.lock");
+    fs::write(lock, [0; 86]).unwrap();
+    shelf.open().append(&[record(1)]).unwrap();
+    let verdict = shelf.verify();
+    assert_eq!((verdict.head.seq, faults(&verdict)), (2, vec![]));
+}
+
+#[test]
+fn a_log_that_was_cut_is_not_gone_on_with() {
+    let shelf = Shelf::new();
+    shelf.open().append(&[record(0)]).unwrap();
+    let shorter = fs::read(shelf.path()).unwrap();
+    shelf.open().append(&[record(1)]).unwrap();
+    fs::write(shelf.path(), shorter).unwrap();
+    let refused = Log::open(&shelf.path(), LONG).unwrap_err();
+    assert!(refused.to_string().contains("something else"), "{refused}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::chain::{self, Hash, Link, Tip, Torn};
+use super::chain::{self, About, Found, Hash, Link, Tip};
 
 /// Where a line stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Fault {
     Beginning(u64),
     /// The line is not as it was written, or was never written by stoop.
     Changed,
+    /// Somebody else has written the line, under a running worker.
+    Foreign,
     /// The last line stops in its middle.
     Cut,
     /// Lines are missing before it: the first and the last of them.
@@ -34,8 +36,8 @@ pub enum Fault {
     Reordered(u64),
     /// Its number is the next, but it follows another line than the one before it.
     Follows(Hash),
-    /// It tells of an unfinished line before it, which is not there as it was.
-    TornGone,
+    /// It tells of lines before it that are no links, and they are not there as they were.
+    FoundGone,
     /// No line has the hash that was named.
     HeadMissing(Hash),
 }
@@ -51,6 +53,9 @@ impl fmt::Display for Fault {
             Self::Changed => {
                 f.write_str("changed, or never written by stoop: its hash is not that of its text")
             }
+            Self::Foreign => {
+                f.write_str("not written by stoop: the worker found it in its log, and the line after it says so")
+            }
             Self::Cut => f.write_str("cut in the middle of its last line"),
             Self::Gap(from, to) if from == to => {
                 write!(f, "line {from} of the chain is missing before it")
@@ -64,9 +69,9 @@ impl fmt::Display for Fault {
             Self::Follows(prev) => {
                 write!(f, "follows a line with the hash {prev}, which is not the one before it")
             }
-            Self::TornGone => {
-                f.write_str("tells of an unfinished line before it, which is not there as it was")
-            }
+            Self::FoundGone => f.write_str(
+                "tells of an unfinished or foreign line before it, which is not there as it was",
+            ),
             Self::HeadMissing(hash) => {
                 write!(f, "cut, or written anew: no line has the hash {hash}")
             }
@@ -156,13 +161,21 @@ impl Verifier {
     /// tell.
     fn explain(&mut self, place: &Place, link: &Link) -> u64 {
         let strange = std::mem::take(&mut self.strange);
-        if let Some(torn) = link.torn {
+        if let Some(About::Torn(found) | About::Foreign(found)) = link.about {
             let bytes: Vec<&[u8]> = strange.iter().map(|(_, text)| text.as_slice()).collect();
-            if !strange.is_empty() && Torn::of(&bytes.join(&b'\n')) == torn {
-                self.torn += 1;
-                return 0;
+            let is_there = !strange.is_empty() && Found::of(&bytes.join(&b'\n')) == found;
+            match link.about {
+                Some(About::Torn(_)) if is_there => {
+                    self.torn += 1;
+                    return 0;
+                }
+                _ if is_there => {
+                    let foreign = strange.into_iter().map(|(place, _)| (place, Fault::Foreign));
+                    self.faults.extend(foreign);
+                    return 0;
+                }
+                _ => self.faults.push((place.clone(), Fault::FoundGone)),
             }
-            self.faults.push((place.clone(), Fault::TornGone));
         }
         let count = strange.len() as u64;
         self.faults.extend(strange.into_iter().map(|(place, _)| (place, Fault::Changed)));

@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::{Ended, Refused, output::say, safe};
 use crate::audit::{
-    chain::Hash,
+    chain::{self, Hash},
     verify::{Place, Verdict, Verifier},
 };
 
@@ -42,7 +42,7 @@ and what workers log when they start and when they set a file aside.
 
 Examples:
   stoop audit verify audit.log
-  stoop audit verify audit.log.* audit.log     those set aside first, in order
+  stoop audit verify audit.log.* audit.log     with those set aside, named in any order
   stoop audit verify --head 4f1c… audit.log    the line with this hash has to be there
   stoop audit verify --after 9b02… audit.log   what came before is kept elsewhere")]
     Verify(Verify),
@@ -58,7 +58,7 @@ struct Verify {
     #[arg(long, value_name = "HASH")]
     after: Option<Hash>,
 
-    /// The files of one log, in order
+    /// The files of one log
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
@@ -67,14 +67,45 @@ impl Audit {
     pub(super) fn run(self) -> Ended {
         let Command::Verify(verify) = self.command;
         let mut verifier = Verifier::new(verify.after, verify.head);
-        for file in &verify.files {
-            read(file, &mut verifier)
-                .map_err(|error| Refused(format!("{} can't be read: {error}", file.display())))?;
+        for file in in_order(verify.files)? {
+            read(&file, &mut verifier).map_err(|error| unreadable(&file, &error))?;
         }
         let verdict = verifier.end();
         say(tell(&verdict))?;
         Ok(if verdict.is_whole() { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Refused {
+    Refused(format!("{} can't be read: {error}", path.display()))
+}
+
+/// By the number of the first line in each that is a link, for tools count up or down, or name the day. One that has none
+/// stays where it was named, after the one before it. So do all, where one is a pipe: that can't be read twice.
+fn in_order(files: Vec<PathBuf>) -> Result<Vec<PathBuf>, Refused> {
+    if !files.iter().all(|file| file.is_file()) {
+        return Ok(files);
+    }
+    let mut numbered = Vec::new();
+    let mut before = 0;
+    for file in files {
+        before = first(&file).map_err(|error| unreadable(&file, &error))?.unwrap_or(before);
+        numbered.push((before, file));
+    }
+    numbered.sort_by_key(|(first, _)| *first);
+    Ok(numbered.into_iter().map(|(_, file)| file).collect())
+}
+
+fn first(path: &Path) -> std::io::Result<Option<u64>> {
+    let mut lines = BufReader::new(File::open(path)?);
+    let mut text = Vec::new();
+    while lines.read_until(b'\n', &mut text)? > 0 {
+        if let Some(link) = chain::read(text.strip_suffix(b"\n").unwrap_or(&text)) {
+            return Ok(Some(link.tip.seq));
+        }
+        text.clear();
+    }
+    Ok(None)
 }
 
 fn read(path: &Path, verifier: &mut Verifier) -> std::io::Result<()> {

@@ -7,8 +7,8 @@ use serde::Serialize;
 /// The target of the spans that are one event's. They are of the level `trace`, so that no log shows them unasked.
 pub const SPANS: &str = "stoop::spans";
 
-/// The value of a [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header) header: as it came, or where stoop
-/// exports spans of its own the place of the event's.
+/// The value of a [`traceparent`](https://www.w3.org/TR/trace-context/#traceparent-header) header: its publisher's, or where
+/// stoop exports spans of its own the place of the event's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent(String);
 
@@ -46,18 +46,20 @@ impl TraceParent {
 impl FromStr for TraceParent {
     type Err = NotATrace;
 
-    /// A later version may add fields at the end; of version 00 there are no others.
+    /// A later version may add fields at the end; of version 00 there are no others. What is added is not kept, for nobody
+    /// has said what may be in it: the value is 55 characters and goes on as one of version 00.
     fn from_str(text: &str) -> Result<Self, NotATrace> {
         let mut fields = text.split('-');
         let version = fields.next().filter(|v| is_hex(v, 2) && *v != "ff").ok_or(NotATrace)?;
-        for length in [32, 16] {
+        let mut id = |length| {
             let some = |id: &&str| is_hex(id, length) && id.bytes().any(|digit| digit != b'0');
-            fields.next().filter(some).ok_or(NotATrace)?;
-        }
-        fields.next().filter(|flags| is_hex(flags, 2)).ok_or(NotATrace)?;
+            fields.next().filter(some).ok_or(NotATrace)
+        };
+        let (trace, span) = (id(32)?, id(16)?);
+        let flags = fields.next().filter(|flags| is_hex(flags, 2)).ok_or(NotATrace)?;
         match version == "00" && fields.next().is_some() {
             true => Err(NotATrace),
-            false => Ok(Self(text.to_owned())),
+            false => Ok(Self(format!("00-{trace}-{span}-{flags}"))),
         }
     }
 }
@@ -82,18 +84,41 @@ fn is_hex(text: &str, length: usize) -> bool {
 mod tests {
     use super::*;
 
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
     #[test]
-    fn what_the_standard_calls_valid_is_carried_as_it_is() {
-        for valid in [
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-what-comes-later",
+    fn what_the_standard_calls_valid_is_carried_on() {
+        let trace: TraceParent = VALID.parse().expect(VALID);
+        assert_eq!(trace.as_str(), VALID);
+        assert_eq!(trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(trace.span_id(), "00f067aa0ba902b7");
+        assert!(trace.is_sampled());
+        let unsampled = VALID.replace("b7-01", "b7-00");
+        assert!(!unsampled.parse::<TraceParent>().expect("not sampled").is_sampled());
+    }
+
+    #[test]
+    fn what_a_later_version_adds_goes_no_further_whatever_it_is() {
+        let long = "x".repeat(1 << 20);
+        for added in [
+            "",
+            "-",
+            "-what-comes-later",
+            "-\n",
+            "-\r\nx-other: 1",
+            "-\0\u{1b}[31m",
+            "-\u{202e}",
+            &long,
         ] {
-            let trace: TraceParent = valid.parse().expect(valid);
-            assert_eq!(trace.as_str(), valid);
-            assert_eq!(trace.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
-            assert_eq!(trace.span_id(), "00f067aa0ba902b7");
-            assert_eq!(trace.is_sampled(), valid.starts_with("00-"));
+            let later = format!("01{}{added}", VALID.trim_start_matches("00"));
+            match later.parse::<TraceParent>() {
+                Ok(trace) => assert_eq!(trace.as_str(), VALID, "{added:.20}"),
+                // It is no field of its own.
+                Err(NotATrace) => assert_eq!(added, long),
+            }
         }
+        let fields = format!("cc{}-{long}", VALID.trim_start_matches("00"));
+        assert_eq!(fields.parse::<TraceParent>().expect("fields").as_str(), VALID);
     }
 
     #[test]
