@@ -155,6 +155,17 @@ impl Worker {
         .await;
     }
 
+    /// Waits until it says that this is away, and is ready all the same.
+    pub async fn does_without(&self, what: &str) {
+        self.wait("the worker says what is away, and is ready", async || {
+            match self.get("/readyz").await {
+                Ok((200, body)) if body.contains(what) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+
     /// `probe` until it gives a value; on a timeout the worker's log is shown.
     pub async fn wait<T>(&self, what: &str, probe: impl AsyncFnMut() -> Result<T, String>) -> T {
         match testbed::until(what, PATIENCE, probe).await {

@@ -51,12 +51,7 @@ async fn who_attached_is_told_whole_to_the_few_and_nameless_to_all() {
     let into_guarded = exec(&guarded[0], "mallory@corp.example", "cat /etc/shadow");
     let into_plain = exec(&plain[0], "alice@corp.example", "printenv");
     setting.stream.publish(&into_guarded).await;
-    worker
-        .wait("the worker says which topic is away", async || match worker.get("/readyz").await {
-            Ok((503, body)) if body.contains("the destination others") => Ok(()),
-            other => Err(format!("{other:?}")),
-        })
-        .await;
+    worker.does_without("the destination others").await;
     assert_eq!(setting.stream.unsettled().await, 1, "it was acknowledged before it was forwarded");
     others.make().await;
     sensitive.make().await;
