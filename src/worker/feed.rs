@@ -4,7 +4,7 @@
 //! missed. Only an event that some playbook wants leaves anything here, so that what is skipped costs nothing.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,7 +16,7 @@ use playbooks::{
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
-use super::{handle::Answers, read::Wanted, settle::Fate, verdict::End};
+use super::{handle::Answers, read::Wanted, rules::Rules, settle::Fate, verdict::End};
 
 /// How much is kept, whichever is reached first.
 const ENTRIES: usize = 1024;
@@ -57,7 +57,7 @@ pub struct Entry {
     pub json: String,
 }
 
-/// What a playbook has come to since the worker was started.
+/// What a playbook has come to since the worker was started, or since it was last out of force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Events that it wanted, before it was known what they are about.
@@ -222,6 +222,13 @@ impl Feed {
     /// What each playbook has come to, by name.
     pub fn counts(&self) -> BTreeMap<String, Counts> {
         self.lock().counts.0.clone()
+    }
+
+    /// Forgets what playbooks have come to that are no longer in force: objects come and go, by any names.
+    pub(super) fn forget_others(&self, rules: &Rules) {
+        let in_force: BTreeSet<_> =
+            rules.plans().iter().map(|plan| plan.playbook.name.as_str()).collect();
+        self.lock().counts.0.retain(|name, _| in_force.contains(name.as_str()));
     }
 
     pub(super) fn seen(&self, subscription: &str, wanted: &Wanted) {

@@ -121,7 +121,7 @@ impl<'a> Inquiry<'a> {
         let said = self.said.as_ref().filter(|_| candidate.when_error.is_none());
         let seen = said.and_then(|said| self.rules.sightings.recall(said, time));
         let Some(seen) = seen else { return Some(None) };
-        let is_stranger = seen.is_stranger_to(candidate.position);
+        let is_stranger = seen.is_stranger_to(self.rules.number(candidate));
         if !is_stranger && self.rules.plan(candidate).answers_each_event() {
             return Some(None);
         }
@@ -153,7 +153,7 @@ impl<'a> Inquiry<'a> {
             let judged = self.wanted.candidates.iter().map(|candidate| {
                 let asks =
                     self.worker.question(self.rules, candidate, &self.wanted.claim, &identity);
-                Judged { position: candidate.position, selects: asks.is_some(), at }
+                Judged { plan: self.rules.number(candidate), selects: asks.is_some(), at }
             });
             if let Some(sighting) = Sighting::of(standing, said, judged.collect()) {
                 self.rules.sightings.remember(said, sighting);

@@ -96,7 +96,8 @@ impl InForce {
     /// Puts in force what they are made of now, and says how many that are.
     pub fn put_in_force(&self, sources: &mut Sources) -> usize {
         let objects = sources.objects.beside(&sources.files);
-        let rules = Rules::joining(sources.files.iter().cloned().chain(objects).collect());
+        let plans = sources.files.iter().cloned().chain(objects).collect();
+        let rules = Rules::joining(plans, Some(&self.rules.load()));
         let count = rules.plans().len();
         self.rules.store(Arc::new(rules));
         count
@@ -178,6 +179,8 @@ impl Worker {
             }
         }
         sources.files = rules.plans().to_vec();
-        Ok(self.rules.put_in_force(&mut sources))
+        let count = self.rules.put_in_force(&mut sources);
+        self.feed.forget_others(&self.rules.now());
+        Ok(count)
     }
 }

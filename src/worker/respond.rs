@@ -17,7 +17,7 @@ use super::{
     Worker,
     bursts::Lead,
     persevere::{Patience, Stopped, Tries},
-    rules::Rules,
+    rules::{PlanNumber, Rules},
     sightings::Said,
     trace,
     verdict::{Answer, End},
@@ -40,15 +40,14 @@ pub enum Concern {
 /// What a burst is about: what one playbook, as it is written now, does about one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Matter {
-    rules: u64,
-    position: usize,
+    plan: PlanNumber,
     concern: Concern,
 }
 
 impl Matter {
     /// No answer of playbooks that were read before is one of these.
     pub(super) fn of(rules: &Rules, candidate: &Candidate, concern: Concern) -> Self {
-        Self { rules: rules.version, position: candidate.position, concern }
+        Self { plan: rules.number(candidate), concern }
     }
 }
 

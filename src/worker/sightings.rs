@@ -18,7 +18,7 @@ use playbooks::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use super::respond::Concern;
+use super::{respond::Concern, rules::PlanNumber};
 
 /// How many sightings are kept; the oldest are forgotten first.
 const KEPT: usize = 8192;
@@ -47,8 +47,8 @@ pub struct Sighting {
 /// What one playbook made of the pod.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judged {
-    /// The playbook's.
-    pub position: usize,
+    /// The playbook's, as it is written now.
+    pub plan: PlanNumber,
     /// Whether it selects the pod.
     pub selects: bool,
     /// When that was so.
@@ -56,7 +56,7 @@ pub struct Judged {
 }
 
 /// What a worker has seen.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Sightings(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
@@ -112,16 +112,15 @@ impl Sighting {
     }
 
     /// Whether the playbook did not select the pod a moment ago.
-    pub fn is_stranger_to(&self, position: usize) -> bool {
-        let judged = self.judged.iter().find(|judged| judged.position == position);
+    pub fn is_stranger_to(&self, plan: PlanNumber) -> bool {
+        let judged = self.judged.iter().find(|judged| judged.plan == plan);
         judged.is_some_and(|judged| !judged.selects && Instant::now() < judged.at + FRESH)
     }
 
     /// With what an earlier look at the same pod has found out about other playbooks.
     fn and(mut self, earlier: Sighting) -> Sighting {
         if earlier.concern == self.concern {
-            let is_known =
-                |old: &Judged| self.judged.iter().any(|new| new.position == old.position);
+            let is_known = |old: &Judged| self.judged.iter().any(|new| new.plan == old.plan);
             let others: Vec<_> = earlier.judged.into_iter().filter(|old| !is_known(old)).collect();
             self.judged.extend(others);
         }

@@ -221,7 +221,15 @@ async fn what_was_seen_stays_in_force_while_nothing_can_be_seen() {
     let warnings = shown.readiness.warnings().join("\n");
     assert!(warnings.contains("Playbook: may not list playbooks.stoop.dev"), "{warnings}");
 
-    shown.show(Seen::Undefined(namespaced)).await;
+    // An API server that has just started doesn't know the kind, though there may be objects of it.
+    for _ in 0..2 {
+        shown.show(Seen::Undefined(namespaced)).await;
+    }
+    let warns = |of: &str| shown.readiness.warnings().iter().any(|line| line.contains(of));
+    until("how to define it is told", || warns("Playbook: the cluster has no such kind")).await;
+    assert!(warns("`stoop crds | kubectl apply -f -`"));
+    assert!(shown.all.try_recv().is_err(), "that it isn't defined is no answer");
+    shown.show(Seen::All(namespaced, Vec::new())).await;
     tokio::time::timeout(Duration::from_secs(5), &mut shown.all).await.unwrap().unwrap();
     until("nothing is hidden", || shown.readiness.warnings().is_empty()).await;
     for seen in [Seen::Hidden(cluster, "connection refused".to_owned()), Seen::Undefined(cluster)] {
@@ -229,7 +237,33 @@ async fn what_was_seen_stays_in_force_while_nothing_can_be_seen() {
         shown.now(&rig, playing(Some("shop"), "b", ("v", 1), "b"), &["a", "shop/b"]).await;
         shown.show(Seen::Gone(key(Some("shop"), "b"))).await;
         are_in_force(&rig, &["a"]).await;
+        assert!(shown.readiness.has_refused_playbooks(), "the warning stays");
     }
+}
+
+#[tokio::test]
+async fn what_one_playbook_has_answered_counts_though_others_come_change_and_go() {
+    let rig = Rig::new(&[]).await;
+    rig.create_pod();
+    let shown = Shown::to(&rig);
+    let spec = json!({"actions": [play_on_pod("steady")], "limits": {"cooldown": "1h"}});
+    shown.now(&rig, object(None, "steady", ("s", 1), spec.clone()), &["steady"]).await;
+    let about_pod = rig.event_about_pod(Timestamp::now()).await;
+    let answered = async || rig.subscribe([about_pod.clone()]).is_settled().await;
+    answered().await;
+    // Before it in order of name, so that its position is another.
+    shown.now(&rig, playing(None, "a", ("u", 1), "a"), &["a", "steady"]).await;
+    answered().await;
+    assert!(rig.worker.feed.counts().contains_key("a"));
+    shown.show(Seen::Gone(key(None, "a"))).await;
+    are_in_force(&rig, &["steady"]).await;
+    answered().await;
+    assert_eq!(rig.stage.played("steady"), 1, "it was answered again within the cooldown");
+    until("what is gone is forgotten", || !rig.worker.feed.counts().contains_key("a")).await;
+    shown.show(Seen::Now(object(None, "steady", ("s", 2), spec))).await;
+    until("it is another", || changes(&rig, "taken") == 4).await;
+    answered().await;
+    assert_eq!(rig.stage.played("steady"), 2, "what it was before has answered for it");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use super::{
     notify::Notifiers,
     occurrence::Occurrence,
     outcome::{Failure, Outcome, SkipReason},
+    reach,
     response::{Standing, StepReport},
     responses::{EvidenceRef, Undo},
     target::{Gone, Verified, VerifiedNode},
@@ -60,8 +61,7 @@ pub trait Action: Send + Sync {
     ///
     /// It may, which is taken for granted of an action that doesn't say otherwise.
     fn within_namespace(&self) -> Result<(), ConfigError> {
-        let why = format!("`{}` reaches beyond the playbook's own namespace", self.name());
-        Err(ConfigError::new(why).help("make it a ClusterPlaybook"))
+        Err(reach::reaches_beyond(self.name()))
     }
 
     /// The rights that it takes on the API server, beyond reading its target.

@@ -1,6 +1,7 @@
 //! What a playbook may not that is bound to one namespace: whoever writes it there widens nothing that the fleet allows.
 //!
-//! Refused when it is read: actions that reach beyond their target, and limits looser than those that hold without any.
+//! Refused when it is read: actions that reach beyond their target, by their names alone before any of their configuration is
+//! looked at, and limits looser than those that hold without any.
 //! Refused when it runs, whoever asked: every step, the telling ones too, unless a pod of that namespace was verified.
 
 use super::{
@@ -10,6 +11,32 @@ use super::{
     response::Standing,
 };
 use crate::decide::{BudgetScope, Limits, Playbook, PlaybookError, Reach, yaml::Path};
+
+/// The actions of our own that a playbook may not have that is bound to its namespace, whatever their configuration, and why.
+pub(super) const BEYOND: [(&[&str], &str); 3] = [
+    (&["cordon", "drain", "taint"], "act on nodes, which no namespace has"),
+    (&["run"], "starts what runs beyond the target"),
+    (&["call", "capture", "forward"], "carry what they know out of the namespace"),
+];
+
+/// Whether the playbook may have an action of this name: asked before it is configured, which may read what it names.
+///
+/// # Errors
+///
+/// It is bound to a namespace, and the action is one that is not.
+pub(super) fn allows_name(playbook: &Playbook, action: &str) -> Result<(), ConfigError> {
+    let is_beyond = BEYOND.iter().any(|(names, _)| names.contains(&action));
+    match playbook.reach {
+        Reach::Namespace(_) if is_beyond => Err(reaches_beyond(action)),
+        Reach::Namespace(_) | Reach::Cluster => Ok(()),
+    }
+}
+
+/// That an action is for no playbook that is bound to a namespace.
+pub(super) fn reaches_beyond(action: &str) -> ConfigError {
+    let why = format!("`{action}` reaches beyond the playbook's own namespace");
+    ConfigError::new(why).help("make it a ClusterPlaybook")
+}
 
 /// Whether the playbook may have an action, as it is configured.
 ///
@@ -78,4 +105,23 @@ pub(super) fn judge(playbook: &Playbook, standing: &Standing) -> Option<Refusal>
         Guardrail::Identity,
         format!("{name} is bound to the namespace {own}: {found}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::act::registry::Registry;
+
+    /// Those of which something may stay within, and say so themselves.
+    const WITHIN: [&str; 6] = ["annotate", "delete", "isolate", "label", "notify", "scale"];
+
+    #[test]
+    fn each_action_of_our_own_is_known_to_stay_within_or_is_refused_by_its_name() {
+        let registry = Registry::standard();
+        let beyond = BEYOND.iter().flat_map(|(names, _)| names.iter());
+        let known: BTreeSet<_> = beyond.chain(&WITHIN).copied().collect();
+        assert_eq!(registry.names().collect::<BTreeSet<_>>(), known);
+    }
 }

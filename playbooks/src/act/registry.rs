@@ -230,7 +230,9 @@ impl Registry {
                 format!("known are: {}", known.join(", ")),
             ));
         };
-        let configured = take_expiry(&step.config).and_then(|(config, expiry)| {
+        let named = reach::allows_name(playbook, &step.action);
+        let taken = named.and_then(|()| take_expiry(&step.config));
+        let configured = taken.and_then(|(config, expiry)| {
             let action = factory(&config, resources)?;
             reach::allows(playbook, &*action)?;
             let expire_after = expiry.judge(&*action)?;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use playbooks::{
-    act::{Advance, Api, Notifiers, Report, Response, Standing, Verification},
+    act::{
+        Advance, Api, Notifiers, PlaybookKind, PlaybookObject, Report, Response, Standing,
+        Verification,
+    },
     decide::Playbook,
 };
 use proptest::prelude::*;
@@ -132,6 +135,37 @@ async fn actions_that_reach_beyond_are_refused_wherever_they_stand_in_it() {
     };
     let missed: Vec<_> = table.into_iter().filter(is_missed).collect();
     assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[tokio::test]
+async fn no_file_is_looked_for_that_an_object_names_wherever_it_does() {
+    let (api, _) = server(pod());
+    let bench = bench(api);
+    let run = "{run: {namespace: a, serviceAccount: b, templateFile: /no/such/file}}";
+    let steps = [
+        run.to_owned(),
+        format!("{{delete: {{}}, onFailure: [{{delete: {{}}, onFailure: [{run}]}}]}}"),
+    ];
+    for step in steps {
+        let refusal = bench.bind(bound("shop", doing(&step))).err().unwrap_or_default();
+        assert!(refusal.contains("`run` reaches beyond"), "{refusal}");
+        assert!(!refusal.contains("can't be read"), "{refusal}");
+        for (kind, namespace) in PlaybookKind::ALL.into_iter().zip([None, Some("shop")]) {
+            let mut spec = json!({"match": {"rules": ["*"]}});
+            spec["actions"] = doing(&step)["actions"].take();
+            let object = json!({
+                "metadata": {"name": "p", "namespace": namespace, "uid": "u", "generation": 1, "resourceVersion": "1"},
+                "spec": spec,
+            });
+            let object = serde_json::from_value(object).expect("an object");
+            let object = PlaybookObject::of(kind, object).expect("stored");
+            let refusal = object.read().expect_err("refused").to_string();
+            assert!(
+                refusal.contains("run.templateFile: an object may not name a file"),
+                "{refusal}"
+            );
+        }
+    }
 }
 
 const RUN: &str = "{run: {namespace: scans, serviceAccount: a, template: {apiVersion: batch/v1, kind: Job, spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}}}}";

@@ -34,4 +34,5 @@ mod servers;
 mod sinks;
 mod store;
 mod verify;
+mod watching;
 mod wire;

@@ -273,3 +273,21 @@ async fn what_cannot_work_is_refused_with_its_place() {
         assert!(refused.contains(says), "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_template_is_read_from_a_regular_file_of_a_bounded_size_alone() {
+    let (api, _) = Server::new().serve();
+    let bench = Setup::new(api).build();
+    let large = tempfile::NamedTempFile::new().expect("a file");
+    large.as_file().set_len((1 << 20) + 1).expect("it grows");
+    let large = large.path().display().to_string();
+    for (file, says) in [
+        ("/dev/zero", "no regular file"),
+        ("/", "no regular file"),
+        (large.as_str(), "larger than 1048576 bytes"),
+    ] {
+        let run = format!("{{run: {{namespace: a, serviceAccount: b, templateFile: {file}}}}}");
+        let refused = bench.refuse(&format!("actions: [{run}]"));
+        assert!(refused.contains(says), "{refused}");
+    }
+}

@@ -56,7 +56,8 @@ impl Check {
             following = PlaybookKind::rights();
             let found = objects::look(&api, &rules, &registry, &resources).await?;
             bad = found.bad;
-            rules = Rules::joining(rules.plans().iter().cloned().chain(found.plans).collect());
+            rules =
+                Rules::joining(rules.plans().iter().cloned().chain(found.plans).collect(), None);
         }
         let rights = rules.rights(&guardrails).into_iter().chain(resources.notifiers.rights());
         let rights = rights.chain(following);

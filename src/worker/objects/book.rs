@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use playbooks::act::{Key, Plan, PlaybookKind, PlaybookObject, Seen};
+use playbooks::act::{Key, Plan, PlaybookObject, Seen};
 
 /// Judges one object: the plan that it makes, or every fault in it.
 pub type Judge<'a> = &'a dyn Fn(&PlaybookObject) -> Result<Arc<Plan>, String>;
@@ -144,10 +144,5 @@ impl Book {
             },
         };
         self.pages.values().map(entry).collect()
-    }
-
-    /// How many there are of a kind.
-    pub fn count(&self, kind: PlaybookKind) -> usize {
-        self.pages.keys().filter(|key| key.kind == kind).count()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each is judged for itself, and a bad one changes nothing but what its status says. What is seen together takes effect
 //! together, in one exchange of the rules, and an event belongs to those that it was read by. As long as it isn't known
-//! which there are, nothing is taken in: what only one of them wants would be acknowledged as nobody's.
+//! which there are, nothing is taken in, nor before their kinds are defined: what only one of them wants would be acknowledged as nobody's.
 
 mod book;
 mod tell;
@@ -13,7 +13,10 @@ use playbooks::{
     act::{Dependency, PlaybookKind, PlaybookObject, Seen, watch_playbooks},
     decide::PlaybookErrors,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use book::{Book, Change, Entry, Judge, Standing};
@@ -27,8 +30,15 @@ use super::{
 /// For how long what is seen is gathered before it takes effect.
 const TOGETHER: Duration = Duration::from_millis(200);
 
+/// How far apart changes take effect, at least: whoever writes an object all the time costs no more than that.
+const APART: Duration = Duration::from_secs(2);
+
 /// How long a start waits for them before it goes on without taking anything in.
 const LOOK: Duration = Duration::from_secs(3);
+
+/// Why a kind that isn't defined is not seen. An API server that has just started may not know it either, though there are
+/// objects of it: that is no answer to which there are.
+const UNDEFINED: &str = "the cluster has no such kind: define it with `stoop crds | kubectl apply -f -`, or start the workers without `playbookObjects`";
 
 /// How many changes may wait to be looked at.
 const BACKLOG: usize = 256;
@@ -77,6 +87,7 @@ impl Worker {
         stop: CancellationToken,
     ) {
         let (mut view, mut all) = (View::default(), Some(all));
+        let mut earliest = Instant::now();
         loop {
             let first = tokio::select! {
                 biased;
@@ -85,7 +96,11 @@ impl Worker {
             };
             let Some(first) = first else { return };
             let mut together = vec![first];
-            tokio::time::sleep(TOGETHER).await;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(earliest.max(Instant::now() + TOGETHER)) => {}
+            }
             while let Ok(more) = seen.try_recv() {
                 together.push(more);
             }
@@ -94,6 +109,9 @@ impl Worker {
             }
             self.take_objects(together).await;
             readiness.objects_hidden(view.hidden());
+            if all.is_none() {
+                earliest = Instant::now() + APART;
+            }
             if view.is_whole()
                 && let Some(all) = all.take()
             {
@@ -126,6 +144,7 @@ impl Worker {
         }
         if is_changed {
             let count = self.rules.put_in_force(&mut sources);
+            self.feed.forget_others(&self.rules.now());
             tracing::info!(
                 playbooks = count,
                 "the playbooks that are objects have changed, and are in force"
@@ -157,22 +176,16 @@ impl View {
                 }
                 (*kind, None)
             }
-            Seen::Undefined(kind) => {
-                if !self.kinds.contains_key(kind) {
-                    tracing::info!(%kind, "the cluster has no such objects: `stoop crds | kubectl apply -f -`; looked for now and then");
-                }
-                (*kind, None)
-            }
-            Seen::Hidden(kind, why) => {
-                let known = self.kinds.get(kind).and_then(Option::as_ref);
-                if known != Some(why) {
-                    tracing::error!(%kind, why, "these objects can't be seen now: what was in force of them stays so");
-                }
-                (*kind, Some(why.clone()))
-            }
+            Seen::Undefined(kind) => (*kind, Some(UNDEFINED)),
+            Seen::Hidden(kind, why) => (*kind, Some(why.as_str())),
             Seen::Now(_) | Seen::Gone(_) => return,
         };
-        self.kinds.insert(kind, hidden);
+        if let Some(why) = hidden
+            && self.kinds.get(&kind).and_then(Option::as_deref) != hidden
+        {
+            tracing::error!(%kind, why, "these objects can't be seen now: what was in force of them stays so");
+        }
+        self.kinds.insert(kind, hidden.map(str::to_owned));
     }
 
     /// Why not all of them are seen.

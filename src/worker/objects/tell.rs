@@ -12,8 +12,8 @@ use std::{
 
 use jiff::Timestamp;
 use playbooks::act::{
-    Api, ApiError, Class, Condition, ConditionStatus, Key, Permission, Plan, PlaybookObject,
-    PlaybookStatus, Uid, tell_status,
+    Api, ApiError, Class, Condition, ConditionStatus, FailureKind, Key, Permission, Plan,
+    PlaybookObject, PlaybookStatus, Uid, tell_status,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +41,8 @@ struct Teller {
     api: Api,
     said: Said,
     rights: HashMap<Permission, (bool, Instant)>,
-    /// Why it could not be told, so that it is logged once.
-    mute: Option<String>,
+    /// Why it could not be told of an object, so that it is logged once.
+    mute: HashMap<Key, String>,
 }
 
 /// What one worker has told.
@@ -75,10 +75,11 @@ impl Worker {
                     () = stop.cancelled() => return,
                     told = teller.tell(&entry, |plan| self.rights(plan)) => told,
                 };
-                // Whatever it is, it is the same for those behind it.
                 if let Err(error) = told {
-                    teller.fails(&error);
-                    break;
+                    teller.fails(&entry.object.key, &error);
+                    if is_everybodys(&error) {
+                        break;
+                    }
                 }
             }
         }
@@ -89,9 +90,16 @@ impl Worker {
     }
 }
 
+/// Whether it is the same for the objects behind it: an outage, too many calls, or a right that is missing. Anything else may be
+/// this object's own fault, such as its size.
+fn is_everybodys(error: &ApiError) -> bool {
+    let is_away = matches!(error.class(), Class::Failed(FailureKind::Unavailable(_)));
+    is_away || error.code() == Some(403)
+}
+
 impl Teller {
     fn new(api: Api) -> Teller {
-        Teller { api, said: Said::default(), rights: HashMap::new(), mute: None }
+        Teller { api, said: Said::default(), rights: HashMap::new(), mute: HashMap::new() }
     }
 
     /// Writes the object's status, if it says something else and these words were not written of late.
@@ -116,7 +124,7 @@ impl Teller {
             }
             told => told?,
         }
-        self.mute = None;
+        self.mute.remove(&object.key);
         self.said.note(object, status);
         Ok(())
     }
@@ -148,17 +156,15 @@ impl Teller {
     fn forget_others(&mut self, entries: &[Entry]) {
         let there: HashSet<_> = entries.iter().map(|entry| &entry.object.key).collect();
         self.said.0.retain(|key, _| there.contains(key));
+        self.mute.retain(|key, _| there.contains(key));
         self.rights.retain(|_, (_, at)| at.elapsed() < GRANTED);
     }
 
-    fn fails(&mut self, error: &ApiError) {
+    fn fails(&mut self, object: &Key, error: &ApiError) {
         let why = error.to_string();
-        if self.mute.as_ref() != Some(&why) {
-            tracing::warn!(
-                why,
-                "what is made of the playbooks that are objects can't be told in their status"
-            );
-            self.mute = Some(why);
+        if self.mute.get(object) != Some(&why) {
+            tracing::warn!(%object, why, "what is made of this playbook can't be told in its status");
+            self.mute.insert(object.clone(), why);
         }
     }
 }
@@ -229,6 +235,7 @@ fn status(entry: &Entry, missing: &[Permission], now: Timestamp) -> PlaybookStat
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
     use playbooks::act::PlaybookKind;
     use serde_json::json;
 
@@ -241,6 +248,25 @@ mod tests {
         });
         let object = serde_json::from_value(object).unwrap();
         PlaybookObject::of(PlaybookKind::Playbook, object).unwrap()
+    }
+
+    #[test]
+    fn one_objects_own_fault_keeps_no_other_from_being_told() {
+        let answered = |code| {
+            ApiError::from(kube::Error::Api(Box::new(Status::failure("no", "No").with_code(code))))
+        };
+        for (code, expected) in [
+            (401, true),
+            (403, true),
+            (429, true),
+            (503, true),
+            (400, false),
+            (413, false),
+            (422, false),
+            (500, false),
+        ] {
+            assert_eq!(is_everybodys(&answered(code)), expected, "{code}");
+        }
     }
 
     fn judged(standing: Standing) -> PlaybookStatus {

@@ -54,13 +54,10 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// Of a pod that was created at 100, and which of these playbooks select it now.
-fn sighting(uid: &str, judged: &[(usize, bool)]) -> Sighting {
+fn sighting(uid: &str, judged: &[(PlanNumber, bool)]) -> Sighting {
     let at_once = Instant::now();
-    let judged = judged.iter().map(|(position, selects)| Judged {
-        position: *position,
-        selects: *selects,
-        at: at_once,
-    });
+    let judged =
+        judged.iter().map(|(plan, selects)| Judged { plan: *plan, selects: *selects, at: at_once });
     Sighting { concern: of(uid), from: at(100), judged: judged.collect() }
 }
 
@@ -76,19 +73,19 @@ async fn what_was_seen_holds_for_the_same_words_and_not_before_the_pod_was_there
 #[tokio::test(start_paused = true)]
 async fn that_a_pod_is_none_of_a_playbooks_holds_for_a_moment() {
     let sightings = Sightings::default();
-    let is_stranger =
-        |position| sightings.recall(&said("web"), at(100)).unwrap().is_stranger_to(position);
-    sightings.remember(&said("web"), sighting("a", &[(1, false), (3, false)]));
+    let is_stranger = |plan| sightings.recall(&said("web"), at(100)).unwrap().is_stranger_to(plan);
+    let [unasked, first, second, third] = std::array::from_fn(|_| PlanNumber::next());
+    sightings.remember(&said("web"), sighting("a", &[(first, false), (third, false)]));
     tokio::time::advance(FRESH / 2).await;
-    sightings.remember(&said("web"), sighting("a", &[(2, false), (3, true)]));
-    assert!(!is_stranger(0), "it was not asked");
-    assert!(is_stranger(1) && is_stranger(2));
-    assert!(!is_stranger(3), "its labels have changed");
+    sightings.remember(&said("web"), sighting("a", &[(second, false), (third, true)]));
+    assert!(!is_stranger(unasked), "it was not asked");
+    assert!(is_stranger(first) && is_stranger(second));
+    assert!(!is_stranger(third), "its labels have changed");
     tokio::time::advance(FRESH / 2).await;
-    assert!(!is_stranger(1) && is_stranger(2));
+    assert!(!is_stranger(first) && is_stranger(second));
     // Of another pod nothing is known.
     sightings.remember(&said("web"), sighting("b", &[]));
-    assert!(!is_stranger(2));
+    assert!(!is_stranger(second));
 }
 
 #[tokio::test]

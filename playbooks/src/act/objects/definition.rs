@@ -17,19 +17,12 @@ use super::{
     structural::{KEEP, structural},
 };
 use crate::{
-    act::registry::Registry,
+    act::{reach::BEYOND, registry::Registry},
     decide::{self, Limits, Mode},
 };
 
 /// Of how many actions the API server's rules can be judged at a bounded cost.
 const MOST_ACTIONS: usize = 64;
-
-/// What a playbook that is bound to its namespace may not have, and why.
-const BEYOND: [(&[&str], &str); 3] = [
-    (&["cordon", "drain", "taint"], "act on nodes, which no namespace has"),
-    (&["run"], "starts what runs beyond the target"),
-    (&["call", "capture", "forward"], "carry what they know out of the namespace"),
-];
 
 impl PlaybookKind {
     /// The definition, as `kubectl apply` takes it.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     act::object::Uid,
-    decide::{Playbook, PlaybookErrors},
+    decide::{OnFailure, Playbook, PlaybookError, PlaybookErrors, Step},
 };
 
 /// A playbook as the cluster keeps it, not read yet.
@@ -48,7 +48,7 @@ impl PlaybookObject {
         })
     }
 
-    /// Reads it as strictly as a file; one of the kind with namespaces is bound to its own.
+    /// Reads it as strictly as a file, and may name none; one of the kind with namespaces is bound to its own.
     ///
     /// # Errors
     ///
@@ -64,6 +64,27 @@ impl PlaybookObject {
         if let (Some(document), Value::Object(header)) = (document.as_object_mut(), header) {
             document.extend(header);
         }
-        Playbook::from_value(&self.key.to_string(), document)
+        let playbook = Playbook::from_value(&self.key.to_string(), document)?;
+        let mut errors = Vec::new();
+        refuse_files(&playbook, &playbook.actions, &mut errors);
+        PlaybookErrors::check(errors).map(|()| playbook)
+    }
+}
+
+/// Which key of which action names a file of the worker's: whoever writes an object has no say over those.
+const NAMES_FILE: [(&str, &str); 1] = [("run", "templateFile")];
+
+fn refuse_files(playbook: &Playbook, steps: &[Step], errors: &mut Vec<PlaybookError>) {
+    for step in steps {
+        for (action, key) in NAMES_FILE {
+            if step.action == action && step.config.get(key).is_some() {
+                let why = "an object may not name a file: it would be each worker's own";
+                let help = "write what is in it here, or make it a file's playbook";
+                errors.push(playbook.error_at(&step.config_path().key(key), why, help));
+            }
+        }
+        if let OnFailure::Run(steps) = &step.on_failure {
+            refuse_files(playbook, steps, errors);
+        }
     }
 }

@@ -7,7 +7,7 @@ use kube::{
     api::DynamicObject,
     runtime::watcher::{self, Event},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     kind::{Key, PlaybookKind},
@@ -18,12 +18,12 @@ use crate::act::{
     outcome::Failure,
 };
 
-/// How long it rests before it looks again: doubled after each failure, up to the longest.
+/// How long it rests before it looks again: doubled each time, up to the longest, until it has seen them for so long.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// How long it rests before it looks again for a kind that the cluster doesn't know.
-const UNDEFINED: Duration = Duration::from_secs(60);
+const UNDEFINED: Duration = Duration::from_secs(5);
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,33 +43,27 @@ pub enum Seen {
 
 /// Tells of the objects of a kind until nobody listens.
 pub async fn watch_playbooks(api: Api, kind: PlaybookKind, tell: mpsc::Sender<Seen>) {
-    let (mut rest, mut is_missed) = (SHORTEST, false);
+    let mut rest = SHORTEST;
     loop {
-        let pause = match follow(&api, kind, &tell, &mut rest).await {
+        let began = Instant::now();
+        let end = follow(&api, kind, &tell).await;
+        // A list alone is no success: where it may list and not watch it would list without end.
+        if began.elapsed() >= LONGEST {
+            rest = SHORTEST;
+        }
+        let (seen, pause) = match end {
             End::Deaf => return,
-            // Once more at once: so it looks where the API server has only just started, too.
-            End::Undefined if !is_missed => {
-                is_missed = true;
-                SHORTEST
-            }
-            End::Undefined => {
-                if tell.send(Seen::Undefined(kind)).await.is_err() {
-                    return;
-                }
-                UNDEFINED
-            }
-            End::Failed(why) => {
-                is_missed = false;
-                if tell.send(Seen::Hidden(kind, why)).await.is_err() {
-                    return;
-                }
-                let pause = rest;
-                rest = (rest * 2).min(LONGEST);
-                pause
-            }
+            End::Undefined => (Some(Seen::Undefined(kind)), UNDEFINED),
+            End::Failed(why) => (Some(Seen::Hidden(kind, why)), rest),
             // It has fallen too far behind, and starts over.
-            End::Expired => Duration::ZERO,
+            End::Expired => (None, rest),
         };
+        rest = (rest * 2).min(LONGEST);
+        if let Some(seen) = seen
+            && tell.send(seen).await.is_err()
+        {
+            return;
+        }
         tokio::select! {
             () = tell.closed() => return,
             () = tokio::time::sleep(pause) => {}
@@ -85,12 +79,7 @@ enum End {
     Failed(String),
 }
 
-async fn follow(
-    api: &Api,
-    kind: PlaybookKind,
-    tell: &mpsc::Sender<Seen>,
-    rest: &mut Duration,
-) -> End {
+async fn follow(api: &Api, kind: PlaybookKind, tell: &mpsc::Sender<Seen>) -> End {
     match api.served(&[kind.resource()]).await {
         Ok(served) if served.is_empty() => return End::Undefined,
         Ok(_) => {}
@@ -116,10 +105,7 @@ async fn follow(
                 all.extend(PlaybookObject::of(kind, object));
                 continue;
             }
-            Some(Ok(Event::InitDone)) => {
-                *rest = SHORTEST;
-                Seen::All(kind, std::mem::take(&mut all))
-            }
+            Some(Ok(Event::InitDone)) => Seen::All(kind, std::mem::take(&mut all)),
             Some(Ok(Event::Apply(object))) => {
                 let key = key(kind, &object);
                 PlaybookObject::of(kind, object).map_or(Seen::Gone(key), Seen::Now)

@@ -323,18 +323,26 @@ async fn a_missing_right_is_told_with_its_verb_and_resource_and_ends_when_it_is_
 }
 
 #[tokio::test]
-async fn a_kind_that_is_not_defined_is_no_failure() {
+async fn a_kind_that_is_not_defined_is_told_so_and_seen_once_it_is() {
     // Of its own: in the shared one the definitions come and stay.
     let cluster = testbed::cluster::Cluster::start(testbed::cluster::Size::ApiServer).await;
     let cluster = cluster.map_err(|error| error.to_string()).expect("an API server");
+    let kind = PlaybookKind::Playbook;
     let (tell, mut seen) = mpsc::channel(64);
-    tokio::spawn(watch_playbooks(connect(&cluster).await, PlaybookKind::Playbook, tell));
+    tokio::spawn(watch_playbooks(connect(&cluster).await, kind, tell));
     let first = tokio::time::timeout(PATIENCE, seen.recv()).await.expect("in time");
-    assert_eq!(first, Some(Seen::Undefined(PlaybookKind::Playbook)));
+    assert_eq!(first, Some(Seen::Undefined(kind)));
     let all = Objects::<CustomResourceDefinition>::all(client(&cluster).await);
-    let response = StoredResponse::definition();
-    all.patch("responses.stoop.dev", &strictly(), &Patch::Apply(&response))
-        .await
-        .expect("accepted strictly");
-    served(&all, "responses.stoop.dev").await;
+    for (name, definition) in [
+        ("responses.stoop.dev", StoredResponse::definition()),
+        ("playbooks.stoop.dev", kind.definition()),
+    ] {
+        all.patch(name, &strictly(), &Patch::Apply(&definition)).await.expect("accepted strictly");
+        served(&all, name).await;
+    }
+    let found = next(&mut seen, |seen| match seen {
+        Seen::All(of, objects) => Some((*of, objects.len())),
+        _ => None,
+    });
+    assert_eq!(found.await, (kind, 0));
 }

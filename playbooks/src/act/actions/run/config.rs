@@ -1,6 +1,11 @@
 //! `run: {namespace, serviceAccount, template, parameters, wait}`, as it is written.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,6 +19,9 @@ use crate::{
     },
     decide::{is_label, is_subdomain, yaml},
 };
+
+/// The largest template that is read from a file, in bytes: as much as the cluster would keep of it.
+const LARGEST: u64 = 1 << 20;
 
 /// Starts a Job, or a Tekton PipelineRun, of yours.
 #[derive(Deserialize, JsonSchema)]
@@ -80,10 +88,10 @@ impl Run {
     }
 }
 
-fn from_file(file: &std::path::Path) -> Result<Value, ConfigError> {
+fn from_file(file: &Path) -> Result<Value, ConfigError> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        ConfigError::new(format!("{name} can't be read: {error}"))
+    let text = text_of(file).map_err(|why| {
+        ConfigError::new(format!("{name} can't be read: {why}"))
             .at("templateFile")
             .help("name a file that is there, seen from the working directory")
     })?;
@@ -91,4 +99,20 @@ fn from_file(file: &std::path::Path) -> Result<Value, ConfigError> {
     read.map(|located| located.value).map_err(|error| {
         ConfigError::new(format!("{name} is no YAML: {}", error.message())).at("templateFile")
     })
+}
+
+/// What a regular file says; a device or a pipe may never end.
+fn text_of(file: &Path) -> Result<String, String> {
+    let read = || {
+        let found = fs::metadata(file)?;
+        if !found.is_file() {
+            return Ok(Err("it is no regular file".to_owned()));
+        }
+        let mut text = String::new();
+        // It may grow meanwhile.
+        fs::File::open(file)?.take(LARGEST + 1).read_to_string(&mut text)?;
+        let is_whole = text.len() as u64 <= LARGEST;
+        Ok(if is_whole { Ok(text) } else { Err(format!("it is larger than {LARGEST} bytes")) })
+    };
+    read().unwrap_or_else(|error: io::Error| Err(error.to_string()))
 }
