@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use brokers::Delivery;
-use playbooks::decide::Candidate;
+use playbooks::decide::{Candidate, Reach};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -59,10 +59,18 @@ impl<'a> Inquiry<'a> {
         Inquiry { worker, rules, delivery, wanted, lost, said, identity: None, looking: None }
     }
 
-    /// Asks every playbook, in order of name. `None` if the event was lost meanwhile, or a response broke.
+    /// Asks every playbook, in order of name, and those that only tell at the end: what they tell may be away, and
+    /// nobody's pod waits for that. Those that are bound to a namespace wait for those that aren't.
+    ///
+    /// `None` if the event was lost meanwhile, or a response broke.
     pub(super) async fn answers(mut self) -> Option<Answers> {
-        let mut answers = Vec::with_capacity(self.wanted.candidates.len());
-        for candidate in &self.wanted.candidates {
+        let mut candidates: Vec<_> = self.wanted.candidates.iter().collect();
+        candidates.sort_by_key(|candidate| {
+            let plan = self.rules.plan(candidate);
+            (plan.only_tells(), plan.playbook.reach != Reach::Cluster)
+        });
+        let mut answers = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
             match self.ask(candidate).await? {
                 Word::Answered(answer) => answers.push(answer),
                 Word::NotIts => {}

@@ -7,7 +7,7 @@ mod actions;
 mod book;
 mod commands;
 #[path = "../letters/desk.rs"]
-#[allow(dead_code, reason = "the tests of dead letters use all of it")]
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests of dead letters use all of it")]
 mod desk;
 mod page;
 mod reference;

@@ -5,7 +5,7 @@ use playbooks::act::{Dependency, Failure, Outcome};
 use serde_json::json;
 
 use super::{
-    rig::{Rig, delete, event, header, play, play_on_pod, playbook},
+    rig::{Rig, delete, event, header, play, play_on_pod, playbook, until},
     stage::Cue,
 };
 
@@ -23,6 +23,23 @@ async fn a_when_that_errs_goes_to_the_dead_letters_and_names_the_playbook() {
     assert!(header(&letters[0], "stoop-error").starts_with("wary: "));
     assert_eq!((rig.stage.played("a"), rig.stage.played("b")), (0, 1));
     assert_eq!(rig.pager.told(), ["wary"]);
+}
+
+#[tokio::test]
+async fn no_pod_waits_for_a_playbook_that_only_tells() {
+    let tells =
+        playbook("a-tells", json!({"actions": [{"play": {"part": "tell", "sends": true}}]}));
+    let contains = playbook("b-contains", json!({"actions": [play_on_pod("contain")]}));
+    let rig = Rig::new(&[tells, contains]).await;
+    let away = Failure::unavailable(Dependency::Sink("chat".into()), "away");
+    rig.stage.cue("tell", std::iter::repeat_with(|| Cue::Say(away.clone().into())).take(3));
+    rig.create_pod();
+    let event = rig.event_about_pod(Timestamp::now()).await;
+    let subscription = rig.subscribe([event]);
+    until("the pod is contained", || rig.stage.played("contain") == 1).await;
+    assert!(rig.stage.played("tell") <= 1, "it was waited for");
+    subscription.is_settled().await;
+    assert_eq!(rig.stage.played("tell"), 4, "it is told all the same");
 }
 
 #[tokio::test]

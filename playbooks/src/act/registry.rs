@@ -347,6 +347,11 @@ impl Plan {
         self.actions().any(Action::changes_cluster)
     }
 
+    /// True where nothing waits for what it does: none of its actions has a target or changes the cluster.
+    pub fn only_tells(&self) -> bool {
+        !self.all().any(BoundStep::acts)
+    }
+
     /// What verification has to read beyond the pod.
     pub fn needs(&self) -> Needs {
         let by_owner =

@@ -13,10 +13,24 @@ const NAMESPACE: &str = "k8s.ns.name";
 
 /// One comparison of `output_fields`.
 #[derive(Debug, Clone)]
-struct Comparison {
+pub(super) struct Comparison {
     key: String,
     equal: bool,
     value: String,
+}
+
+impl Comparison {
+    /// True where Talon finds at most one of both true of an event.
+    pub(super) fn contradicts(&self, other: &Comparison) -> bool {
+        // Talon passes over some of these, and then they are true of everything.
+        let is_read = |it: &Comparison| !it.value.contains(['=', '!']);
+        let contradict = match (self.equal, other.equal) {
+            (true, true) => self.value != other.value,
+            (false, false) => false,
+            _ => self.value == other.value,
+        };
+        self.key == other.key && contradict && is_read(self) && is_read(other)
+    }
 }
 
 /// What is written below `match`, and what there is to say about it.
@@ -89,7 +103,10 @@ fn tags(written: &[Text], out: &mut Map<String, Value>, when: &mut Vec<String>) 
     when.push(any(groups.iter().map(all).collect()));
 }
 
-fn groups(written: &[Text], remarks: &mut Vec<Remark>) -> Result<Vec<Vec<Comparison>>, Remark> {
+pub(super) fn groups(
+    written: &[Text],
+    remarks: &mut Vec<Remark>,
+) -> Result<Vec<Vec<Comparison>>, Remark> {
     let group =
         |item: &Text| item.text.split(',').map(|text| comparison(item, text, remarks)).collect();
     written.iter().map(group).collect()

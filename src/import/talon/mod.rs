@@ -4,6 +4,7 @@
 //! `actions` say what each part is called here. Facts are those of falco-talon at 19d3add (August 2026).
 
 mod actions;
+mod apart;
 mod document;
 mod matching;
 mod merge;
@@ -30,21 +31,22 @@ pub fn import(files: &[(String, String)], mode: Mode) -> Result<Imported, Vec<ya
     let merged = merge::merge(entries, &mut remarks);
     let width = merged.len().to_string().len().max(2);
     let mut imported = Imported { remarks, ..Imported::default() };
-    let mut stopped: Option<String> = None;
+    let mut ended = Vec::new();
     for (at, rule) in merged.iter().enumerate() {
         // Playbooks answer in order of name, Talon's rules in the order of the file.
         let name = format!("{:0width$}-{}", at + 1, slug(&rule.name.text));
         let mut draft = draft(rule, name, mode);
-        if let Some(before) = &stopped {
-            let how = format!(
-                "Talon doesn't come to this rule where `{before}` matches, which ends with `continue: false`"
+        if let Some(before) = apart::before(&ended, rule) {
+            let why = format!(
+                "Talon doesn't come to this rule where `{}` matches, which ends with `continue: false`",
+                before.name.text
             );
-            let help =
-                "all playbooks that match answer: take what that one matches out of this `match`";
-            draft.remarks.push(Remark::lost(&rule.name.node, how, help));
+            let help = "all playbooks that match answer: exclude in this `match` what that one asks for, such as \
+                        `k8s.ns.name!=shop`, and import again";
+            draft.give_up(Remark::lost(&rule.name.node, why, help));
         }
         if rule.is_last() {
-            stopped = Some(rule.name.text.clone());
+            ended.push(rule);
         }
         if let Some(first) = imported.needs.other_evidence(&draft.needs) {
             let how = format!("a worker keeps all evidence in one place, and that is {first}");

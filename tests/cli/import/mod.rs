@@ -49,7 +49,7 @@ fn every_action_of_talon_comes_out_as_playbooks_that_pass_check_and_explain() {
     let stage = Stage::empty().file("rules.yaml", RULES).file("override.yaml", OVERRIDE);
     let ran = imported(&stage, &["talon", "rules.yaml", "override.yaml", "--out", "playbooks"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert_eq!(times(".yaml\n", &ran.out), 7, "{}", ran.out);
+    assert_eq!(times(".yaml\n", &ran.out), 9, "{}", ran.out);
     let evidence = stage.path().join("evidence");
     fs::create_dir(&evidence).expect("a folder");
     let needs = needs(&ran).replace("/var/lib/evidence", &evidence.display().to_string());
@@ -81,12 +81,12 @@ fn what_is_not_carried_over_is_told_with_its_place_and_stands_in_the_file() {
     let ran = imported(&stage, &["talon", "rules.yaml"]);
     for (line, why) in [
         ("[7].actions[0].action", "never holds pods/exec"),
-        ("[8].actions[0].action", "stoop deletes verified pods alone"),
+        ("[9].actions[0].action", "stoop deletes verified pods alone"),
         ("[4].notifiers[2]", "there is no notifier `smtp`"),
         ("[4].actions[2].action", "nodes get no labels"),
         ("[4].actions[4].action", "the one address that the event names"),
         ("[6].actions[2].action", "`${HOME}/list` is no whole path"),
-        ("[9].rule", "`Delete the namespace` matches"),
+        ("[11].rule", "`Delete the namespace` matches"),
     ] {
         let told = ran.err.lines().find(|it| it.starts_with("rules.yaml:") && it.contains(why));
         assert!(told.is_some_and(|told| told.contains(line)), "{line} {why}: {}", ran.err);
@@ -139,7 +139,7 @@ fn a_file_is_never_written_over_without_force() {
     fs::write(&own, "mine").expect("a file");
     let again = imported(&stage, &arguments);
     assert_eq!(again.code, Some(2), "{again:?}");
-    assert!(again.err.contains("is there already and 6 more: --force"), "{}", again.err);
+    assert!(again.err.contains("is there already and 8 more: --force"), "{}", again.err);
     assert_eq!(fs::read_to_string(&own).expect("a file"), "mine");
     let forced = imported(&stage, &[&arguments[..], &["--force"]].concat());
     assert_eq!(forced.code, Some(1), "{forced:?}");
@@ -166,7 +166,7 @@ fn several_files_are_put_together_as_talon_does() {
     let terminate = both.drafts[0].text();
     assert!(terminate.contains("gracePeriod: 2s"), "the later scalar: {terminate}");
     assert!(!terminate.contains("StatefulSet") && !terminate.contains("Standalone"), "{terminate}");
-    let functions = both.drafts.last().expect("some").text();
+    let functions = both.drafts[5].text();
     assert_eq!(times("function: sample-function", &functions), 2, "actions are added: {functions}");
     assert!(
         functions.contains("- ops") && functions.contains("- dev"),
@@ -183,6 +183,37 @@ fn a_condition_that_cannot_be_kept_takes_its_rule_along() {
         ));
         assert!(!imported.drafts[0].is_playbook(), "{matching}: {}", text(&imported));
         assert_eq!(lost(&imported).len(), 1, "{matching}: {:?}", lost(&imported));
+    }
+}
+
+#[test]
+fn a_rule_that_talon_may_not_come_to_is_given_up() {
+    let label =
+        "actions: [{action: L, actionner: 'kubernetes:label', parameters: {labels: {a: b}}}]";
+    let terminate = "actions: [{action: T, actionner: 'kubernetes:terminate'}]";
+    let shop = "output_fields: ['k8s.ns.name=shop']";
+    for (first, second, is_kept) in [
+        (shop, "rules: [X]", false),
+        (shop, "output_fields: ['k8s.ns.name!=shop', 'proc.name=sh']", false),
+        (shop, "output_fields: ['k8s.ns.name!=shop, proc.name=sh']", true),
+        (shop, "output_fields: ['k8s.ns.name=bank']", true),
+        (shop, "output_fields: ['k8s.ns.name!=bank']", false),
+        // Talon passes over the first one's comparison, so that it matches everything.
+        ("output_fields: ['proc.name=a=b']", "output_fields: ['proc.name!=a=b']", false),
+        ("rules: [X]", "rules: [Y]", true),
+        ("rules: [X, Y]", "rules: [Y]", false),
+        ("source: syscall", "source: k8s_audit", true),
+        ("priority: Error", "rules: [X]", false),
+    ] {
+        let rules = format!(
+            "- rule: First\n  continue: false\n  match: {{{first}}}\n  {label}\n\
+             - rule: Between\n  match: {{rules: [Z]}}\n  {label}\n\
+             - rule: Second\n  match: {{{second}}}\n  {terminate}\n"
+        );
+        let imported = talon(&[("rules.yaml", &rules)]);
+        let text = imported.drafts[2].text();
+        assert_eq!(imported.drafts[2].is_playbook(), is_kept, "{first} / {second}: {text}");
+        assert_eq!(text.contains("where `First` matches"), !is_kept, "{first} / {second}: {text}");
     }
 }
 
