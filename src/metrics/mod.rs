@@ -134,7 +134,11 @@ impl Metrics {
                 &["subscription", "fate"],
             )?,
             in_flight: of.gauges("in_flight", "Deliveries held now", &["subscription"])?,
-            lag: of.gauges("lag", "Messages not settled yet", &["subscription"])?,
+            lag: of.gauges(
+                "lag",
+                "Messages not settled yet, of this worker, which add up, or of the whole fleet",
+                &["subscription", "scope"],
+            )?,
             lag_committed: of.gauges(
                 "lag_committed",
                 "Messages after the last one that is committed",

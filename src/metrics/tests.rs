@@ -59,6 +59,22 @@ fn labels_are_of_things_that_are_few() {
 }
 
 #[test]
+fn a_lag_says_whether_it_adds_up_over_workers() {
+    let metrics = Metrics::new().unwrap();
+    for (name, is_fleets) in [("own", false), ("whole", true)] {
+        let ask = Box::new(move || Gauges { lag: 7, is_fleets, ..Gauges::default() });
+        metrics.watch(name, Arc::default(), Pool::new(1, 1), ask);
+    }
+    let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+    for told in [
+        "stoop_lag{scope=\"worker\",subscription=\"own\"} 7",
+        "stoop_lag{scope=\"fleet\",subscription=\"whole\"} 7",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+}
+
+#[test]
 fn what_is_scraped_is_what_was_defined() {
     let metrics = Metrics::new().unwrap();
     metrics.response_time.with_label_values(&["applied"]).observe(1.0);

@@ -14,6 +14,8 @@ use super::{Metrics, ages::Ages};
 pub struct Gauges {
     /// Messages not settled yet: those that wait, and those in flight.
     pub lag: u64,
+    /// Whether each worker tells of the same ones, so that they don't add up.
+    pub is_fleets: bool,
     /// Messages after the last that is committed, where that differs: one that is slow holds back those settled after it.
     pub lag_committed: Option<u64>,
     /// Age of the oldest of them in seconds, where the broker tells.
@@ -68,7 +70,8 @@ impl Watched {
         }
         metrics.in_flight.with_label_values(&[name]).set(clamp(self.pool.held() as u64));
         let gauges = (self.ask)();
-        metrics.lag.with_label_values(&[name]).set(clamp(gauges.lag));
+        let scope = if gauges.is_fleets { "fleet" } else { "worker" };
+        metrics.lag.with_label_values(&[name, scope]).set(clamp(gauges.lag));
         if let Some(committed) = gauges.lag_committed {
             metrics.lag_committed.with_label_values(&[name]).set(clamp(committed));
         }

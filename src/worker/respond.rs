@@ -5,7 +5,8 @@ use std::sync::{Arc, atomic::AtomicU64};
 use jiff::Timestamp;
 use playbooks::{
     act::{
-        Advance, Failure, Guardrail, Occurrence, Outcome, Plan, Report, Response, Standing, Uid,
+        Advance, Failure, Guardrail, Occurrence, Outcome, Plan, Report, Response, Standing,
+        StepReport, Uid,
     },
     decide::{Candidate, EventId},
 };
@@ -244,11 +245,18 @@ impl Worker {
                 metrics.refusals.with_label_values(&[refusal.guardrail.as_str()]).inc();
             }
         }
-        let applied = |outcome: &Outcome| matches!(outcome, Outcome::Applied(_));
-        if report.steps.iter().any(|step| step.contains && applied(&step.outcome)) {
-            metrics.time_to_effect.observe(seconds(occurrence.time, Timestamp::now()));
+        if let Some(effect) = effect(&report.steps) {
+            // Until a person has said so nothing was to be done.
+            let asked = occurrence.approved.unwrap_or(occurrence.time).max(occurrence.time);
+            metrics.time_to_effect.observe(seconds(asked, effect));
         }
     }
+}
+
+/// When the first containment was applied, where one was.
+fn effect(steps: &[StepReport]) -> Option<Timestamp> {
+    let applied = |step: &&StepReport| step.contains && matches!(step.outcome, Outcome::Applied(_));
+    steps.iter().filter(applied).map(|step| step.at).min()
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
@@ -279,5 +287,31 @@ fn refused(guardrail: Guardrail) -> End {
         Guardrail::EventAge => End::TooOld,
         Guardrail::FutureEvent | Guardrail::Identity | Guardrail::MinHealthy => End::Refused,
         _ => End::Declined,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_effect_is_the_first_containment_that_was_applied_not_what_came_before_or_after() {
+        let step = |at, contains, outcome| StepReport {
+            action: "label",
+            contains,
+            outcome,
+            evidence: Vec::new(),
+            at: Timestamp::constant(at, 0),
+        };
+        let applied = || Outcome::Applied("done".into());
+        let steps = [
+            step(1, false, applied()),
+            step(2, true, Outcome::AlreadyDone("by another".into())),
+            step(3, true, applied()),
+            step(9, true, applied()),
+            step(10, false, applied()),
+        ];
+        assert_eq!(effect(&steps), Some(Timestamp::constant(3, 0)));
+        assert_eq!(effect(&steps[..2]), None);
     }
 }

@@ -105,11 +105,18 @@ fn an_alert_asks_for_what_a_worker_tells_and_leads_to_a_page_that_says_what_to_d
 
 /// Series of a worker that does well, each minute for an hour, with those of `instead` in place of theirs.
 fn load(instead: &[(&str, &str)]) -> String {
-    const WELL: [(&str, &str); 24] = [
+    const WELL: [(&str, &str); 30] = [
         ("stoop_build_info{version=\"1\"}", "1x60"),
         ("stoop_ready", "1x60"),
         ("stoop_oldest_unsettled_seconds{subscription=\"falco\"}", "0x60"),
-        ("stoop_lag{subscription=\"falco\"}", "5x60"),
+        ("stoop_lag{scope=\"worker\",subscription=\"falco\"}", "5x60"),
+        // Two workers on a topic of Kafka, and two on a stream of NATS.
+        ("stoop_lag{scope=\"worker\",subscription=\"topic\",pod=\"a\"}", "5x60"),
+        ("stoop_lag{scope=\"worker\",subscription=\"topic\",pod=\"b\"}", "5x60"),
+        ("stoop_lag{scope=\"fleet\",subscription=\"stream\",pod=\"a\"}", "5x60"),
+        ("stoop_lag{scope=\"fleet\",subscription=\"stream\",pod=\"b\"}", "5x60"),
+        ("stoop_settled_total{subscription=\"topic\",how=\"acked\"}", "0+60x60"),
+        ("stoop_settled_total{subscription=\"stream\",how=\"acked\"}", "0+60x60"),
         ("stoop_settled_total{subscription=\"falco\",how=\"acked\"}", "0+60x60"),
         ("stoop_settled_total{subscription=\"falco\",how=\"unknown\"}", "0x60"),
         ("stoop_messages_total{subscription=\"falco\",fate=\"skipped\"}", "0+600x60"),
@@ -145,10 +152,19 @@ type Scene = (&'static [(&'static str, &'static str)], &'static [&'static str]);
 
 #[test]
 fn each_alert_fires_for_its_own_trouble_and_none_where_all_is_well() {
-    const LAG: &str = "stoop_lag{subscription=\"falco\"}";
+    const LAG: &str = "stoop_lag{scope=\"worker\",subscription=\"falco\"}";
     const ACKED: &str = "stoop_settled_total{subscription=\"falco\",how=\"acked\"}";
     const SKIPPED: &str = "stoop_messages_total{subscription=\"falco\",fate=\"skipped\"}";
-    let scenes: [Scene; 21] = [
+    // Of each worker: after an hour 600 where it counts by ten.
+    const OWN: [&str; 2] = [
+        "stoop_lag{scope=\"worker\",subscription=\"topic\",pod=\"a\"}",
+        "stoop_lag{scope=\"worker\",subscription=\"topic\",pod=\"b\"}",
+    ];
+    const WHOLE: [&str; 2] = [
+        "stoop_lag{scope=\"fleet\",subscription=\"stream\",pod=\"a\"}",
+        "stoop_lag{scope=\"fleet\",subscription=\"stream\",pod=\"b\"}",
+    ];
+    let scenes: [Scene; 24] = [
         (&[], &[]),
         (
             &[("stoop_oldest_unsettled_seconds{subscription=\"falco\"}", "0+60x60")],
@@ -160,6 +176,11 @@ fn each_alert_fires_for_its_own_trouble_and_none_where_all_is_well() {
         // Nothing waits.
         (&[(ACKED, "60x60"), (SKIPPED, "600x60"), (LAG, "0x60")], &[]),
         (&[(LAG, "0+100x60")], &["StoopLagGrowing"]),
+        // What partitions have adds up, though one of them catches up.
+        (&[(OWN[0], "700+15x60"), (OWN[1], "500-5x60")], &["StoopLagGrowing"]),
+        // Each tells of the same messages.
+        (&[(WHOLE[0], "0+10x60"), (WHOLE[1], "0+10x60")], &[]),
+        (&[(WHOLE[0], "0+100x60"), (WHOLE[1], "0+100x60")], &["StoopLagGrowing"]),
         // It catches up.
         (&[(LAG, "90000-100x60")], &[]),
         (&[("stoop_time_to_effect_seconds_bucket{le=\"60\"}", "0+9x60")], &["StoopSlowEffect"]),

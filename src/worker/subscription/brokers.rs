@@ -46,8 +46,10 @@ impl Runner {
         let (receiver, ledger) = nats::connect(config, share.slots)?;
         let (health, watched) = (ledger.health(), ledger.clone());
         // The whole fleet's: the consumer is one for all workers.
-        let gauges =
-            move |_: &brokers::Pool| Gauges { lag: watched.lag().unsettled, ..Gauges::default() };
+        let gauges = move |_: &brokers::Pool| {
+            let lag = watched.lag().unsettled;
+            Gauges { lag, is_fleets: true, ..Gauges::default() }
+        };
         self.serve(name, share, (receiver, ledger), health, gauges).await
     }
 
