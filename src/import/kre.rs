@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Draft, Imported, Needs, Remark,
     draft::{Item, Step},
-    names::{one_line, slug},
+    names::{literal, one_line, slug},
     source::Node,
 };
 
@@ -54,17 +54,18 @@ impl FromStr for KreVariable {
 ///
 /// # Errors
 ///
-/// It is not said which events it is for, or which playbook it is.
+/// It is not said which events it is for, or which playbook it is, or a subject asks for what only NATS can tell apart.
 pub fn import(options: &KreOptions, mode: Mode) -> Result<Imported, String> {
     let name = options.playbook.trim();
     if name.is_empty() {
         return Err("no playbook: name it with -p, such as `-p slack`".to_owned());
     }
-    let mut subjects: Vec<_> = options.subscriptions.iter().map(|subject| glob(subject)).collect();
+    let mut subjects =
+        options.subscriptions.iter().map(|it| glob(it)).collect::<Result<Vec<_>, _>>()?;
     let mut remarks = Vec::new();
     if let Some(topic) = &options.topic {
         match topic.starts_with("falco.") {
-            true => subjects.push(glob(topic)),
+            true => subjects.push(glob(topic)?),
             false => remarks.push(Remark::differs(
                 &Node::named("-t"),
                 format!("the topic {} is a subscription of the worker", one_line(topic)),
@@ -97,13 +98,32 @@ pub fn import(options: &KreOptions, mode: Mode) -> Result<Imported, String> {
     Ok(Imported { drafts: vec![draft], remarks: Vec::new(), needs })
 }
 
-/// A subject of NATS, whose `>` is everything that follows.
-fn glob(subject: &str) -> String {
+/// A subject of NATS as a glob, whose `*` crosses dots. The engine's have three tokens, `falco.PRIORITY.RULE`, none of which
+/// has a dot in it, so that with as many tokens both mean the same.
+fn glob(subject: &str) -> Result<String, String> {
     let subject = subject.trim();
-    match subject.strip_suffix('>') {
-        Some(begin) => format!("{begin}*"),
-        None => subject.to_owned(),
+    let refused = |why: &str| {
+        let subject = one_line(subject);
+        format!("-s {subject}: {why}; write such as `falco.notice.*`, or `falco.>` for all")
+    };
+    let tokens: Vec<_> = subject.split('.').collect();
+    let (ends_open, known) = match tokens.as_slice() {
+        [known @ .., ">"] => (true, known),
+        known => (false, known),
+    };
+    if tokens.len() > 3 || (tokens.len() < 3 && !ends_open) {
+        return Err(refused("no event has it, as theirs have three parts: falco.PRIORITY.RULE"));
     }
+    let is_odd = |token: &&str| {
+        token.is_empty() || token.contains('>') || (token.len() > 1 && token.contains('*'))
+    };
+    if known.iter().any(is_odd) {
+        return Err(refused("NATS takes `*` for a whole part alone, and `>` at the end alone"));
+    }
+    let each =
+        known.iter().map(|token| if *token == "*" { "*".to_owned() } else { literal(token) });
+    let each = each.chain(ends_open.then(|| "*".to_owned()));
+    Ok(each.collect::<Vec<_>>().join("."))
 }
 
 struct Deployed<'a> {
@@ -118,8 +138,33 @@ impl Deployed<'_> {
         Some(found.value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// What is read of the environment, as it is or as a secret that the configuration names.
+    fn read(&self) -> &'static [&'static str] {
+        match self.name {
+            "taint" => &["TAINT_KEY", "TAINT_VALUE", "TAINT_EFFECT"],
+            "capture" => &["CAPTURE_DURATION", "AWS_S3_BUCKET", "GCLOUD_BUCKET"],
+            "slack" => &["SLACK_WEBHOOK_URL"],
+            "demisto" => &["DEMISTO_BASE_URL", "DEMISTO_API_KEY", "VERIFY_SSL"],
+            "phantom" => &["PHANTOM_BASE_URL", "VERIFY_SSL"],
+            _ => &[],
+        }
+    }
+
+    /// What nothing here reads.
+    fn unread(&self) -> impl Iterator<Item = Remark> {
+        let unread = self
+            .environment
+            .iter()
+            .filter(|variable| !self.read().contains(&variable.name.as_str()));
+        unread.map(|variable| {
+            let how = format!("nothing here reads the variable {}", one_line(&variable.name));
+            let what = "what needs it, such as a function of yours or the worker, has to have it";
+            Remark::differs(&self.at, how, what)
+        })
+    }
+
     fn item(&self, needs: &mut Needs) -> Item {
-        let mut item = Item::default();
+        let mut item = Item { remarks: self.unread().collect(), steps: Vec::new() };
         match self.name {
             "delete" => {
                 let owners = ["ReplicaSet", "StatefulSet", "DaemonSet", "Job", "Standalone"];

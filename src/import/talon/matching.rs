@@ -107,27 +107,67 @@ pub(super) fn groups(
     written: &[Text],
     remarks: &mut Vec<Remark>,
 ) -> Result<Vec<Vec<Comparison>>, Remark> {
-    let group =
-        |item: &Text| item.text.split(',').map(|text| comparison(item, text, remarks)).collect();
+    let group = |item: &Text| {
+        let text = item.text.replace(", ", ",");
+        text.split(',').map(|text| comparison(item, text, remarks)).collect()
+    };
     written.iter().map(group).collect()
 }
 
+/// As Talon reads it, which trims nothing.
 fn comparison(item: &Text, text: &str, remarks: &mut Vec<Remark>) -> Result<Comparison, Remark> {
-    let (left, right) = text.split_once('=').ok_or_else(|| {
-        let why = format!("`{}` is no comparison, and Talon refuses the file", text.trim());
-        Remark::lost(&item.node, why, "write `field=value` or `field!=value`")
-    })?;
-    let (key, equal) = left.strip_suffix('!').map_or((left, true), |key| (key, false));
-    if right.contains(['=', '!']) {
-        let how = "Talon does not understand a value with `=` or `!` in it, and passes over this comparison";
-        remarks.push(Remark::differs(&item.node, how, "here it holds as it is written"));
-    }
-    let (key, value) = (key.trim().to_owned(), right.trim().replace('"', ""));
+    let lost = |why: String, help: &str| Remark::lost(&item.node, why, help);
+    let help = "write `field=value` or `field!=value`";
+    let is_key =
+        |key: &str| key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '[' | ']'));
+    let (key, equal, value) = text
+        .split_once('=')
+        .map(|(left, value)| match left.strip_suffix('!') {
+            Some(key) => (key, false, value),
+            None => (left, true, value),
+        })
+        .filter(|(key, ..)| is_key(key))
+        .ok_or_else(|| {
+            lost(format!("`{text}` is no comparison, and Talon refuses the file"), help)
+        })?;
     if key.is_empty() {
-        let why = "a comparison without a field, which Talon refuses";
-        return Err(Remark::lost(&item.node, why, "write `field=value` or `field!=value`"));
+        return Err(lost("a comparison without a field, which Talon refuses".to_owned(), help));
     }
-    Ok(Comparison { key, equal, value })
+    // Talon keeps `!=` as `!`, in a value too.
+    let value = value.replace("!=", "!").replace('"', "");
+    let is_split = value.contains(if equal { '=' } else { '!' });
+    match (equal, value.contains('=')) {
+        (false, true) => {
+            let why =
+                "Talon takes what is before the second `=` for a field, so that this is never true";
+            return Err(lost(why.to_owned(), "compare with a value without `=`"));
+        }
+        _ if is_split => {
+            let how = "Talon does not understand this value, and passes over the comparison";
+            remarks.push(Remark::differs(&item.node, how, "here it holds as it is written"));
+        }
+        _ => {}
+    }
+    if equal && is_missing(&value) {
+        let why = format!("`{text}` asks for a field that is sent without a value");
+        let help =
+            "here that is as good as no field: `when: fields[\"NAME\"] == null` asks for both";
+        return Err(lost(why, help));
+    }
+    if !equal && (value.starts_with('[') || value.starts_with("map[")) {
+        let why = format!("`{text}` excludes a list by Go's text of it");
+        return Err(lost(why, "exclude it in `when`, as a list"));
+    }
+    if value.trim() != value {
+        let how = format!("`{text}` has spaces around its value, which count, in Talon as here");
+        remarks.push(Remark::differs(&item.node, how, "take them out where they aren't meant"));
+    }
+    Ok(Comparison { key: key.to_owned(), equal, value })
+}
+
+/// Values that Falco sends for none, and Go's text of `null`: here they are `null`.
+fn is_missing(value: &str) -> bool {
+    matches!(value, "" | "<NA>" | "<no value>" | "<nil>")
 }
 
 /// One group is enough, and of a group all comparisons.
@@ -161,7 +201,9 @@ fn fields(
         }
     }
     if has_target {
-        let (excluded, others) = rest.into_iter().partition(|it| !it.equal && it.key == NAMESPACE);
+        let (excluded, others) = rest
+            .into_iter()
+            .partition(|it| !it.equal && it.key == NAMESPACE && !is_missing(&it.value));
         rest = others;
         exclude(excluded, out);
     }
@@ -204,8 +246,8 @@ fn exclude(excluded: Vec<Comparison>, out: &mut Map<String, Value>) {
 fn all(group: &[Comparison]) -> String {
     let each = group.iter().map(|Comparison { key, equal, value }| {
         let field = format!("fields[{}]", quoted(key));
-        let forms = forms(value);
         let (operator, joint) = if *equal { ("==", " || ") } else { ("!=", " && ") };
+        let forms = if *equal { equal_forms(value) } else { excluded_forms(value) };
         let each: Vec<_> = forms.iter().map(|form| format!("{field} {operator} {form}")).collect();
         match each.len() > 1 && *equal {
             true => format!("({})", each.join(joint)),
@@ -223,13 +265,26 @@ fn any(groups: Vec<String>) -> String {
 }
 
 /// Falco sends some fields as numbers and some as flags; Talon compares their texts.
-fn forms(value: &str) -> Vec<String> {
+fn equal_forms(value: &str) -> Vec<String> {
     let mut forms = vec![quoted(value)];
     let is_literal = value == "true"
         || value == "false"
         || value.parse::<i64>().is_ok_and(|number| number.to_string() == value);
     if is_literal {
         forms.push(value.to_owned());
+    }
+    forms
+}
+
+/// Whatever Talon could read that text from: what is excluded there is never answered here.
+fn excluded_forms(value: &str) -> Vec<String> {
+    let mut forms = equal_forms(value);
+    if is_missing(value) {
+        forms.push("null".to_owned());
+    }
+    let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
+    if let (1, Some(number)) = (forms.len(), number) {
+        forms.push(format!("{number:?}"));
     }
     forms
 }

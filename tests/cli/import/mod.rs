@@ -83,6 +83,7 @@ fn what_is_not_carried_over_is_told_with_its_place_and_stands_in_the_file() {
         ("[7].actions[0].action", "never holds pods/exec"),
         ("[9].actions[0].action", "stoop deletes verified pods alone"),
         ("[4].notifiers[2]", "there is no notifier `smtp`"),
+        ("[5].actions[2].action", "pods would be evicted that Talon spares"),
         ("[4].actions[2].action", "nodes get no labels"),
         ("[4].actions[4].action", "the one address that the event names"),
         ("[6].actions[2].action", "`${HOME}/list` is no whole path"),
@@ -176,8 +177,15 @@ fn several_files_are_put_together_as_talon_does() {
 
 #[test]
 fn a_condition_that_cannot_be_kept_takes_its_rule_along() {
-    for matching in ["{priority: '>=High'}", "{output_fields: [proc.name]}", "{priority: '<Debug'}"]
-    {
+    for matching in [
+        "{priority: '>=High'}",
+        "{priority: '<Debug'}",
+        "{output_fields: [proc.name]}",
+        "{output_fields: ['proc.cmdline!=curl --user=x']}",
+        "{output_fields: ['proc.name =bash']}",
+        "{output_fields: ['proc.name=<NA>']}",
+        "{output_fields: ['proc.args!=[a b]']}",
+    ] {
         let imported = rule(&format!(
             "  match: {matching}\n  actions: [{{action: A, actionner: 'kubernetes:terminate'}}]\n"
         ));
@@ -215,6 +223,12 @@ fn a_rule_that_talon_may_not_come_to_is_given_up() {
         assert_eq!(imported.drafts[2].is_playbook(), is_kept, "{first} / {second}: {text}");
         assert_eq!(text.contains("where `First` matches"), !is_kept, "{first} / {second}: {text}");
     }
+}
+
+#[test]
+fn a_drain_that_spares_replicas_is_given_up_and_the_other_stays() {
+    let text = talon(&[("rules.yaml", RULES)]).drafts[2].text();
+    assert_eq!(times("- drain:", &text), 1, "{text}");
 }
 
 #[test]
@@ -305,6 +319,59 @@ fn playbooks_of_the_response_engine_come_out_by_their_flags() {
     {
         let ran = imported(&stage, &[&["kre"], flags].concat());
         assert_eq!(ran.code, Some(2), "{flags:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_subject_asks_for_no_more_than_it_did_in_nats() {
+    let import = |subject: &str| {
+        let subscriptions = vec![subject.to_owned()];
+        let options =
+            KreOptions { playbook: "delete".to_owned(), subscriptions, ..KreOptions::default() };
+        import_kre(&options, Mode::Observe)
+    };
+    for (subject, expected) in [
+        ("falco.notice.*", "falco.notice.*"),
+        ("falco.*.*", "falco.*.*"),
+        ("falco.>", "falco.*"),
+        (">", "'*'"),
+    ] {
+        let imported = import(subject).expect(subject);
+        let text = text(&imported);
+        let lines: Vec<_> = text.lines().map(|line| line.replace('"', "'")).collect();
+        let is_there = lines.iter().any(|line| {
+            line.trim().trim_start_matches("- ").trim_matches('\'') == expected.trim_matches('\'')
+        });
+        assert!(is_there, "{subject}: {text}");
+    }
+    for subject in [
+        "falco.*",
+        "falco",
+        "*",
+        "falco.notice.terminal*",
+        "falco.n>.x",
+        "falco.>.x",
+        "falco..x",
+        "falco.notice.a.>",
+        "falco.notice.a.b",
+    ] {
+        assert!(import(subject).is_err(), "{subject}");
+    }
+}
+
+#[test]
+fn a_variable_that_nothing_reads_is_told_and_its_value_is_not() {
+    let subject = ["-s", "falco.notice.*"];
+    for (flags, unread) in [
+        (["-p", "delete", "-e", "SUBSCRIBED_ALERTS=secret"], true),
+        (["-p", "phantom", "-e", "PHANTOM_USER=secret"], true),
+        (["-p", "mine", "-e", "TOKEN=secret"], true),
+        (["-p", "taint", "-e", "TAINT_KEY=k"], false),
+    ] {
+        let ran = imported(&Stage::empty(), &[&["kre"], &flags[..], &subject].concat());
+        let told = ran.err.contains("nothing here reads the variable");
+        assert_eq!((ran.code, told), (Some(0), unread), "{flags:?}: {ran:?}");
+        assert!(!ran.out.contains("secret") && !ran.err.contains("secret"), "{flags:?}: {ran:?}");
     }
 }
 

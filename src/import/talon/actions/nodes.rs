@@ -27,15 +27,14 @@ pub(super) fn drain(action: &Action, mut item: Item) -> Item {
         "Talon evicts whatever it doesn't ignore, DaemonSets' pods too, and leaves the node open";
     let what = "here the node is cordoned first, DaemonSets' and protected pods stay, and a quarter of the nodes \
                 is the most: `maxShare`, `maxPods`";
-    item = item.differs(action, how, what);
     if params.text("min_healthy_replicas").is_some_and(|least| !least.is_empty()) {
-        let why = "`min_healthy_replicas` of a drain";
-        item = item.lost(
-            action,
-            why,
-            "PodDisruptionBudgets hold evictions back: write one for what matters",
-        );
+        let why =
+            "`min_healthy_replicas` of a drain: without it pods would be evicted that Talon spares";
+        let help =
+            "write PodDisruptionBudgets, which hold evictions back, leave it out and import again";
+        return item.lost(action, why, help);
     }
+    item = item.differs(action, how, what);
     if params.number("max_wait_period").is_some_and(|seconds| seconds > 0) {
         let how = "`max_wait_period` is for each pod";
         item = item.differs(action, how, "here `limits.timeout` (10m) is for the whole answer");
