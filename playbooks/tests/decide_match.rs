@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 fn playbook(name: &str, matching: Value) -> Arc<Playbook> {
     let document = json!({
-        "apiVersion": "stoop.dev/v1alpha1", "kind": "Playbook", "metadata": {"name": name},
+        "apiVersion": "stoop.dev/v1alpha1", "kind": "ClusterPlaybook", "metadata": {"name": name},
         "spec": {"match": matching, "actions": ["delete"]},
     });
     Arc::new(Playbook::from_value(name, document).unwrap_or_else(|errors| panic!("{errors}")))

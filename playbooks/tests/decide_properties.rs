@@ -74,7 +74,7 @@ fn playbooks() -> impl Strategy<Value = Vec<Arc<Playbook>>> {
     vec(matching(), 0..12).prop_map(|all| {
         let read = |(number, matching): (usize, Value)| {
             let document = json!({
-                "apiVersion": "stoop.dev/v1alpha1", "kind": "Playbook", "metadata": {"name": format!("p{number:02}")},
+                "apiVersion": "stoop.dev/v1alpha1", "kind": "ClusterPlaybook", "metadata": {"name": format!("p{number:02}")},
                 "spec": {"match": matching, "actions": ["notify"]},
             });
             Arc::new(Playbook::from_value("p", document).unwrap_or_else(|errors| panic!("{errors}")))
