@@ -61,8 +61,12 @@ async fn who_attached_is_told_whole_to_the_few_and_nameless_to_all() {
     let whole = sensitive.read().await;
     assert_eq!(whole.len(), 1, "of other namespaces too: {whole:?}");
     assert_eq!(whole[0].payload, into_guarded.to_string().into_bytes(), "not byte for byte");
-    let nameless = others.read().await;
-    assert_eq!(nameless.len(), 2, "{:?}", worker.audit());
+    let nameless = worker
+        .wait("both are told of", async || match others.read().await {
+            all if all.len() == 2 => Ok(all),
+            all => Err(format!("{} are there; {:?}", all.len(), worker.audit())),
+        })
+        .await;
     for message in &nameless {
         let text = String::from_utf8_lossy(&message.payload);
         for secret in ["mallory", "alice", "/etc/shadow", "printenv"] {
