@@ -203,6 +203,23 @@ async fn the_token_is_asked_for_and_shown_with_every_question() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_handed_back_is_not_called_passed_over() {
+    let stage = Stage::set(json!({})).await;
+    let tab = Tab::open(&stage.control, "/").await;
+    let word = async |how: &str| {
+        let event =
+            json!({"responses": [], "settled": {"how": how, "answers": [], "passedOver": null}});
+        let came = format!("came({{...{event}, responses: new Map()}}, 'p').word");
+        tab.value(&format!("import('/page/feed.js').then(({{ came }}) => {came})")).await
+    };
+    for (how, wanted) in
+        [("acked", "not its"), ("handed-back", "left"), ("fenced", "left"), ("unknown", "left")]
+    {
+        assert_eq!(word(how).await, wanted, "{how}");
+    }
+}
+
+#[tokio::test]
 async fn it_says_since_when_it_hears_nothing_and_goes_on_by_itself() {
     let mut stage = Stage::set(json!({})).await;
     stage.pod("web-1");
