@@ -180,7 +180,15 @@ impl Worker {
         }
         sources.files = rules.plans().to_vec();
         let count = self.rules.put_in_force(&mut sources);
-        self.feed.forget_others(&self.rules.now());
+        self.forget_others();
         Ok(count)
+    }
+
+    /// Forgets what is counted by playbooks that are no longer in force.
+    pub(super) fn forget_others(&self) {
+        let rules = self.rules.now();
+        let in_force = rules.plans().iter().map(|plan| plan.playbook.name.as_str()).collect();
+        self.feed.forget_others(&in_force);
+        self.metrics.forget_others(&in_force);
     }
 }

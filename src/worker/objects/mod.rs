@@ -144,7 +144,7 @@ impl Worker {
         }
         if is_changed {
             let count = self.rules.put_in_force(&mut sources);
-            self.feed.forget_others(&self.rules.now());
+            self.forget_others();
             tracing::info!(
                 playbooks = count,
                 "the playbooks that are objects have changed, and are in force"
