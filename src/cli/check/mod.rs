@@ -73,7 +73,7 @@ impl Check {
         let rights = rights.chain(following);
         let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
         // As `stoop rbac`: what only watches writes nothing down.
-        if rules.plans().iter().any(|plan| plan.is_recorded()) {
+        if config.playbook_objects || rules.plans().iter().any(|plan| plan.is_recorded()) {
             let records = assemble::records(&config, api.clone(), "check")?;
             if records.shelf().is_there().await? {
                 needed.extend(Records::permissions(&config.namespace));

@@ -184,6 +184,9 @@ export const known = (event) => [...new Set([...event.playbooks, ...event.respon
 /** How many more there are. */
 export const unknown = (event) => Math.max(0, event.wanted - known(event).length);
 
+/** How an event is settled for good. */
+const ENDS = ["acked", "dead-lettered"];
+
 /** What one playbook has come to: the group for filters, the kind of chip, the word, and why. */
 export function came(event, playbook) {
   const response = event.responses.get(playbook);
@@ -205,6 +208,13 @@ export function came(event, playbook) {
       why: `With the response to another event of the same target. ${answer.why}`,
     };
   }
+  if (event.settled && !ENDS.includes(event.settled.how))
+    return {
+      group: "working",
+      kind: "wait",
+      word: "left",
+      why: "It was not acknowledged, so the broker delivers it again, to this worker or another.",
+    };
   if (event.settled) {
     const why = event.settled.passedOver
       ? `Passed over: ${event.settled.passedOver}.`
