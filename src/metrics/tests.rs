@@ -5,13 +5,14 @@ use super::*;
 const PAGE: &str = "docs/observability.md";
 
 /// What a label may be called, and so what it may be about. What it can be is a closed set, or a name that the operator gave.
-const LABELS: [&str; 14] = [
+const LABELS: [&str; 15] = [
     "action",
     "cause",
     "dependency",
     "fate",
     "guardrail",
     "how",
+    "kind",
     "mode",
     "outcome",
     "playbook",
