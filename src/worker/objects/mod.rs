@@ -5,6 +5,7 @@
 //! which there are, nothing is taken in, nor before their kinds are defined: what only one of them wants would be acknowledged as nobody's.
 
 mod book;
+mod guard;
 mod refused;
 mod tell;
 
@@ -21,10 +22,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use book::{Book, Change, Entry, Judge, Standing};
+use guard::guard;
 pub use refused::{Reason, Refused};
 
 use super::{
     Worker,
+    outage::Waiter,
     readiness::Readiness,
     responses::{self, Kept},
 };
@@ -66,17 +69,21 @@ impl Worker {
             tokio::spawn(watch_playbooks(api.clone(), kind, tell.clone()));
         }
         let (all, mut all_seen) = oneshot::channel();
-        tokio::spawn(self.clone().follow_objects(seen, readiness, all, stop.clone()));
-        if tokio::time::timeout(LOOK, &mut all_seen).await.is_ok() {
-            return;
-        }
-        let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
-        let waiter = self.outages.enter(Dependency::KubernetesApi, why);
+        let following = self.clone().follow_objects(seen, readiness, all, stop.clone());
+        let following = tokio::spawn(following);
+        let seen = tokio::time::timeout(LOOK, &mut all_seen).await;
+        let hold = || {
+            let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
+            self.outages.enter(Dependency::KubernetesApi, why)
+        };
+        let mut waiter = (!matches!(seen, Ok(Ok(())))).then(hold);
+        let outages = self.outages.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                seen = all_seen => if seen.is_ok() { waiter.recovered() },
+            // Whoever has answered is not asked again.
+            if seen.is_err() && all_seen.await.is_ok() {
+                waiter.take().into_iter().for_each(Waiter::recovered);
             }
+            guard(following, &outages, &stop).await;
         });
     }
 
