@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::rig::{Rig, event, play, play_on_pod, playbook, until};
+use super::rig::{Rig, a_while_passes, event, play, play_on_pod, playbook, until};
 
 /// What a cluster shows to the worker that follows it.
 struct Shown {
@@ -274,4 +274,8 @@ async fn one_that_needs_what_the_cluster_does_not_keep_is_refused() {
     shown.show(Seen::Now(object(None, "needy", ("u", 1), needy))).await;
     shown.now(&rig, playing(None, "other", ("v", 1), "b"), &["other"]).await;
     assert_eq!(changes(&rig, "refused"), 1);
+    rig.server.keep_responses("stoop").unwrap();
+    a_while_passes().await;
+    are_in_force(&rig, &["needy", "other"]).await;
+    assert_eq!(changes(&rig, "refused"), 1, "it was refused once");
 }
