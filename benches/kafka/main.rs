@@ -10,9 +10,10 @@
 #[path = "../../playbooks/benches/corpus/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "it is shared with a benchmark that uses more of it")]
 mod corpus;
+#[path = "../process/mod.rs"]
+#[allow(dead_code, reason = "it is shared with a benchmark of several processes")]
+mod process;
 mod raw;
-#[path = "../memory/resident.rs"]
-mod resident;
 mod topic;
 mod worker;
 
@@ -79,7 +80,7 @@ async fn main() {
     let subscription = json!({"kafka": {
         "brokers": [bootstrap], "topic": unwanted, "group": group, "deadLetters": format!("{unwanted}.dead"),
     }});
-    let peak = resident::peak(subscription, messages, &playbooks, json!({})).await;
+    let peak = process::peak(&subscription, messages, &playbooks, json!({})).await;
     println!("\nresident at most while skipping, `stoop run` by itself: {peak:.1} MiB (goal: 64)");
 }
 
@@ -95,11 +96,7 @@ fn show(events: &str, messages: usize, pairs: &[(Round, Round)], goal: f64) {
     );
 }
 
-/// CPU time of this process so far, in both modes.
+/// Processor time of this process so far.
 fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // The program's name, in brackets, may hold blanks; utime and stime are fields 14 and 15, in ticks of 10 ms.
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
+    process::usage::processors(std::process::id())
 }

@@ -10,8 +10,10 @@
 #[path = "../../playbooks/benches/corpus/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "it is shared with a benchmark that uses more of it")]
 mod corpus;
+#[path = "../process/mod.rs"]
+#[allow(dead_code, reason = "it is shared with a benchmark that looks at processor time")]
+mod process;
 mod receiver;
-mod resident;
 mod stream;
 #[path = "../kafka/topic.rs"]
 mod topic;
@@ -84,7 +86,7 @@ async fn measure(subscription: Value, messages: usize) -> f64 {
         "limits": {"memory": format!("{LIMIT}MiB")},
     });
     let playbooks = corpus::playbooks(100) + ANSWER;
-    resident::peak(subscription, messages, &playbooks, more).await
+    process::peak(&subscription, messages, &playbooks, more).await
 }
 
 fn of_topic(bootstrap: &str, topic: &str) -> Value {

@@ -13,6 +13,9 @@ mod attack;
 #[allow(dead_code, unreachable_pub, reason = "it is shared with a benchmark that uses more of it")]
 mod corpus;
 mod fleet;
+#[path = "../process/mod.rs"]
+#[allow(dead_code, reason = "it is shared with a benchmark that looks at memory")]
+mod process;
 mod requests;
 #[path = "../kafka/topic.rs"]
 mod topic;
@@ -51,8 +54,9 @@ async fn main() {
     ] {
         for workers in FLEETS {
             let group = topic::fresh("scale");
-            let fleet = Fleet::start(workers, &on(bootstrap, topic, &group), playbooks, None).await;
-            row(what, &fleet, count).await;
+            let mut fleet =
+                Fleet::start(workers, &on(bootstrap, topic, &group), playbooks, None).await;
+            row(what, &mut fleet, count).await;
         }
     }
     for workers in FLEETS {
@@ -60,9 +64,9 @@ async fn main() {
         let topic = topic::create(bootstrap, "deleted").await;
         let subscription = on(bootstrap, &topic, &topic::fresh("scale"));
         let cluster = attacked.server.kubeconfig();
-        let fleet = Fleet::start(workers, &subscription, attack::DELETE, Some(&cluster)).await;
+        let mut fleet = Fleet::start(workers, &subscription, attack::DELETE, Some(&cluster)).await;
         topic::publish(bootstrap, &topic, attacked.events()).await;
-        row("answered by a delete that is recorded", &fleet, PODS).await;
+        row("answered by a delete that is recorded", &mut fleet, PODS).await;
         assert!(attacked.server.pods(attack::NAMESPACE).is_empty(), "a pod is left");
     }
     println!();
@@ -74,7 +78,7 @@ fn on(bootstrap: &str, topic: &str, group: &str) -> Value {
 }
 
 /// Waits for the fleet to be done, and prints what it took.
-async fn row(what: &str, fleet: &Fleet, events: usize) {
+async fn row(what: &str, fleet: &mut Fleet, events: usize) {
     let took = fleet.done(events).await;
     let rate = |time: Duration| events as f64 / time.as_secs_f64();
     println!(

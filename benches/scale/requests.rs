@@ -34,7 +34,7 @@ pub async fn table(bootstrap: &str) {
         );
         let subscription = on(bootstrap, &topic, &topic::fresh("requests"));
         let cluster = attacked.server.kubeconfig();
-        let fleet = Fleet::start(1, &subscription, &playbook, Some(&cluster)).await;
+        let mut fleet = Fleet::start(1, &subscription, &playbook, Some(&cluster)).await;
         let before = attacked.server.requests().len();
         topic::publish(bootstrap, &topic, attacked.events()).await;
         fleet.done(RESPONSES).await;

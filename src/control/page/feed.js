@@ -170,6 +170,9 @@ const KINDS = {
   failed: ["failed", "bad"],
 };
 
+/** How an event is settled for good. */
+const ENDS = ["acked", "dead-lettered"];
+
 /** What one playbook has come to: the group for filters, the kind of chip, the word, and why. */
 export function came(event, playbook) {
   const response = event.responses.get(playbook);
@@ -191,6 +194,13 @@ export function came(event, playbook) {
       why: `With the response to another event of the same target. ${answer.why}`,
     };
   }
+  if (event.settled && !ENDS.includes(event.settled.how))
+    return {
+      group: "working",
+      kind: "wait",
+      word: "left",
+      why: "It was not acknowledged, so the broker delivers it again, to this worker or another.",
+    };
   if (event.settled) {
     const why = event.settled.passedOver
       ? `Passed over: ${event.settled.passedOver}.`

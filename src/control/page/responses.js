@@ -184,6 +184,8 @@ async function change(it, what, body, done) {
     const failed = came?.failed ?? [];
     if (failed.length > 0)
       await tell("Not all of it was taken back", failed.map((one) => `${one.action}: ${one.detail}`).join("; "));
+    else if (came?.undone?.length === 0)
+      await tell("Nothing was taken back", "Another worker is at it, or was faster. Look again.");
     else say(done);
   } catch (error) {
     await tell("That was not done", error.message);

@@ -267,8 +267,10 @@ impl Server for Kafka {
 }
 
 impl Asking {
-    /// First what is committed, then the dead letters: what was settled by one of them is found there.
+    /// First what is committed, then the dead letters: what was settled by one of them is found there. A commit says nothing
+    /// of what is published after it was read: it may lie in a log that was made anew, at the offsets of the one before.
     fn observe(&self) -> KafkaResult<Observation> {
+        let published = self.published.lock().unwrap().clone();
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, self.partitions - 1);
         let committed = self.group.committed_offsets(list, ANSWER)?;
@@ -277,7 +279,7 @@ impl Asking {
         let committed: BTreeMap<i32, Committed> = committed
             .elements()
             .iter()
-            .map(|element| (element.partition(), self.committed(element)))
+            .map(|element| (element.partition(), self.committed(element, &published)))
             .collect();
         let mut partitions = Vec::new();
         for (&partition, &Committed { offset: settled, .. }) in &committed {
@@ -285,7 +287,6 @@ impl Asking {
             let number = |offset: i64| u64::try_from(offset).unwrap_or_default();
             partitions.push(Partition { settled: number(settled), end: number(end) });
         }
-        let published = self.published.lock().unwrap();
         let settled = published
             .iter()
             .filter(|((partition, offset), _)| committed[partition].has(*offset))
@@ -294,10 +295,14 @@ impl Asking {
         Ok(Observation { at, settled, letters: Letters::Ids(letters), partitions })
     }
 
-    fn committed(&self, element: &TopicPartitionListElem<'_>) -> Committed {
+    fn committed(
+        &self,
+        element: &TopicPartitionListElem<'_>,
+        published: &BTreeMap<(i32, i64), Published>,
+    ) -> Committed {
         let partition = element.partition();
         let offset = if let Offset::Offset(offset) = element.offset() { offset } else { 0 };
-        let (note, published) = (element.metadata(), self.published.lock().unwrap());
+        let note = element.metadata();
         let above = match self.forged.lock().unwrap().get(&partition) {
             Some(forged) if forged == note => Vec::new(),
             _ => note::done(note, offset, |at| published.get(&(partition, at)).map(|of| of.time)),

@@ -37,13 +37,7 @@ pub(super) fn download(action: &Action, item: Item, needs: &mut Needs) -> Item {
 }
 
 pub(super) fn tcpdump(action: &Action, mut item: Item, needs: &mut Needs) -> Item {
-    if action.params.node("snaplen").is_some() {
-        item = item.differs(
-            action,
-            "`snaplen` can't be set",
-            "packets are kept whole, up to `packets.size`",
-        );
-    }
+    item = unset(action, item, "snaplen", "packets are kept whole, up to `packets.size`");
     let (item, config) = recording(action, item);
     job(action, item, needs).step("capture", json!({"packets": config}))
 }
@@ -54,15 +48,17 @@ pub(super) fn sysdig(action: &Action, mut item: Item, needs: &mut Needs) -> Item
             "the system calls of the whole node: an answer to one container records that one alone";
         return item.lost(action, why, "leave `scope` out, or `run` a Job of yours");
     }
-    if action.params.node("buffer_size").is_some() {
-        item = item.differs(
-            action,
-            "`buffer_size` can't be set",
-            "`syscalls.size` bounds what is kept",
-        );
-    }
+    item = unset(action, item, "buffer_size", "`syscalls.size` bounds what is kept");
     let (item, config) = recording(action, item);
     job(action, item, needs).step("capture", json!({"syscalls": config}))
+}
+
+/// A parameter that there is nothing for here.
+fn unset(action: &Action, item: Item, name: &str, instead: &str) -> Item {
+    match action.params.node(name) {
+        Some(_) => item.differs(action, &format!("`{name}` can't be set"), instead),
+        None => item,
+    }
 }
 
 fn recording(action: &Action, mut item: Item) -> (Item, Value) {
