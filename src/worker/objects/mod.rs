@@ -38,6 +38,9 @@ const TOGETHER: Duration = Duration::from_millis(200);
 /// How far apart changes take effect, at least: whoever writes an object all the time costs no more than that.
 const APART: Duration = Duration::from_secs(2);
 
+/// How often it is asked whether the cluster keeps Responses by now, where one was refused for want of them or may be.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
 /// How long a start waits for them before it goes on without taking anything in.
 const LOOK: Duration = Duration::from_secs(3);
 
@@ -96,12 +99,16 @@ impl Worker {
         stop: CancellationToken,
     ) {
         let (mut view, mut all) = (View::default(), Some(all));
-        let mut earliest = Instant::now();
+        let (mut earliest, mut keeps) = (Instant::now(), true);
         loop {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 first = seen.recv() => first,
+                () = tokio::time::sleep(ASK_AGAIN), if !keeps => {
+                    keeps = self.take_objects(Vec::new(), keeps, &readiness).await;
+                    continue;
+                }
             };
             let Some(first) = first else { return };
             let mut together = vec![first];
@@ -116,7 +123,7 @@ impl Worker {
             for seen in &together {
                 view.note(seen);
             }
-            self.take_objects(together, &readiness).await;
+            keeps = self.take_objects(together, keeps, &readiness).await;
             readiness.objects_hidden(view.hidden());
             if all.is_none() {
                 earliest = Instant::now() + APART;
@@ -130,7 +137,8 @@ impl Worker {
         }
     }
 
-    async fn take_objects(&self, together: Vec<Seen>, readiness: &Readiness) {
+    /// Says whether the cluster keeps Responses, as it did or didn't before.
+    async fn take_objects(&self, together: Vec<Seen>, kept: bool, readiness: &Readiness) -> bool {
         let keeps = match responses::keeps(&self.engine).await {
             Kept::No => false,
             // As for files: who needs it waits.
@@ -140,7 +148,7 @@ impl Worker {
             self.judge_object(object, keeps).map_err(|errors| errors.to_string())
         };
         let mut sources = self.rules.sources().await;
-        let mut is_changed = false;
+        let mut is_changed = keeps && !kept && sources.objects.judge_again(&judge);
         for seen in together {
             let Change { in_force, refused } = sources.objects.see(seen, &judge);
             is_changed |= in_force;
@@ -162,6 +170,7 @@ impl Worker {
         }
         // While nobody else changes them: a later word is of a later time.
         readiness.objects_refused(sources.objects.refused());
+        keeps
     }
 
     fn judge_object(
