@@ -107,7 +107,7 @@ impl Worker {
             return Some(Err("the event is another cluster's".to_owned()));
         };
         let Some(ask) = self.question(&rules, candidate, &wanted.claim, &identity) else {
-            return Some(Err("the target is none of the playbook's any more".to_owned()));
+            return Some(Err("the target is gone, or none of the playbook's any more".to_owned()));
         };
         let mut occurrence = (*wanted.occurrence).clone();
         occurrence.approved = Some(approved.at);

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use playbooks::{
     act::{Dependency, Failure},
-    decide::EventError,
+    decide::{EventError, Reach},
 };
 
 use super::{
@@ -68,7 +68,9 @@ impl Worker {
         error: &EventError,
     ) {
         let letter = self.letter(Reason::Malformed, error.to_string(), 1);
-        self.bury(stream, delivery, &letter).await;
+        if let Fate::DeadLettered | Fate::Unknown = self.bury(stream, delivery, &letter).await {
+            self.feed.malformed(stream.name(), error);
+        }
     }
 
     /// A message that broke its handler time and again.
@@ -98,8 +100,9 @@ impl Worker {
         let Read::Wanted(wanted) = read(delivery.message(), &rules.matcher, &self.cluster) else {
             return Some(());
         };
-        for candidate in &wanted.candidates {
-            let plan = rules.plan(candidate);
+        // Whose pod it is was not verified: it is nothing to tell a namespace's playbooks of.
+        let plans = wanted.candidates.iter().map(|candidate| rules.plan(candidate));
+        for plan in plans.filter(|plan| plan.playbook.reach == Reach::Cluster) {
             if plan.contains() {
                 let ask = Ask::Abandon(Failure::permanent(letter.error.clone()), letter.attempts);
                 let (lost, occurrence) = (delivery.lease().lost(), wanted.occurrence.clone());

@@ -50,7 +50,6 @@ impl Worker {
             }
             Read::Malformed(error) => {
                 stream.read(Reading::Malformed);
-                self.feed.malformed(stream.name(), &error);
                 Box::pin(self.bury_malformed(&stream, delivery, &error)).await;
             }
             Read::Wanted(mut wanted) => {

@@ -1,6 +1,6 @@
 //! Playbooks that are objects: each in force as it is written, beside the files, and none outside of its namespace.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, iter::repeat_with, sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     rig::{Rig, a_while_passes, delete, event, header, play, play_on_pod, playbook, until},
+    stage::Cue,
     storms::{settle, storm},
 };
 
@@ -232,6 +233,23 @@ async fn a_playbook_of_a_namespace_answers_only_events_whose_pod_was_verified_to
     let about: Vec<_> = rig.audit.lines().iter().map(|line| line["playbook"].clone()).collect();
     assert_eq!(about, ["shop/p"], "of another's events it isn't even said that it fails");
     assert!(subscription.ended().await.dead_letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_breaks_the_worker_is_not_told_of_as_a_failure_of_a_namespaces_playbook() {
+    let rig = Rig::new(&[playbook("one", json!({"actions": [play("breaks")]}))]).await;
+    rig.create_pod();
+    let shown = Shown::to(&rig);
+    let bound = object(Some("shop"), "p", ("p", 1), json!({"actions": [play_on_pod("acts")]}));
+    shown.show(Seen::All(PlaybookKind::Playbook, vec![bound])).await;
+    are_in_force(&rig, &["one", "shop/p"]).await;
+    rig.stage.cue("breaks", repeat_with(|| Cue::Crash).take(100));
+    let subscription = rig.subscribe([rig.event_about_pod(Timestamp::now()).await]);
+    subscription.is_settled().await;
+    assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-reason"), "crashed");
+    assert_eq!(rig.pager.told(), ["one"]);
+    let lines = rig.audit.lines();
+    assert!(lines.iter().all(|line| line["playbook"] == "one"), "{lines:?}");
 }
 
 /// A pod of a ReplicaSet, and what Falco would say about it.
