@@ -153,7 +153,7 @@ impl Worker {
 
     /// Says whether they can be used once the cluster keeps what they need.
     async fn follow(&self, texts: &Texts, readiness: &Readiness) -> bool {
-        let taken = self.take(texts).await;
+        let taken = self.take(texts, readiness).await;
         let is_unkept = matches!(taken, Err(Refused::Unkept(_)));
         let (result, why) = match taken {
             Ok(count) => {
@@ -170,7 +170,7 @@ impl Worker {
         is_unkept
     }
 
-    async fn take(&self, texts: &Texts) -> Result<usize, Refused> {
+    async fn take(&self, texts: &Texts, readiness: &Readiness) -> Result<usize, Refused> {
         let InForce { registry, resources, .. } = &self.rules;
         let rules = Rules::of(texts.read()?, registry, resources)?;
         // A volume that is gone looks like that, too.
@@ -192,7 +192,17 @@ impl Worker {
         }
         sources.files = rules.plans().to_vec();
         let count = self.rules.put_in_force(&mut sources);
-        self.feed.forget_others(&self.rules.now());
+        self.forget_others();
+        // Files may have the names of others now.
+        readiness.objects_refused(sources.objects.refused());
         Ok(count)
+    }
+
+    /// Forgets what is counted by playbooks that are no longer in force.
+    pub(super) fn forget_others(&self) {
+        let rules = self.rules.now();
+        let in_force = rules.plans().iter().map(|plan| plan.playbook.name.as_str()).collect();
+        self.feed.forget_others(&in_force);
+        self.metrics.forget_others(&in_force);
     }
 }

@@ -51,7 +51,15 @@ export async function load() {
     el("p", { class: "hint" }, hint(list.items)),
     table("Responses, those that wait first, then the newest", COLUMNS, list.items.map(row)),
     rest > 0 &&
-      el("p", { class: "hint" }, `${count(rest, "older response")} not shown: stoop responses list has them all.`),
+      el(
+        "p",
+        { class: "hint" },
+        `${count(rest, "older response")} not shown: `,
+        el("code", {}, "stoop responses list"),
+        " or ",
+        el("code", {}, "kubectl get responses"),
+        " has them all.",
+      ),
   ]);
 }
 

@@ -5,6 +5,8 @@
 //! which there are, nothing is taken in, nor before their kinds are defined: what only one of them wants would be acknowledged as nobody's.
 
 mod book;
+mod guard;
+mod refused;
 mod tell;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -20,9 +22,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use book::{Book, Change, Entry, Judge, Standing};
+use guard::guard;
+pub use refused::{Reason, Refused};
 
 use super::{
     Worker,
+    outage::Waiter,
     readiness::Readiness,
     responses::{self, Kept},
 };
@@ -67,17 +72,21 @@ impl Worker {
             tokio::spawn(watch_playbooks(api.clone(), kind, tell.clone()));
         }
         let (all, mut all_seen) = oneshot::channel();
-        tokio::spawn(self.clone().follow_objects(seen, readiness, all, stop.clone()));
-        if tokio::time::timeout(LOOK, &mut all_seen).await.is_ok() {
-            return;
-        }
-        let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
-        let waiter = self.outages.enter(Dependency::KubernetesApi, why);
+        let following = self.clone().follow_objects(seen, readiness, all, stop.clone());
+        let following = tokio::spawn(following);
+        let seen = tokio::time::timeout(LOOK, &mut all_seen).await;
+        let hold = || {
+            let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
+            self.outages.enter(Dependency::KubernetesApi, why)
+        };
+        let mut waiter = (!matches!(seen, Ok(Ok(())))).then(hold);
+        let outages = self.outages.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                seen = all_seen => if seen.is_ok() { waiter.recovered() },
+            // Whoever has answered is not asked again.
+            if seen.is_err() && all_seen.await.is_ok() {
+                waiter.take().into_iter().for_each(Waiter::recovered);
             }
+            guard(following, &outages, &stop).await;
         });
     }
 
@@ -97,7 +106,7 @@ impl Worker {
                 () = stop.cancelled() => return,
                 first = seen.recv() => first,
                 () = tokio::time::sleep(ASK_AGAIN), if !keeps => {
-                    keeps = self.take_objects(Vec::new(), keeps).await;
+                    keeps = self.take_objects(Vec::new(), keeps, &readiness).await;
                     continue;
                 }
             };
@@ -114,7 +123,7 @@ impl Worker {
             for seen in &together {
                 view.note(seen);
             }
-            keeps = self.take_objects(together, keeps).await;
+            keeps = self.take_objects(together, keeps, &readiness).await;
             readiness.objects_hidden(view.hidden());
             if all.is_none() {
                 earliest = Instant::now() + APART;
@@ -129,7 +138,7 @@ impl Worker {
     }
 
     /// Says whether the cluster keeps Responses, as it did or didn't before.
-    async fn take_objects(&self, together: Vec<Seen>, kept: bool) -> bool {
+    async fn take_objects(&self, together: Vec<Seen>, kept: bool, readiness: &Readiness) -> bool {
         let keeps = match responses::keeps(&self.engine).await {
             Kept::No => false,
             // As for files: who needs it waits.
@@ -152,13 +161,15 @@ impl Worker {
         }
         if is_changed {
             let count = self.rules.put_in_force(&mut sources);
-            self.feed.forget_others(&self.rules.now());
+            self.forget_others();
             tracing::info!(
                 playbooks = count,
                 "the playbooks that are objects have changed, and are in force"
             );
             self.metrics.playbook_changes.with_label_values(&["taken"]).inc();
         }
+        // While nobody else changes them: a later word is of a later time.
+        readiness.objects_refused(sources.objects.refused());
         keeps
     }
 
