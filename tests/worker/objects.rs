@@ -441,4 +441,5 @@ async fn one_that_needs_what_the_cluster_does_not_keep_is_refused() {
     a_while_passes().await;
     are_in_force(&rig, &["needy", "other"]).await;
     assert_eq!(changes(&rig, "refused"), 1, "it was refused once");
+    until("none is said to be refused", || shown.readiness.warnings().is_empty()).await;
 }
