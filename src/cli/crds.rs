@@ -14,7 +14,7 @@ use super::{Ended, output::say};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  stoop crds | kubectl apply -f -       then start the workers anew: they look when they start
+  stoop crds | kubectl apply -f -       workers notice within half a minute
 
 Response is what workers write down. Playbook and ClusterPlaybook are playbooks as objects: they are in force
 only where the configuration says `playbookObjects: true`.")]

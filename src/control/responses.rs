@@ -262,9 +262,7 @@ async fn shelf(desk: &Desk) -> Result<Result<&Shelf, &'static str>, Refusal> {
     };
     Ok(match shelf.is_there().await? {
         true => Ok(shelf),
-        false => Err(
-            "the cluster has no Response objects: `stoop crds | kubectl apply -f -`, then start the workers anew",
-        ),
+        false => Err("the cluster has no Response objects: `stoop crds | kubectl apply -f -`"),
     })
 }
 

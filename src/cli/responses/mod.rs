@@ -62,7 +62,7 @@ async fn shelf(config: &Config) -> Result<Shelf, Refused> {
     let api = Api::connect(None, config.limits.action_timeout.0).await?;
     let shelf = Shelf::new(api, &config.namespace);
     if !shelf.is_there().await? {
-        let why = "the cluster has no Response objects: `stoop crds | kubectl apply -f -`, then start the workers anew";
+        let why = "the cluster has no Response objects: `stoop crds | kubectl apply -f -`";
         return Err(Refused(why.to_owned()));
     }
     Ok(shelf)

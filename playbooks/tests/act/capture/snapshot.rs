@@ -289,7 +289,7 @@ async fn a_log_is_bounded_and_its_end_is_what_stays() {
 #[tokio::test]
 async fn what_is_cut_by_number_is_said() {
     let (kept, world) = (kept(), World::new());
-    let many: &'static str = "line\n".repeat(100_000).leak();
+    let many: &'static str = "\n".repeat(100_000).leak();
     let (api, _) = world.serve_but(move |request| match request.path.as_str() {
         LOG => Some(Answer::Text(200, many)),
         EVENTS => Some(Answer::Json(200, json!({"items": [], "metadata": {"continue": "more"}}))),
