@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testbed::Port;
 use tokio::process::{Child, Command};
 
 /// A cluster that nobody asks for anything; playbooks want one to be configured.
@@ -28,7 +29,7 @@ const START: Duration = Duration::from_secs(60);
 /// It ends when it is dropped.
 pub struct Process {
     child: Child,
-    port: u16,
+    port: Port,
     _folder: TempDir,
 }
 
@@ -42,10 +43,10 @@ impl Process {
         more: Value,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let port = Port::reserve().unwrap();
         let mut config = json!({
             "playbooks": ["playbooks.yaml"],
-            "health": {"listen": format!("127.0.0.1:{port}")},
+            "health": {"listen": port.address()},
             "control": {"listen": "127.0.0.1:0"},
             "subscriptions": {"bench": subscription},
         });
@@ -71,7 +72,7 @@ impl Process {
     /// Waits until it takes events.
     pub async fn ready(&mut self) {
         let since = Instant::now();
-        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let url = format!("http://{}/readyz", self.port.address());
         while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
             self.lives();
             assert!(since.elapsed() < START, "a worker isn't ready");
@@ -82,7 +83,7 @@ impl Process {
     /// How many events it is done with, as its metrics say; none before it listens.
     pub async fn done(&mut self) -> usize {
         self.lives();
-        let url = format!("http://127.0.0.1:{}/metrics", self.port);
+        let url = format!("http://{}/metrics", self.port.address());
         let Ok(answer) = reqwest::get(url).await else { return 0 };
         let metrics = answer.text().await.unwrap();
         let of = ["stoop_messages_total{fate=\"skipped\"", "stoop_settled_total{how=\"acked\""];
@@ -107,9 +108,4 @@ pub async fn peak(subscription: &Value, messages: usize, playbooks: &str, more: 
         tokio::time::sleep(LOOK).await;
     }
     usage::high_water(worker.id())
-}
-
-/// One that nobody listens on at this moment.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

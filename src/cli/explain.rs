@@ -9,17 +9,27 @@ use std::{
 
 use clap::Args;
 use playbooks::{
-    act::{Needs, Occurrence, Plan, Registry, Standing},
-    decide::{Check, Claim, Event, Holds, Mode, Playbook},
+    act::{Api, Needs, Occurrence, Plan, Registry, Resources, Standing},
+    decide::{Check, Claim, Event, Holds, Mode, Playbook, Reach},
 };
 
-use super::{ConfigArgs, Ended, Refused, output::say};
-use crate::{audit::Audit, config::Config, worker::assemble};
+use super::{
+    ConfigArgs, Ended, Refused,
+    objects::{self, Found},
+    output::say,
+};
+use crate::{
+    audit::Audit,
+    config::Config,
+    worker::{assemble, rules::Rules},
+};
 
 /// Explain why an event would or would not match, and what would be done.
 ///
 /// Exits with 0 if it concerns some playbook: one matches, or has a `when` that fails, which sends the event to the dead
 /// letters. With 1 if it concerns none, and with 2 if it can't be told.
+///
+/// The playbooks are those of the files; with --cluster, where `playbookObjects` is on, the cluster's objects too.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,7 +48,7 @@ pub struct Explain {
     #[arg(long, value_name = "NAME")]
     playbook: Option<String>,
 
-    /// Verify the target on the API server too; nothing is changed
+    /// Verify the target on the API server too, and read the playbooks that are objects; nothing is changed
     #[arg(long)]
     cluster: bool,
 }
@@ -49,7 +59,10 @@ impl Explain {
         let event = Event::decode(&payload)?;
         let config = self.config.load()?;
         let resources = assemble::resources(&config)?;
-        let rules = assemble::rules(&config, &Registry::standard(), &resources)?;
+        let mut rules = assemble::rules(&config, &Registry::standard(), &resources)?;
+        if self.cluster && config.playbook_objects {
+            rules = with_objects(&config, &rules, &resources).await?;
+        }
         let plans: Vec<_> = rules.plans().iter().filter(|plan| self.wants(plan)).collect();
         if let (true, Some(name)) = (plans.is_empty(), &self.playbook) {
             return Err(Refused(format!(
@@ -87,6 +100,9 @@ impl Explain {
         if !self.cluster && plans.iter().any(|plan| plan.needs_target()) {
             say("\nthe target was not verified: --cluster does")?;
         }
+        if !self.cluster && config.playbook_objects {
+            say("\nplaybooks that are objects were not looked at: --cluster does")?;
+        }
         Ok(if concerns { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 
@@ -116,6 +132,29 @@ fn foreign(theirs: Option<&str>, ours: Option<&str>) -> Option<Check> {
     let (theirs, ours) = theirs.zip(ours)?;
     let why = format!("this one is {ours}, the event is about {theirs}");
     (theirs != ours).then(|| Check::new("cluster", false, why))
+}
+
+/// The playbooks of the files, and beside them those objects that are in force.
+async fn with_objects(
+    config: &Config,
+    files: &Rules,
+    resources: &Resources,
+) -> Result<Rules, Refused> {
+    let api = Api::connect(None, config.limits.action_timeout.0).await?;
+    let found = objects::look(&api, files, &Registry::standard(), resources).await?;
+    let (mut plans, mut bad) = (files.plans().to_vec(), 0);
+    for found in found {
+        match found {
+            Found::InForce(_, plan) => plans.push(plan),
+            Found::NotInForce(_) | Found::Undefined(_) => bad += 1,
+        }
+    }
+    if bad > 0 {
+        say(format_args!(
+            "not all playbooks that are objects are in force: `stoop check --cluster` says which are not, and why"
+        ))?;
+    }
+    Ok(Rules::joining(plans, None))
 }
 
 /// What the API server says of the target now; `None` for another cluster's.
@@ -160,6 +199,11 @@ fn explain_object(playbook: &Playbook, claimed: Option<&str>, standing: &Standin
         Standing::Node(_) | Standing::NoTarget => {
             vec![Check::new("target", false, "the event is about no pod")]
         }
+        // What is bound to a namespace is not even told of it.
+        Standing::Unidentified(_) if matches!(playbook.reach, Reach::Namespace(_)) => {
+            let why = "the target is not verified, and so in no namespace for certain";
+            vec![Check::new("namespace", false, why)]
+        }
         // It can't be ruled out: the playbook is asked, and the engine refuses.
         Standing::Unidentified(_) => Vec::new(),
     }
@@ -197,7 +241,10 @@ fn show(plan: &Plan, checks: &[Check], holds: Holds) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use playbooks::{act::Gone, decide::read_text};
+    use playbooks::{
+        act::{Gone, PlaybookKind, PlaybookObject},
+        decide::read_text,
+    };
 
     use super::*;
 
@@ -220,6 +267,21 @@ mod tests {
     fn of_an_object_that_is_not_verified_nothing_is_ruled_out() {
         let unidentified = Standing::Unidentified("why".to_owned());
         assert_eq!(holds("{namespaces: [other]}", &unidentified), Holds::Yes);
+    }
+
+    #[test]
+    fn what_is_bound_to_a_namespace_concerns_none_but_a_verified_object() {
+        let object = serde_json::json!({
+            "metadata": {"name": "p", "namespace": "shop", "uid": "u", "generation": 1, "resourceVersion": "1"},
+            "spec": {"match": {"rules": ["R"]}, "actions": [{"delete": {}}]},
+        });
+        let object = serde_json::from_value(object).expect("an object");
+        let object = PlaybookObject::of(PlaybookKind::Playbook, object).expect("a playbook");
+        let bound = object.read().expect("a good one");
+        for standing in [Standing::Unidentified("why".to_owned()), Standing::NoTarget] {
+            let checks = explain_object(&bound, Some("shop"), &standing);
+            assert_eq!(Holds::all(&checks), Holds::No, "{standing:?}");
+        }
     }
 
     #[test]

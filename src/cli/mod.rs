@@ -12,6 +12,7 @@ pub mod evidence;
 pub mod explain;
 pub mod health;
 pub mod import;
+mod objects;
 mod output;
 pub mod rbac;
 pub mod release;

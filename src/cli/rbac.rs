@@ -55,7 +55,8 @@ impl Rbac {
         let bound = Bound { role: &self.name, namespace: &namespace, account: &account };
         let mut rights = rules.rights(&guardrails);
         rights.extend(resources.notifiers.rights());
-        if rules.plans().iter().any(|plan| plan.is_recorded()) {
+        // An object that needs them may come at any time.
+        if config.playbook_objects || rules.plans().iter().any(|plan| plan.is_recorded()) {
             rights.extend(Records::rights(&config.namespace));
         }
         if config.playbook_objects {

@@ -52,7 +52,7 @@ fn coming(live: Receiver<Arc<Entry>>) -> impl Stream<Item = Event> {
 }
 
 fn shown(entry: &Entry) -> Event {
-    Event::default().data(&entry.json)
+    Event::default().data(entry.json())
 }
 
 fn lost(count: u64) -> Event {

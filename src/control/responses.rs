@@ -133,12 +133,33 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Result<Json<List>, Re
 }
 
 async fn read(shelf: &Shelf) -> Result<List, Refusal> {
-    let mut items: Vec<_> = shelf.list(None).await?.iter().map(Summary::of).collect();
-    // What waits for somebody first, then the newest.
-    items.sort_by_key(|it| (it.waits_until.is_none(), std::cmp::Reverse(it.began)));
-    let total = items.len();
-    items.truncate(MOST);
-    Ok(List { items, total, missing: None })
+    let mut first = First::default();
+    shelf.for_each(None, |stored| first.add(Summary::of(&stored))).await?;
+    first.cut();
+    Ok(List { items: first.items, total: first.total, missing: None })
+}
+
+/// The first of however many there are: no more than twice as many as are listed are held.
+#[derive(Default)]
+struct First {
+    items: Vec<Summary>,
+    total: usize,
+}
+
+impl First {
+    fn add(&mut self, item: Summary) {
+        self.total += 1;
+        self.items.push(item);
+        if self.items.len() >= 2 * MOST {
+            self.cut();
+        }
+    }
+
+    /// What waits for somebody first, then the newest.
+    fn cut(&mut self) {
+        self.items.sort_by_key(|it| (it.waits_until.is_none(), std::cmp::Reverse(it.began)));
+        self.items.truncate(MOST);
+    }
 }
 
 pub(super) async fn show(
@@ -260,5 +281,45 @@ impl From<Failure> for Refusal {
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
         Failure::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(number: usize, waits_until: Option<i64>) -> Summary {
+        Summary {
+            name: number.to_string(),
+            playbook: "p".to_owned(),
+            target: None,
+            rule: String::new(),
+            event: String::new(),
+            phase: Phase::default(),
+            run: 1,
+            members: 0,
+            began: Timestamp::from_second(i64::try_from(number).unwrap()).unwrap(),
+            expires_at: None,
+            done: String::new(),
+            waits_until,
+            can_revert: false,
+        }
+    }
+
+    #[test]
+    fn of_however_many_the_newest_are_held_and_those_that_wait_before_them() {
+        let (mut first, many) = (First::default(), 10 * MOST);
+        for number in 0..many {
+            first.add(summary(number, (number % MOST == 7).then_some(1)));
+            assert!(first.items.len() < 2 * MOST);
+        }
+        first.cut();
+        assert_eq!((first.total, first.items.len()), (many, MOST));
+        let (waiting, others) = first.items.split_at(10);
+        assert!(waiting.iter().all(|it| it.waits_until.is_some()));
+        let expected = (0..many).rev().filter(|number| number % MOST != 7).take(MOST - 10);
+        let expected: Vec<_> = expected.map(|number| number.to_string()).collect();
+        let held: Vec<_> = others.iter().map(|it| it.name.clone()).collect();
+        assert_eq!(held, expected);
     }
 }

@@ -11,6 +11,7 @@ pub(crate) struct State {
     pub(crate) outage: IntGaugeVec,
     pub(crate) playbooks: IntGaugeVec,
     pub(crate) playbooks_refused: IntGauge,
+    pub(crate) objects_refused: IntGaugeVec,
     pub(crate) breaker_open: IntGauge,
     pub(crate) breaker_owners: IntGauge,
     pub(crate) budget_used: IntGaugeVec,
@@ -27,6 +28,11 @@ impl State {
             playbooks_refused: shelf.gauge(
                 "playbooks_refused",
                 "1 while the playbooks' files can't be used or the objects not be seen, and the last good ones are in force",
+            )?,
+            objects_refused: shelf.gauges(
+                "playbook_objects_refused",
+                "Playbooks that are objects and not in force as they are written, by why",
+                &["kind", "reason"],
             )?,
             breaker_open: shelf.gauge("breaker_open", "1 while half of the recent changes failed and none is tried")?,
             breaker_owners: shelf.gauge(

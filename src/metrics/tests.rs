@@ -5,13 +5,14 @@ use super::*;
 const PAGE: &str = "docs/observability.md";
 
 /// What a label may be called, and so what it may be about. What it can be is a closed set, or a name that the operator gave.
-const LABELS: [&str; 14] = [
+const LABELS: [&str; 15] = [
     "action",
     "cause",
     "dependency",
     "fate",
     "guardrail",
     "how",
+    "kind",
     "mode",
     "outcome",
     "playbook",
@@ -56,6 +57,20 @@ fn labels_are_of_things_that_are_few() {
             assert!(is_known, "{name} has a label {label}: what bounds it?");
         }
     }
+}
+
+#[test]
+fn what_is_counted_of_a_playbook_ends_with_it() {
+    let metrics = Metrics::new().unwrap();
+    for name in ["stays", "shop/goes"] {
+        for outcome in ["applied", "failed"] {
+            metrics.responses.with_label_values(&[name, "enforce", outcome]).inc();
+        }
+    }
+    metrics.forget_others(&BTreeSet::from(["stays", "comes"]));
+    let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+    assert_eq!(text.matches("playbook=\"stays\"").count(), 2, "{text}");
+    assert!(!text.contains("shop/goes"), "{text}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    num::NonZero,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,7 +17,7 @@ use playbooks::{
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
-use super::{handle::Answers, read::Wanted, rules::Rules, settle::Fate, verdict::End};
+use super::{handle::Answers, read::Wanted, settle::Fate, verdict::End};
 
 /// How much is kept, whichever is reached first.
 const ENTRIES: usize = 1024;
@@ -31,6 +32,9 @@ const TEXT: usize = 1024;
 
 /// How many steps of a response are told.
 const STEPS: usize = 32;
+
+/// How many of the playbooks that want an event are told by name, the first of them.
+const NAMES: usize = 32;
 
 /// The last of what a worker saw and did.
 #[derive(Debug)]
@@ -53,8 +57,16 @@ struct State {
 pub struct Entry {
     /// Counted from 0; none is left out.
     pub number: u64,
+    /// A JSON object without its number, which it gets last.
+    unnumbered: String,
+}
+
+impl Entry {
     /// A JSON object, in one line.
-    pub json: String,
+    pub fn json(&self) -> String {
+        let rest = self.unnumbered.strip_prefix('{').unwrap_or_default();
+        format!("{{\"number\":{},{rest}", self.number)
+    }
 }
 
 /// What a playbook has come to since the worker was started, or since it was last out of force.
@@ -96,7 +108,6 @@ pub struct Look {
 /// A line of the feed.
 #[derive(Serialize)]
 struct Line<'a> {
-    number: u64,
     at: Timestamp,
     #[serde(flatten)]
     word: Word<'a>,
@@ -119,6 +130,9 @@ enum Word<'a> {
         #[serde(skip_serializing_if = "Claimed::is_nothing")]
         claimed: Claimed<'a>,
         playbooks: Vec<&'a str>,
+        /// How many more there are.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        more: Option<NonZero<usize>>,
     },
     /// A response has ended.
     #[serde(rename_all = "camelCase")]
@@ -142,7 +156,8 @@ enum Word<'a> {
         /// Why it was nobody's after all.
         #[serde(skip_serializing_if = "Option::is_none")]
         passed_over: Option<&'static str>,
-        /// What each playbook's answer was; one whose answer is not here found that the object is none of its own.
+        /// What the answer was of each playbook that was told by name; one whose answer is not here found that the object
+        /// is none of its own.
         answers: Vec<Given<'a>>,
     },
     /// A message that is no event.
@@ -225,15 +240,12 @@ impl Feed {
     }
 
     /// Forgets what playbooks have come to that are no longer in force: objects come and go, by any names.
-    pub(super) fn forget_others(&self, rules: &Rules) {
-        let in_force: BTreeSet<_> =
-            rules.plans().iter().map(|plan| plan.playbook.name.as_str()).collect();
+    pub(super) fn forget_others(&self, in_force: &BTreeSet<&str>) {
         self.lock().counts.0.retain(|name, _| in_force.contains(name.as_str()));
     }
 
     pub(super) fn seen(&self, subscription: &str, wanted: &Wanted) {
         let (event, claim) = (&wanted.occurrence, &wanted.claim);
-        let names = || wanted.candidates.iter().map(|candidate| candidate.playbook.name.as_str());
         let word = Word::Seen {
             subscription,
             event: event.id.to_string(),
@@ -247,11 +259,12 @@ impl Feed {
                 pod: claim.pod.as_deref(),
                 node: claim.node.as_deref(),
             },
-            playbooks: names().collect(),
+            playbooks: named(wanted).collect(),
+            more: NonZero::new(wanted.candidates.len().saturating_sub(NAMES)),
         };
         self.tell(word, |counts| {
-            for name in names() {
-                counts.of(name).events += 1;
+            for candidate in &wanted.candidates {
+                counts.of(&candidate.playbook.name).events += 1;
             }
         });
     }
@@ -291,7 +304,9 @@ impl Feed {
             Some(Answers::PassedOver(why)) => (Some(why.as_str()), [].as_slice()),
             Some(Answers::From(answers)) => (None, answers.as_slice()),
         };
-        let given = given.iter().map(|answer| Given {
+        let told: BTreeSet<_> = named(wanted).collect();
+        let given = given.iter().filter(|answer| told.contains(&*answer.playbook));
+        let given = given.map(|answer| Given {
             playbook: &answer.playbook,
             end: word_for(answer.end),
             why: Cut(&answer.why, TEXT),
@@ -312,12 +327,13 @@ impl Feed {
     }
 
     fn tell(&self, word: Word<'_>, count: impl FnOnce(&mut Counted)) {
+        // Before the lock, which everybody waits for.
+        let line = serde_json::to_string(&Line { at: Timestamp::now(), word });
         let mut state = self.lock();
         count(&mut state.counts);
-        let line = Line { number: state.next, at: Timestamp::now(), word };
         // Of these types nothing fails to become JSON, and if it did this would only be a line that nobody sees.
-        let Ok(json) = serde_json::to_string(&line) else { return };
-        let entry = Arc::new(Entry { number: state.next, json });
+        let Ok(unnumbered) = line else { return };
+        let entry = Arc::new(Entry { number: state.next, unnumbered });
         state.keep(entry.clone());
         // It is fine that nobody looks. Under the lock, so that they come in order.
         drop(self.live.send(entry));
@@ -331,13 +347,18 @@ impl Feed {
 impl State {
     fn keep(&mut self, entry: Arc<Entry>) {
         self.next += 1;
-        self.bytes += entry.json.len();
+        self.bytes += entry.unnumbered.len();
         self.entries.push_back(entry);
         while self.entries.len() > ENTRIES || self.bytes > BYTES {
             let Some(oldest) = self.entries.pop_front() else { return };
-            self.bytes -= oldest.json.len();
+            self.bytes -= oldest.unnumbered.len();
         }
     }
+}
+
+/// The playbooks that are told by name.
+fn named(wanted: &Wanted) -> impl Iterator<Item = &str> {
+    wanted.candidates.iter().take(NAMES).map(|candidate| candidate.playbook.name.as_str())
 }
 
 /// A question is a refusal only until it is answered.
@@ -386,7 +407,7 @@ mod tests {
         let feed = Feed::new();
         (0..8).for_each(|_| malformed(&feed, &"x".repeat(BYTES / 4)));
         let look = feed.look(None);
-        assert!(look.entries.iter().map(|entry| entry.json.len()).sum::<usize>() <= BYTES);
+        assert!(look.entries.iter().map(|entry| entry.unnumbered.len()).sum::<usize>() <= BYTES);
         assert_eq!((look.missed, numbers(&look).last()), (5, Some(&7)));
     }
 

@@ -1,9 +1,11 @@
-//! Which subscriptions are up, for `/readyz`.
+//! Which subscriptions are up and which playbooks are not in force as they are written, for `/readyz`.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use super::objects::Refused;
 
 /// What each subscription waits for, if anything.
 #[derive(Debug, Default)]
@@ -13,6 +15,8 @@ pub struct Readiness {
     playbooks: Mutex<Option<String>>,
     /// Why the playbooks that are objects can't be seen.
     objects: Mutex<Option<String>>,
+    /// The objects that are not in force as they are written.
+    refused: Mutex<Refused>,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +84,17 @@ impl Readiness {
         *lock(&self.objects) = why;
     }
 
-    /// A line for each subscription that can lose events, and one for playbooks that are not in force.
+    /// These objects are not in force as they are written now.
+    pub fn objects_refused(&self, refused: Refused) {
+        *lock(&self.refused) = refused;
+    }
+
+    /// The objects that are not in force as they are written.
+    pub fn refused_objects(&self) -> Refused {
+        lock(&self.refused).clone()
+    }
+
+    /// A line for each subscription that can lose events, and for playbooks that are not in force as they are written.
     pub fn warnings(&self) -> Vec<String> {
         let state = self.lock();
         let losing = state.iter().filter(|(_, state)| state.loses);
@@ -97,9 +111,16 @@ impl Readiness {
                 "the playbooks that are objects can't be seen, and those seen last are in force: {why}"
             )
         };
+        let refused = self.refused_objects();
+        let spoilt = (!refused.is_empty()).then(|| {
+            format!(
+                "playbooks that are objects are not in force as they are written: {refused}; their status says why, \
+                 `kubectl get playbooks,clusterplaybooks -A`"
+            )
+        });
         let (playbooks, objects) = (lock(&self.playbooks), lock(&self.objects));
-        let stale = playbooks.iter().map(stale);
-        losing.map(line).chain(stale).chain(objects.iter().map(hidden)).collect()
+        let unseen = objects.iter().map(hidden);
+        losing.map(line).chain(playbooks.iter().map(stale)).chain(unseen).chain(spoilt).collect()
     }
 
     /// A line for each subscription that waits.

@@ -144,7 +144,7 @@ impl Worker {
     }
 
     async fn follow(&self, texts: &Texts, readiness: &Readiness) {
-        let (result, why) = match self.take(texts).await {
+        let (result, why) = match self.take(texts, readiness).await {
             Ok(count) => {
                 tracing::info!(playbooks = count, "the playbooks were read anew and are in force");
                 ("taken", None)
@@ -158,7 +158,7 @@ impl Worker {
         readiness.playbooks_refused(why);
     }
 
-    async fn take(&self, texts: &Texts) -> Result<usize, Refused> {
+    async fn take(&self, texts: &Texts, readiness: &Readiness) -> Result<usize, Refused> {
         let InForce { registry, resources, .. } = &self.rules;
         let rules = Rules::of(texts.read()?, registry, resources)?;
         // A volume that is gone looks like that, too.
@@ -180,7 +180,17 @@ impl Worker {
         }
         sources.files = rules.plans().to_vec();
         let count = self.rules.put_in_force(&mut sources);
-        self.feed.forget_others(&self.rules.now());
+        self.forget_others();
+        // Files may have the names of others now.
+        readiness.objects_refused(sources.objects.refused());
         Ok(count)
+    }
+
+    /// Forgets what is counted by playbooks that are no longer in force.
+    pub(super) fn forget_others(&self) {
+        let rules = self.rules.now();
+        let in_force = rules.plans().iter().map(|plan| plan.playbook.name.as_str()).collect();
+        self.feed.forget_others(&in_force);
+        self.metrics.forget_others(&in_force);
     }
 }

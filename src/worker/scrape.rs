@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use playbooks::decide::Mode;
+use playbooks::{act::PlaybookKind, decide::Mode};
 use prometheus::IntGaugeVec;
 use tokio_util::sync::CancellationToken;
 
-use super::{Worker, readiness::Readiness};
+use super::{Worker, objects::Reason, readiness::Readiness};
 use crate::metrics::State;
 
 /// How often the kill switch is looked at for the metric alone; changes ask for themselves.
@@ -26,6 +26,13 @@ impl Worker {
         let is_held = away.iter().any(|(dependency, _)| dependency.is_vital());
         state.ready.set((!is_held && readiness.waiting().is_empty()).into());
         state.playbooks_refused.set(readiness.has_refused_playbooks().into());
+        let refused = readiness.refused_objects();
+        for (kind, reason) in
+            PlaybookKind::ALL.into_iter().flat_map(|kind| Reason::ALL.map(|reason| (kind, reason)))
+        {
+            let gauge = state.objects_refused.with_label_values(&[kind.as_str(), reason.as_str()]);
+            gauge.set(count(refused.count(kind, reason)));
+        }
         state.outage.reset();
         for (dependency, _) in away {
             state.outage.with_label_values(&[dependency.as_str()]).set(1);

@@ -6,6 +6,7 @@ mod explain;
 mod health;
 mod help;
 mod import;
+mod objects;
 mod output;
 mod rbac;
 mod replay;

@@ -33,7 +33,7 @@ async fn cluster() -> (&'static Access, Client) {
     (access, client)
 }
 
-fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
+pub(crate) fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
     let text = |key: &str| object[key].as_str().expect(key);
     let (group, version) = text("apiVersion").rsplit_once('/').unwrap_or(("", text("apiVersion")));
     let kind = GroupVersionKind::gvk(group, version, text("kind"));

@@ -105,7 +105,7 @@ fn an_alert_asks_for_what_a_worker_tells_and_leads_to_a_page_that_says_what_to_d
 
 /// Series of a worker that does well, each minute for an hour, with those of `instead` in place of theirs.
 fn load(instead: &[(&str, &str)]) -> String {
-    const WELL: [(&str, &str); 30] = [
+    const WELL: [(&str, &str); 32] = [
         ("stoop_build_info{version=\"1\"}", "1x60"),
         ("stoop_ready", "1x60"),
         ("stoop_oldest_unsettled_seconds{subscription=\"falco\"}", "0x60"),
@@ -132,7 +132,12 @@ fn load(instead: &[(&str, &str)]) -> String {
         ("stoop_kill_switch{state=\"on\"}", "0x60"),
         ("stoop_kill_switch{state=\"unreadable\"}", "0x60"),
         ("stoop_playbooks_refused", "0x60"),
-        ("stoop_playbook_changes_total{result=\"refused\"}", "0x60"),
+        ("stoop_playbook_objects_refused{kind=\"Playbook\",reason=\"refused\",pod=\"a\"}", "0x60"),
+        (
+            "stoop_playbook_objects_refused{kind=\"Playbook\",reason=\"name-taken\",pod=\"a\"}",
+            "0x60",
+        ),
+        ("stoop_playbook_objects_refused{kind=\"Playbook\",reason=\"refused\",pod=\"b\"}", "0x60"),
         ("stoop_outage{dependency=\"sink\"}", "_x60"),
         ("stoop_time_to_effect_seconds_bucket{le=\"60\"}", "0+10x60"),
         ("stoop_time_to_effect_seconds_bucket{le=\"300\"}", "0+10x60"),
@@ -203,10 +208,13 @@ fn each_alert_fires_for_its_own_trouble_and_none_where_all_is_well() {
         ),
         (&[("stoop_kill_switch{state=\"on\"}", "1x60")], &["StoopKillSwitchOn"]),
         (&[("stoop_kill_switch{state=\"unreadable\"}", "1x60")], &["StoopKillSwitchUnreadable"]),
-        // An object, and some minutes ago.
+        // One worker that judges so is enough.
         (
-            &[("stoop_playbook_changes_total{result=\"refused\"}", "0x55 1x5")],
-            &["StoopPlaybooksRefused"],
+            &[(
+                "stoop_playbook_objects_refused{kind=\"Playbook\",reason=\"refused\",pod=\"b\"}",
+                "0x55 1x5",
+            )],
+            &["StoopPlaybookObjectsRefused"],
         ),
         (
             &[("stoop_playbooks_refused", "1x60"), ("stoop_outage{dependency=\"sink\"}", "1x60")],

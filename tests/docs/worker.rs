@@ -18,9 +18,11 @@ spec:
 fn desk() -> Desk {
     let desk = Desk::new("");
     let config = format!(
-        "playbooks: [wary.yaml]\nhealth: {{listen: \"127.0.0.1:{}\"}}\ncontrol: {{listen: \"127.0.0.1:{}\"}}\n\
-         subscriptions: {{falco: {{journal: {{path: data, listen: \"127.0.0.1:{}\"}}}}}}\n",
-        desk.health, desk.control, desk.intake
+        "playbooks: [wary.yaml]\nhealth: {{listen: \"{}\"}}\ncontrol: {{listen: \"{}\"}}\n\
+         subscriptions: {{falco: {{journal: {{path: data, listen: \"{}\"}}}}}}\n",
+        desk.health.address(),
+        desk.control.address(),
+        desk.intake.address()
     );
     desk.write("stoop.yaml", &config);
     desk.write("wary.yaml", PLAYBOOK);

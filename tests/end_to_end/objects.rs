@@ -10,15 +10,19 @@ use kube::{
 };
 use serde_json::{Value, json};
 use testbed::{
-    cluster::{Access, Cluster},
+    cluster::{Access, Cluster, Size},
     kafka::Kafka,
 };
+use tokio::sync::Mutex;
 
 use crate::{
     promise::RULE,
     topic::Topic,
     worker::{Desk, PATIENCE, Worker},
 };
+
+/// Held by each test on the shared cluster: a worker tells of all objects there, those of another test's too.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// A cluster with the definitions that `stoop crds` prints of playbooks: that of Responses would bind every other test's
 /// worker to write some.
@@ -106,6 +110,7 @@ fn config(topic: &Topic) -> String {
 #[tokio::test]
 async fn a_playbook_is_in_force_once_it_is_applied_stays_so_when_it_is_spoilt_and_ends_with_its_object()
  {
+    let _alone = ALONE.lock().await;
     let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
     let (ours, theirs) = (
         cluster.create_namespace("objects").await.unwrap(),
@@ -114,10 +119,7 @@ async fn a_playbook_is_in_force_once_it_is_applied_stays_so_when_it_is_spoilt_an
     let topic = Topic::new(kafka.bootstrap(), "objects");
     let desk = Desk::new(cluster.kubeconfig(), &config(&topic), &[]);
     desk.must(&["setup"]).await;
-    // Before there are definitions: it looks for them again by itself, and is ready all the same.
-    let worker = desk.run().await;
     defined(&desk, cluster).await;
-    assert_eq!(worker.terminate().await, 0);
     let worker = desk.run().await;
 
     let objects = objects(cluster, Some(&ours)).await;
@@ -159,7 +161,30 @@ async fn a_playbook_is_in_force_once_it_is_applied_stays_so_when_it_is_spoilt_an
 }
 
 #[tokio::test]
+async fn before_the_kinds_are_defined_nothing_is_taken_in_and_it_goes_on_by_itself_once_they_are() {
+    let kafka = Kafka::shared().await.unwrap();
+    let cluster = Cluster::start(Size::ApiServer).await.unwrap();
+    let topic = Topic::new(kafka.bootstrap(), "undefined");
+    let desk = Desk::new(cluster.kubeconfig(), &config(&topic), &[]);
+    desk.must(&["setup"]).await;
+    topic.publish(b"{\"rule\": \"R\"}").await;
+    let worker = desk.start();
+    worker
+        .wait("it says what is missing", async || match worker.get("/readyz").await {
+            Ok((503, text)) if text.contains("the cluster has no such kind") => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    assert_eq!(topic.progress().await, (1, 0), "what nobody could judge was acknowledged");
+    defined(&desk, &cluster).await;
+    worker.ready().await;
+    topic.all_committed(&worker).await;
+    assert_eq!(worker.terminate().await, 0);
+}
+
+#[tokio::test]
 async fn a_right_that_is_missing_is_named_until_it_is_granted() {
+    let _alone = ALONE.lock().await;
     let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
     let namespace = cluster.create_namespace("rights").await.unwrap();
     let topic = Topic::new(kafka.bootstrap(), "rights");
@@ -203,6 +228,7 @@ async fn a_right_that_is_missing_is_named_until_it_is_granted() {
 
 #[tokio::test]
 async fn without_the_right_to_see_them_nothing_is_taken_in_and_readyz_says_which_it_is() {
+    let _alone = ALONE.lock().await;
     let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
     let topic = Topic::new(kafka.bootstrap(), "unseen");
     let mut desk = Desk::new(cluster.kubeconfig(), &config(&topic), &[]);
@@ -226,6 +252,7 @@ async fn without_the_right_to_see_them_nothing_is_taken_in_and_readyz_says_which
 
 #[tokio::test]
 async fn two_workers_tell_the_same_once_and_rest() {
+    let _alone = ALONE.lock().await;
     let (kafka, cluster) = (Kafka::shared().await.unwrap(), Cluster::shared().await.unwrap());
     let namespace = cluster.create_namespace("twice").await.unwrap();
     let topic = Topic::new(kafka.bootstrap(), "twice");

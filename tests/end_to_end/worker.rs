@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+use testbed::Port;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -20,7 +21,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Desk {
     folder: TempDir,
     kubeconfig: PathBuf,
-    health: u16,
+    health: Port,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -48,9 +49,9 @@ impl Desk {
     pub fn empty(kubeconfig: &Path) -> Self {
         // Whoever else does it meanwhile does the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let health = free_port();
+        let health = Port::reserve().unwrap();
         let environment = vec![
-            ("STOOP_HEALTH__LISTEN", format!("127.0.0.1:{health}")),
+            ("STOOP_HEALTH__LISTEN", health.address().to_string()),
             ("STOOP_CONTROL__LISTEN", "127.0.0.1:0".to_owned()),
         ];
         let folder = tempfile::tempdir().unwrap();
@@ -131,7 +132,7 @@ impl Desk {
         });
         let (lines, into) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
         gather(lines, move |line| into.lock().unwrap().push(line));
-        Worker { child, health: self.health, audit, log }
+        Worker { child, health: self.health.number(), audit, log }
     }
 }
 
@@ -184,7 +185,7 @@ impl Worker {
 
     /// The sum of a metric over the series whose labels contain every one of `labels`.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let Ok((200, text)) = self.get("/metrics").await else { return 0.0 };
+        let Ok((200, text)) = self.get("/metrics").await else { return f64::NAN };
         text.lines()
             .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
             .filter(|line| labels.iter().all(|label| line.contains(label)))
@@ -232,9 +233,4 @@ impl Worker {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         status.expect("the worker did not end").unwrap().code().unwrap_or(-1)
     }
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -15,7 +15,7 @@ fn ours(desk: &Desk, method: Method, path: &str) -> RequestBuilder {
 
 /// A request without what the tool adds.
 fn theirs(desk: &Desk, method: Method, path: &str) -> RequestBuilder {
-    client().request(method, format!("http://127.0.0.1:{}/v1/journals{path}", desk.control))
+    client().request(method, format!("http://{}/v1/journals{path}", desk.control.address()))
 }
 
 async fn status(request: RequestBuilder) -> StatusCode {
@@ -123,7 +123,7 @@ fn mutual() -> (Desk, Authority) {
 #[tokio::test]
 async fn with_the_clients_authority_the_tool_is_let_in_by_its_certificate() {
     let (desk, _) = mutual();
-    let everywhere = format!("0.0.0.0:{}", desk.control);
+    let everywhere = format!("0.0.0.0:{}", desk.control.number());
     let variables = [("STOOP_CONTROL__LISTEN", everywhere.as_str())];
     let worker = desk.work_with(&variables).await;
     desk.post("One").await;

@@ -1,13 +1,13 @@
 //! A folder with a journal and a playbook that fails on every event, and the program in it.
 
 use std::{
-    net::TcpListener,
     process::{Output, Stdio},
     time::Duration,
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testbed::Port;
 use tokio::process::{Child, Command};
 
 /// Fails for good on every event: a number is no text.
@@ -22,9 +22,9 @@ spec:
 
 pub(crate) struct Desk {
     folder: TempDir,
-    pub(crate) intake: u16,
-    pub(crate) health: u16,
-    pub(crate) control: u16,
+    pub(crate) intake: Port,
+    pub(crate) health: Port,
+    pub(crate) control: Port,
 }
 
 /// A running worker. Dropping it kills it.
@@ -44,12 +44,15 @@ impl Desk {
     /// With more keys of `control`.
     pub(crate) fn new(control: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let desk = Self { folder, intake: free_port(), health: free_port(), control: free_port() };
+        let [intake, health, ours] = [(); 3].map(|()| Port::reserve().unwrap());
+        let desk = Self { folder, intake, health, control: ours };
         let config = format!(
-            "playbooks: [wary.yaml]\nhealth: {{listen: \"127.0.0.1:{}\"}}\n\
-             control: {{listen: \"127.0.0.1:{}\"{control}}}\n\
-             subscriptions: {{intake: {{journal: {{path: data, listen: \"127.0.0.1:{}\"}}}}}}\n",
-            desk.health, desk.control, desk.intake
+            "playbooks: [wary.yaml]\nhealth: {{listen: \"{}\"}}\n\
+             control: {{listen: \"{}\"{control}}}\n\
+             subscriptions: {{intake: {{journal: {{path: data, listen: \"{}\"}}}}}}\n",
+            desk.health.address(),
+            desk.control.address(),
+            desk.intake.address()
         );
         std::fs::write(desk.folder.path().join("stoop.yaml"), config).unwrap();
         std::fs::write(desk.folder.path().join("wary.yaml"), WARY).unwrap();
@@ -100,7 +103,7 @@ impl Desk {
         command.envs(variables.iter().copied());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let worker = Worker { child: command.spawn().unwrap() };
-        let ready = format!("http://127.0.0.1:{}/readyz", self.health);
+        let ready = format!("http://{}/readyz", self.health.address());
         until("the worker is ready", async || {
             client().get(&ready).send().await.is_ok_and(|answer| answer.status() == 200)
         })
@@ -110,7 +113,7 @@ impl Desk {
 
     /// Posts an event.
     pub(crate) async fn post(&self, rule: &str) {
-        let url = format!("http://127.0.0.1:{}/", self.intake);
+        let url = format!("http://{}/", self.intake.address());
         let event = json!({
             "rule": rule, "priority": "Notice", "time": "2026-11-20T12:00:00Z", "source": "syscall",
             "output": "\u{1b}[31m", "output_fields": {"proc.name": "sh"},
@@ -156,8 +159,4 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok(),
         "in vain: {what}"
     );
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

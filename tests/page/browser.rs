@@ -1,9 +1,13 @@
 //! A page in a browser, as a test uses it: by the keyboard and by what is on it.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
+use testbed::Port;
 
 use crate::pipe::Pipe;
 
@@ -40,13 +44,13 @@ impl Theme {
 
 impl Tab {
     /// Opens this path of a worker's control port.
-    pub(crate) async fn open(control: u16, path: &str) -> Tab {
+    pub(crate) async fn open(control: &Port, path: &str) -> Tab {
         let pipe = Pipe::open();
         let target = pipe.ask(None, "Target.createTarget", json!({"url": "about:blank"})).await;
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let attached = pipe.ask(None, "Target.attachToTarget", attach).await;
         let session = attached["sessionId"].as_str().unwrap().to_owned();
-        let origin = format!("http://127.0.0.1:{control}");
+        let origin = format!("http://{}", control.address());
         let tab = Tab { pipe, session, origin };
         for domain in ["Page", "Runtime", "Log", "Network", "Accessibility", "DOM"] {
             tab.ask(&format!("{domain}.enable"), json!({})).await;
@@ -125,16 +129,21 @@ impl Tab {
 
     /// Tab by Tab, to what is called this.
     pub(crate) async fn tab_to(&self, name: &str) {
-        let mut passed = Vec::new();
-        for _ in 0..60 {
+        let mut passed = BTreeSet::new();
+        // Round and round, for it may not be there yet.
+        let since = Instant::now();
+        loop {
             self.key("Tab").await;
             let focused = self.value("focused()").await;
             if focused == name {
                 return;
             }
-            passed.push(focused.to_string());
+            passed.insert(focused.to_string());
+            assert!(
+                since.elapsed() < PATIENCE,
+                "the keyboard doesn't come to {name}, but to {passed:?}"
+            );
         }
-        panic!("the keyboard doesn't come to {name}, but to {passed:?}");
     }
 
     pub(crate) async fn write(&self, text: &str) {

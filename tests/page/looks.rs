@@ -86,7 +86,7 @@ async fn ask_something(tab: &Tab) {
 #[tokio::test]
 async fn text_can_be_read_in_both_themes_and_nothing_is_wider_than_the_window() {
     let stage = busy().await;
-    let tab = Tab::open(stage.control, "/").await;
+    let tab = Tab::open(&stage.control, "/").await;
     for theme in [Theme::Light, Theme::Dark] {
         tab.theme(theme).await;
         for (width, height) in [(1280, 800), (390, 844)] {
@@ -117,7 +117,7 @@ async fn text_can_be_read_in_both_themes_and_nothing_is_wider_than_the_window() 
 #[tokio::test]
 async fn a_screen_reader_has_a_name_for_everything_and_is_told_what_comes() {
     let stage = busy().await;
-    let tab = Tab::open(stage.control, "/").await;
+    let tab = Tab::open(&stage.control, "/").await;
     for view in VIEWS {
         show(&tab, view).await;
         open_first(&tab, view).await;
@@ -149,7 +149,7 @@ async fn a_screen_reader_has_a_name_for_everything_and_is_told_what_comes() {
 #[ignore = "writes the pictures of the documentation"]
 async fn pictures() {
     let stage = busy().await;
-    let tab = Tab::open(stage.control, "/").await;
+    let tab = Tab::open(&stage.control, "/").await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
     let take = async |name: &str| {

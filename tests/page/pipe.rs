@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -16,6 +17,9 @@ use tokio::{
     process::{Child, ChildStdin, ChildStdout, Command},
     sync::{Mutex as AsyncMutex, oneshot},
 };
+
+/// What the browser may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const NAMES: [&str; 3] = ["chromium-headless-shell", "chromium", "google-chrome"];
 
@@ -77,10 +81,11 @@ impl Pipe {
         let mut bytes = question.to_string().into_bytes();
         bytes.push(0);
         self.to.lock().await.write_all(&bytes).await.expect("the browser runs");
-        match answered.await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(why)) => panic!("{method}: {why}"),
-            Err(_) => panic!("{method}: the browser has ended"),
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(why))) => panic!("{method}: {why}"),
+            Ok(Err(_)) => panic!("{method}: the browser has ended"),
+            Err(_) => panic!("{method}: the browser doesn't answer"),
         }
     }
 }

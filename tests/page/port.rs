@@ -44,9 +44,9 @@ async fn no_request_from_another_site_changes_anything() {
     stage.pod("web-1");
     stage.happen(MINER, "web-1", Priority::Critical).await;
     let response = stage.response("asks-first", "Pending").await;
-    let ours = format!("http://127.0.0.1:{}", stage.control);
+    let ours = format!("http://127.0.0.1:{}", stage.control.number());
     let evil = "https://evil.example";
-    let rebound = format!("http://evil.example:{}", stage.control);
+    let rebound = format!("http://evil.example:{}", stage.control.number());
     let hostile: [(&str, &[(&str, &str)]); 9] = [
         (
             "a form",

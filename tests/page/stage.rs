@@ -1,6 +1,6 @@
 //! A worker on a journal, the real program, against the in-memory Kubernetes API; and events for it.
 
-use std::{collections::BTreeMap, net::TcpListener, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
 use playbooks::{
     act::{Api, Scene},
@@ -10,6 +10,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use stoop::demo::kubernetes::Server;
 use tempfile::TempDir;
+use testbed::Port;
 use tokio::process::{Child, Command};
 
 const PLAYBOOKS: &str = "\
@@ -51,9 +52,9 @@ pub(crate) const MINER: &str = "Detect crypto miners using the Stratum protocol"
 pub(crate) struct Stage {
     folder: TempDir,
     pub(crate) cluster: Server,
-    pub(crate) control: u16,
-    intake: u16,
-    health: u16,
+    pub(crate) control: Port,
+    intake: Port,
+    health: Port,
     worker: Option<Child>,
 }
 
@@ -74,9 +75,9 @@ impl Stage {
         let mut stage = Stage {
             folder,
             cluster,
-            control: free_port(),
-            intake: free_port(),
-            health: free_port(),
+            control: Port::reserve().unwrap(),
+            intake: Port::reserve().unwrap(),
+            health: Port::reserve().unwrap(),
             worker: None,
         };
         stage.write(control);
@@ -86,16 +87,15 @@ impl Stage {
 
     fn write(&self, more: Value) {
         let folder = self.folder.path();
-        let mut control = json!({"listen": format!("127.0.0.1:{}", self.control)});
+        let mut control = json!({"listen": self.control.address()});
         let keys = more.as_object().unwrap().clone();
         keys.into_iter().for_each(|(key, value)| control[key] = value);
-        let journal =
-            json!({"path": folder.join("journal"), "listen": format!("127.0.0.1:{}", self.intake)});
+        let journal = json!({"path": folder.join("journal"), "listen": self.intake.address()});
         let config = json!({
             "cluster": {"name": "prod-1"},
             "playbooks": ["playbooks.yaml"],
             "subscriptions": {"intake": {"journal": journal}},
-            "health": {"listen": format!("127.0.0.1:{}", self.health)},
+            "health": {"listen": self.health.address()},
             "control": control,
         });
         std::fs::write(folder.join("stoop.yaml"), config.to_string()).unwrap();
@@ -111,7 +111,7 @@ impl Stage {
         command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.worker = Some(command.kill_on_drop(true).spawn().unwrap());
-        let ready = format!("http://127.0.0.1:{}/readyz", self.health);
+        let ready = format!("http://{}/readyz", self.health.address());
         until("the worker is ready", async || {
             client().get(&ready).send().await.is_ok_and(|answer| answer.status() == 200)
         })
@@ -157,7 +157,7 @@ impl Stage {
     }
 
     pub(crate) async fn post(&self, event: &Value) {
-        let url = format!("http://127.0.0.1:{}/", self.intake);
+        let url = format!("http://{}/", self.intake.address());
         let answer = client().post(url).body(event.to_string()).send().await.unwrap();
         assert_eq!(answer.status(), 200);
     }
@@ -169,7 +169,7 @@ impl Stage {
 
     /// The same without.
     pub(crate) fn bare(&self, method: Method, path: &str) -> RequestBuilder {
-        client().request(method, format!("http://127.0.0.1:{}{path}", self.control))
+        client().request(method, format!("http://{}{path}", self.control.address()))
     }
 
     /// What the control port says there.
@@ -206,8 +206,4 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     };
     let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
     assert!(waited.is_ok(), "in vain: {what}");
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -19,7 +19,7 @@ async fn an_event_appears_as_it_comes_with_all_that_became_of_it() {
     let stage = Stage::set(json!({})).await;
     stage.pod("web-1");
     stage.pod("web-2");
-    let tab = Tab::open(stage.control, "/").await;
+    let tab = Tab::open(&stage.control, "/").await;
     tab.shows("#live", "stoop event --rule").await;
     tab.shows("#connection", "Live").await;
     tab.shows("#rights", "Read-only").await;
@@ -85,7 +85,7 @@ async fn a_response_is_approved_by_the_keyboard_alone() {
     stage.pod("web-1");
     stage.happen(MINER, "web-1", Priority::Critical).await;
     stage.response("asks-first", "Pending").await;
-    let tab = Tab::open(stage.control, "/").await;
+    let tab = Tab::open(&stage.control, "/").await;
     tab.tab_to("Responses 1 waiting for an answer").await;
     tab.key("Enter").await;
     tab.tab_to("Approve asks-first on shop/web-1").await;
@@ -117,7 +117,7 @@ async fn a_revert_shows_what_would_be_taken_back_and_asks() {
     stage.happen(SHELL, "web-1", Priority::Notice).await;
     stage.response("shell-in-container", "Succeeded").await;
     assert_eq!(label(&stage, "web-1"), "yes");
-    let tab = Tab::open(stage.control, "/#responses").await;
+    let tab = Tab::open(&stage.control, "/#responses").await;
     tab.tab_to("Revert… shell-in-container on shop/web-1").await;
     tab.key("Enter").await;
     tab.shows("dialog .undo", "label of shop/web-1").await;
@@ -139,7 +139,7 @@ async fn without_leave_there_is_nothing_to_press_and_a_way_is_told() {
     stage.pod("web-1");
     stage.happen(MINER, "web-1", Priority::Critical).await;
     stage.happen("Strange", "web-1", Priority::Notice).await;
-    let tab = Tab::open(stage.control, "/#responses").await;
+    let tab = Tab::open(&stage.control, "/#responses").await;
     tab.shows("#responses .hint", "stoop responses approve NAME").await;
     assert_eq!(tab.texts("#responses td button").await, ["asks-first"]);
     tab.click("a[href='#letters']").await;
@@ -152,7 +152,7 @@ async fn without_leave_there_is_nothing_to_press_and_a_way_is_told() {
 async fn what_an_event_says_is_text_whatever_it_says() {
     let stage = Stage::set(json!({})).await;
     stage.pod("web-1");
-    let tab = Tab::open(stage.control, "/").await;
+    let tab = Tab::open(&stage.control, "/").await;
     let mut event = stage.event("Strange", "web-1", Priority::Notice).await;
     let markup = "<img src=x onerror=\"globalThis.hacked=1\"><script>globalThis.hacked=1</script>";
     event["rule"] = format!("Strange {markup} \u{202e}gpj.exe\u{1b}[31m\u{200b}").into();
@@ -185,7 +185,7 @@ async fn what_an_event_says_is_text_whatever_it_says() {
 #[tokio::test]
 async fn the_token_is_asked_for_and_shown_with_every_question() {
     let stage = Stage::set(json!({"token": "s3cret"})).await;
-    let tab = Tab::open(stage.control, "/").await;
+    let tab = Tab::open(&stage.control, "/").await;
     tab.shows("dialog", "wants its token").await;
     tab.write("guess").await;
     tab.key("Enter").await;
@@ -203,10 +203,27 @@ async fn the_token_is_asked_for_and_shown_with_every_question() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_handed_back_is_not_called_passed_over() {
+    let stage = Stage::set(json!({})).await;
+    let tab = Tab::open(&stage.control, "/").await;
+    let word = async |how: &str| {
+        let event =
+            json!({"responses": [], "settled": {"how": how, "answers": [], "passedOver": null}});
+        let came = format!("came({{...{event}, responses: new Map()}}, 'p').word");
+        tab.value(&format!("import('/page/feed.js').then(({{ came }}) => {came})")).await
+    };
+    for (how, wanted) in
+        [("acked", "not its"), ("handed-back", "left"), ("fenced", "left"), ("unknown", "left")]
+    {
+        assert_eq!(word(how).await, wanted, "{how}");
+    }
+}
+
+#[tokio::test]
 async fn it_says_since_when_it_hears_nothing_and_goes_on_by_itself() {
     let mut stage = Stage::set(json!({})).await;
     stage.pod("web-1");
-    let tab = Tab::open(stage.control, "/").await;
+    let tab = Tab::open(&stage.control, "/").await;
     stage.happen(SHELL, "web-1", Priority::Notice).await;
     tab.shows("#live td", "acknowledged").await;
     stage.kill().await;

@@ -11,6 +11,7 @@ mod bursts;
 #[path = "../collector/mod.rs"]
 mod collector;
 mod each;
+mod feed;
 mod leases;
 mod objects;
 mod paper;

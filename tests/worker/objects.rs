@@ -31,6 +31,15 @@ impl Shown {
         Shown { tell, readiness, all, following: tokio::spawn(following) }
     }
 
+    /// How many a scrape tells of that are refused.
+    fn refused(&self, rig: &Rig, kind: &str, reason: &str) -> u64 {
+        let text = String::from_utf8(rig.worker.scrape(&self.readiness).unwrap()).unwrap();
+        let series =
+            format!("stoop_playbook_objects_refused{{kind=\"{kind}\",reason=\"{reason}\"}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&series)).expect(&text);
+        value.parse().unwrap()
+    }
+
     async fn show(&self, seen: Seen) {
         self.tell.send(seen).await.unwrap();
     }
@@ -132,6 +141,12 @@ async fn a_bad_one_leaves_its_own_last_good_one_in_force_and_no_other_is_touched
     shown.show(Seen::Now(bad("u", 2))).await;
     shown.now(&rig, playing(None, "b", ("v", 1), "other"), &["a", "b"]).await;
     assert_eq!(changes(&rig, "refused"), 1);
+    assert_eq!(shown.refused(&rig, "ClusterPlaybook", "refused"), 1);
+    let warnings = shown.readiness.warnings().join("\n");
+    assert!(
+        warnings.contains("not in force as they are written: ClusterPlaybook a;"),
+        "{warnings}"
+    );
     answer(&rig).await;
     assert_eq!(
         (rig.stage.played("good"), rig.stage.played("other"), rig.stage.played("bad")),
@@ -145,6 +160,9 @@ async fn a_bad_one_leaves_its_own_last_good_one_in_force_and_no_other_is_touched
     are_in_force(&rig, &["a"]).await;
     answer(&rig).await;
     assert_eq!((rig.stage.played("mended"), rig.stage.played("other")), (1, 1));
+    shown.show(Seen::Gone(key(None, "a"))).await;
+    until("what is gone is not refused", || shown.readiness.warnings().is_empty()).await;
+    assert_eq!(shown.refused(&rig, "ClusterPlaybook", "refused"), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,14 +177,18 @@ async fn a_file_stands_where_an_object_has_its_name() {
     shown.now(&rig, playing(Some("shop"), "p", ("v", 1), "shop"), &["p", "shop/p"]).await;
     answer(&rig).await;
     assert_eq!((rig.stage.played("file"), rig.stage.played("object")), (1, 0));
+    let taken = || shown.refused(&rig, "ClusterPlaybook", "name-taken");
+    assert_eq!(taken(), 1);
     fs::write(rig.playbooks(), says("q", "file")).unwrap();
     are_in_force(&rig, &["p", "q", "shop/p"]).await;
     answer(&rig).await;
     assert_eq!((rig.stage.played("file"), rig.stage.played("object")), (2, 1));
+    assert_eq!(taken(), 0);
     fs::write(rig.playbooks(), says("p", "file")).unwrap();
     are_in_force(&rig, &["p", "shop/p"]).await;
     answer(&rig).await;
     assert_eq!((rig.stage.played("file"), rig.stage.played("object")), (3, 1));
+    assert_eq!(taken(), 1);
     follow.abort();
 }
 

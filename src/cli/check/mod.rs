@@ -1,6 +1,5 @@
 //! `stoop check`: configuration, playbooks and, with `--cluster`, permissions; with `--probe` the network too.
 
-mod objects;
 mod probe;
 
 use std::{io, process::ExitCode};
@@ -10,7 +9,11 @@ use playbooks::act::{
     Api, Guardrails, KillSwitchState, Permission, PlaybookKind, Records, Registry,
 };
 
-use super::{ConfigArgs, Ended, output::say};
+use super::{
+    ConfigArgs, Ended,
+    objects::{self, Found},
+    output::say,
+};
 use crate::{
     config::Config,
     worker::{assemble, responses, rules::Rules},
@@ -18,8 +21,9 @@ use crate::{
 
 /// Check configuration and playbooks, and with --cluster the permissions.
 ///
-/// Exits with 0 if all is well, 1 if a permission is missing, a playbook that is an object can't be used, the kill switch
-/// can't be read, or the network does not enforce policies as far as could be told, 2 if something else can't.
+/// With `playbookObjects` and --cluster also the playbooks that are objects. Exits with 0 if all is well, 1 if a permission is
+/// missing, a playbook that is an object is not in force or its kind not defined, the kill switch can't be read, or the
+/// network does not enforce policies as far as could be told, 2 if something else can't.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,6 +52,9 @@ impl Check {
         let guardrails = assemble::guardrails(&config)?;
         show(&config, &rules)?;
         if !self.cluster {
+            if config.playbook_objects {
+                say("  and those that are objects: --cluster looks at them")?;
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let api = Api::connect(None, config.limits.action_timeout.0).await?;
@@ -55,15 +62,18 @@ impl Check {
         if config.playbook_objects {
             following = PlaybookKind::rights();
             let found = objects::look(&api, &rules, &registry, &resources).await?;
-            bad = found.bad;
-            rules =
-                Rules::joining(rules.plans().iter().cloned().chain(found.plans).collect(), None);
+            bad = show_objects(&found)?;
+            let good = found.into_iter().filter_map(|found| match found {
+                Found::InForce(_, plan) => Some(plan),
+                Found::NotInForce(_) | Found::Undefined(_) => None,
+            });
+            rules = Rules::joining(rules.plans().iter().cloned().chain(good).collect(), None);
         }
         let rights = rules.rights(&guardrails).into_iter().chain(resources.notifiers.rights());
         let rights = rights.chain(following);
         let mut needed: Vec<_> = rights.map(|right| right.permission).collect();
         // As `stoop rbac`: what only watches writes nothing down.
-        if rules.plans().iter().any(|plan| plan.is_recorded()) {
+        if config.playbook_objects || rules.plans().iter().any(|plan| plan.is_recorded()) {
             let records = assemble::records(&config, api.clone(), "check")?;
             if records.shelf().is_there().await? {
                 needed.extend(Records::permissions(&config.namespace));
@@ -111,6 +121,28 @@ fn show(config: &Config, rules: &Rules) -> io::Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// Says how each object stands, and counts what is not as it should be.
+fn show_objects(found: &[Found]) -> io::Result<usize> {
+    say("playbooks as objects")?;
+    let mut bad = 0;
+    for found in found {
+        match found {
+            Found::InForce(key, plan) => {
+                let mode = plan.playbook.mode.as_str();
+                say(format_args!("  {key} ({mode}): {}", plan.describe().join(", then ")))?;
+                continue;
+            }
+            Found::NotInForce(why) => say(format_args!("  NOT in force: {why}"))?,
+            Found::Undefined(kind) => say(format_args!(
+                "  {kind}: NOT defined, and no worker takes anything in before it is: \
+                 `stoop crds | kubectl apply -f -`, or leave playbookObjects out"
+            ))?,
+        }
+        bad += 1;
+    }
+    Ok(bad)
 }
 
 /// Prints an answer for each permission, and counts the ones that are missing.

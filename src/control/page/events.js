@@ -1,7 +1,7 @@
 // The live view: a row for each event, newest first, and the whole way of the one that is chosen.
 
 import { byId, chip, el, empty, facts, fill, panel, say, table, time } from "./dom.js";
-import { came, events, MOST, on, overall } from "./feed.js";
+import { came, events, known, MOST, on, overall, unknown } from "./feed.js";
 import { count, moment, place } from "./text.js";
 
 /** How many rows there are at most, and how often they are drawn. */
@@ -149,10 +149,17 @@ function priority(event) {
 
 function outcomes(event) {
   if (event.malformed !== null) return el("li", {}, chip("bad", "malformed", event.malformed));
-  return event.playbooks.map((playbook) => {
+  const told = known(event).map((playbook) => {
     const { kind, word, why } = came(event, playbook);
     return el("li", {}, el("span", { class: "name" }, playbook), chip(kind, word, why));
   });
+  return [...told, ...others(event)];
+}
+
+/** That not all of its playbooks are told of. */
+function others(event) {
+  const more = unknown(event);
+  return more > 0 ? [el("li", { class: "dim" }, `and ${count(more, "more playbook")}`)] : [];
 }
 
 const SETTLED = {
@@ -187,7 +194,7 @@ function filter() {
 }
 
 function words(event) {
-  return [event.rule, event.priority, about(event), event.subscription, event.output, event.id, ...event.playbooks]
+  return [event.rule, event.priority, about(event), event.subscription, event.output, event.id, ...known(event)]
     .join(" ")
     .toLowerCase();
 }
@@ -230,7 +237,8 @@ function way(event) {
       el("p", { class: "dim" }, `on ${event.subscription}, `, time(event.at)),
       event.malformed === null ? null : el("p", {}, event.malformed),
     ),
-    ...event.playbooks.map((playbook) => answered(event, playbook)),
+    ...known(event).map((playbook) => answered(event, playbook)),
+    ...others(event),
     el(
       "li",
       {},

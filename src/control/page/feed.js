@@ -5,6 +5,9 @@ import { send } from "./api.js";
 /** How many events are remembered. */
 export const MOST = 1000;
 
+/** Of how many playbooks an event's responses are remembered; the worker names the first of those that want it. */
+const MOST_PLAYBOOKS = 64;
+
 /** The worker says something every five seconds. */
 const SILENCE = 20_000;
 const LONGEST_REST = 10_000;
@@ -99,8 +102,11 @@ function note(line) {
       return seen(line);
     case "responded": {
       const event = events.get(line.event);
-      event?.responses.set(line.playbook, line);
-      if (event) emit("change", event);
+      if (event) {
+        const isTold = event.playbooks.includes(line.playbook) || event.responses.size < MOST_PLAYBOOKS;
+        if (isTold) event.responses.set(line.playbook, line);
+        emit("change", event);
+      }
       return emit("responded", line);
     }
     case "settled": {
@@ -130,6 +136,7 @@ function seen(line) {
     output: line.output,
     claimed: line.claimed,
     playbooks: line.playbooks,
+    wanted: line.playbooks.length + (line.more ?? 0),
   });
   event.times += 1;
   event.settled = null;
@@ -145,6 +152,7 @@ function blank(id, line) {
     rule: "",
     priority: "",
     playbooks: [],
+    wanted: 0,
     responses: new Map(),
     settled: null,
     malformed: null,
@@ -170,6 +178,15 @@ const KINDS = {
   failed: ["failed", "bad"],
 };
 
+/** The playbooks that are known to want it: those that the worker has named, and those that have responded. */
+export const known = (event) => [...new Set([...event.playbooks, ...event.responses.keys()])];
+
+/** How many more there are. */
+export const unknown = (event) => Math.max(0, event.wanted - known(event).length);
+
+/** How an event is settled for good. */
+const ENDS = ["acked", "dead-lettered"];
+
 /** What one playbook has come to: the group for filters, the kind of chip, the word, and why. */
 export function came(event, playbook) {
   const response = event.responses.get(playbook);
@@ -191,6 +208,13 @@ export function came(event, playbook) {
       why: `With the response to another event of the same target. ${answer.why}`,
     };
   }
+  if (event.settled && !ENDS.includes(event.settled.how))
+    return {
+      group: "working",
+      kind: "wait",
+      word: "left",
+      why: "It was not acknowledged, so the broker delivers it again, to this worker or another.",
+    };
   if (event.settled) {
     const why = event.settled.passedOver
       ? `Passed over: ${event.settled.passedOver}.`
@@ -210,6 +234,6 @@ export function came(event, playbook) {
 /** The worst that any of its playbooks came to. */
 export function overall(event) {
   if (event.malformed !== null) return "failed";
-  const groups = event.playbooks.map((playbook) => came(event, playbook).group);
+  const groups = known(event).map((playbook) => came(event, playbook).group);
   return RANK.find((rank) => groups.includes(rank)) ?? "skipped";
 }

@@ -51,7 +51,15 @@ export async function load() {
     el("p", { class: "hint" }, hint(list.items)),
     table("Responses, those that wait first, then the newest", COLUMNS, list.items.map(row)),
     rest > 0 &&
-      el("p", { class: "hint" }, `${count(rest, "older response")} not shown: stoop responses list has them all.`),
+      el(
+        "p",
+        { class: "hint" },
+        `${count(rest, "older response")} not shown: `,
+        el("code", {}, "stoop responses list"),
+        " or ",
+        el("code", {}, "kubectl get responses"),
+        " has them all.",
+      ),
   ]);
 }
 
@@ -184,6 +192,8 @@ async function change(it, what, body, done) {
     const failed = came?.failed ?? [];
     if (failed.length > 0)
       await tell("Not all of it was taken back", failed.map((one) => `${one.action}: ${one.detail}`).join("; "));
+    else if (came?.undone?.length === 0)
+      await tell("Nothing was taken back", "Another worker is at it, or was faster. Look again.");
     else say(done);
   } catch (error) {
     await tell("That was not done", error.message);

@@ -7,6 +7,8 @@ use std::{
 
 use playbooks::act::{Key, Plan, PlaybookObject, Seen};
 
+use super::refused::{Reason, Refused};
+
 /// Judges one object: the plan that it makes, or every fault in it.
 pub type Judge<'a> = &'a dyn Fn(&PlaybookObject) -> Result<Arc<Plan>, String>;
 
@@ -132,17 +134,36 @@ impl Book {
         free.filter_map(|page| page.good.clone()).collect()
     }
 
+    /// Those that are not in force as they are written.
+    pub fn refused(&self) -> Refused {
+        let mut refused = Refused::default();
+        for (key, page) in &self.pages {
+            match page.standing() {
+                Standing::InForce => {}
+                Standing::Refused(_) => refused.add(key, Reason::Refused),
+                Standing::NameTaken(_) => refused.add(key, Reason::NameTaken),
+            }
+        }
+        refused
+    }
+
     /// How each stands.
     pub fn entries(&self) -> Vec<Entry> {
         let entry = |page: &Page| Entry {
             object: page.object.clone(),
             plan: page.good.clone().filter(|_| page.file.is_none()),
-            standing: match (&page.file, &page.fault) {
-                (Some(file), _) => Standing::NameTaken(file.clone()),
-                (None, Some(why)) => Standing::Refused(why.clone()),
-                (None, None) => Standing::InForce,
-            },
+            standing: page.standing(),
         };
         self.pages.values().map(entry).collect()
+    }
+}
+
+impl Page {
+    fn standing(&self) -> Standing {
+        match (&self.file, &self.fault) {
+            (Some(file), _) => Standing::NameTaken(file.clone()),
+            (None, Some(why)) => Standing::Refused(why.clone()),
+            (None, None) => Standing::InForce,
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! which there are, nothing is taken in, nor before their kinds are defined: what only one of them wants would be acknowledged as nobody's.
 
 mod book;
+mod refused;
 mod tell;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use book::{Book, Change, Entry, Judge, Standing};
+pub use refused::{Reason, Refused};
 
 use super::{
     Worker,
@@ -107,7 +109,7 @@ impl Worker {
             for seen in &together {
                 view.note(seen);
             }
-            self.take_objects(together).await;
+            self.take_objects(together, &readiness).await;
             readiness.objects_hidden(view.hidden());
             if all.is_none() {
                 earliest = Instant::now() + APART;
@@ -121,7 +123,7 @@ impl Worker {
         }
     }
 
-    async fn take_objects(&self, together: Vec<Seen>) {
+    async fn take_objects(&self, together: Vec<Seen>, readiness: &Readiness) {
         let keeps = match responses::keeps(&self.engine).await {
             Kept::No => false,
             // As for files: who needs it waits.
@@ -144,13 +146,15 @@ impl Worker {
         }
         if is_changed {
             let count = self.rules.put_in_force(&mut sources);
-            self.feed.forget_others(&self.rules.now());
+            self.forget_others();
             tracing::info!(
                 playbooks = count,
                 "the playbooks that are objects have changed, and are in force"
             );
             self.metrics.playbook_changes.with_label_values(&["taken"]).inc();
         }
+        // While nobody else changes them: a later word is of a later time.
+        readiness.objects_refused(sources.objects.refused());
     }
 
     fn judge_object(

@@ -163,6 +163,7 @@ does; here is only which ways a playbook goes. A test compares the outcome with 
 {{- end -}}
 {{- if eq $config.playbookObjects true -}}
 {{- include "stoop.grant" (dict "way" (get $ways "objects") "into" $into) -}}
+{{- include "stoop.grant" (dict "way" (get $ways "responses") "into" $into "places" $places) -}}
 {{- end -}}
 {{- with (default dict $config.killSwitch).configMap -}}
 {{- include "stoop.grant" (dict "way" (get $ways "killSwitch") "into" $into "places" $places "name" .) -}}

@@ -84,34 +84,33 @@ impl Shelf {
     ///
     /// Where they can't be read.
     pub async fn list(&self, label: Option<&str>) -> Result<Vec<StoredResponse>, ApiError> {
-        self.list_of(label, Some).await
+        let mut all = Vec::new();
+        self.for_each(label, |stored| all.push(stored)).await?;
+        Ok(all)
     }
 
-    /// What is made of each; no more than a page of whole ones is held at a time.
+    /// Shows each that has this label, or each there is: no more than a page of whole ones is held at a time, and an event
+    /// that one holds makes it a hundred kilobytes.
     ///
     /// # Errors
     ///
-    /// Where they can't be read.
-    pub(super) async fn list_of<T>(
+    /// Where they can't be read, or not to the end.
+    pub async fn for_each(
         &self,
         label: Option<&str>,
-        of: impl Fn(StoredResponse) -> Option<T> + Send,
-    ) -> Result<Vec<T>, ApiError>
-    where
-        T: Send,
-    {
+        mut show: impl FnMut(StoredResponse) + Send,
+    ) -> Result<(), ApiError> {
         let mut params = ListParams::default().limit(PAGE);
         params.label_selector = label.map(str::to_owned);
-        let mut all = Vec::new();
         loop {
             let asked = &params;
             let page =
                 self.api.call(|client| async move { self.objects(client).list(asked).await });
             let page = page.await?;
-            all.extend(page.items.into_iter().filter_map(&of));
+            page.items.into_iter().for_each(&mut show);
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
-                return Ok(all);
+                return Ok(());
             }
         }
     }
@@ -161,23 +160,41 @@ impl Shelf {
     }
 
     /// Deletes this very version of an object.
-    pub(super) async fn delete(&self, object: &StoredResponse) -> Result<(), ApiError> {
+    pub(super) async fn delete(&self, version: &Version) -> Result<(), ApiError> {
         let params = DeleteParams {
             preconditions: Some(Preconditions {
-                uid: object.metadata.uid.clone(),
-                resource_version: object.metadata.resource_version.clone(),
+                uid: version.uid.clone(),
+                resource_version: version.resource_version.clone(),
             }),
             ..DeleteParams::default()
         };
-        let name = name_of(object);
         let deleted = self.api.call(|client| async move {
-            self.objects(client).delete(name, &params).await.map(drop)
+            self.objects(client).delete(&version.name, &params).await.map(drop)
         });
         deleted.await
     }
 
     fn objects(&self, client: kube::Client) -> kube::Api<StoredResponse> {
         kube::Api::namespaced(client, &self.namespace)
+    }
+}
+
+/// One version of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    pub(super) name: String,
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl Version {
+    /// The one that was read.
+    pub(super) fn of(object: &StoredResponse) -> Version {
+        Version {
+            name: name_of(object).to_owned(),
+            uid: object.metadata.uid.clone(),
+            resource_version: object.metadata.resource_version.clone(),
+        }
     }
 }
 

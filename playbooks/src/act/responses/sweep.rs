@@ -10,6 +10,7 @@ use super::{
     filing::HELD,
     object::{Decision, Phase, ResponseStatus, StoredResponse},
     revert::wanted,
+    shelf::Version,
 };
 use crate::act::{
     api::Class,
@@ -58,7 +59,13 @@ enum Chore {
     Close(Phase),
     /// It is over, and the event needs no longer be held.
     Forget,
-    Delete,
+}
+
+/// What is due for one object.
+enum Due {
+    Chore(Chore),
+    /// It has been kept for long enough.
+    End,
 }
 
 impl Records {
@@ -72,17 +79,40 @@ impl Records {
         if !self.shelf().is_there().await? {
             return Ok(swept);
         }
-        let all = self.shelf().list(None).await?;
-        for (stored, chore) in chores(&all, retention, Timestamp::now()) {
-            let name = stored.metadata.name.clone().unwrap_or_default();
-            match self.carry_out(stored, chore, &mut swept).await {
+        let (mut all, now) = (Vec::new(), Timestamp::now());
+        self.shelf().for_each(None, |stored| all.push(Noted::of(&stored, now))).await?;
+        for (version, due) in due(all, retention, now) {
+            let done = match due {
+                Due::Chore(chore) => self.see_to(&version.name, chore, &mut swept).await,
+                Due::End => self.let_go(&version, &mut swept).await,
+            };
+            match done {
                 Ok(()) => {}
                 // Somebody else was faster, and the next sweep sees what they have left.
                 Err(failure) if failure.kind == FailureKind::Transient => {}
-                Err(failure) => swept.failed.push((name, failure)),
+                Err(failure) => swept.failed.push((version.name, failure)),
             }
         }
         Ok(swept)
+    }
+
+    async fn let_go(&self, version: &Version, swept: &mut Swept) -> Result<(), Failure> {
+        match self.shelf().delete(version).await {
+            Ok(()) => swept.pruned += 1,
+            Err(error) if matches!(error.class(), Class::NotFound | Class::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Reads it anew, whole, for the chore that it had when it was listed.
+    async fn see_to(&self, name: &str, listed: Chore, swept: &mut Swept) -> Result<(), Failure> {
+        match self.shelf().get(name).await? {
+            Some(stored) if chore(&stored, Timestamp::now()) == Some(listed) => {
+                self.carry_out(&stored, listed, swept).await
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn carry_out(
@@ -129,11 +159,6 @@ impl Records {
                 emptied.metadata.labels.get_or_insert_default().remove(HELD);
                 self.shelf().replace(&emptied).await?;
             }
-            Chore::Delete => match self.shelf().delete(stored).await {
-                Ok(()) => swept.pruned += 1,
-                Err(error) if matches!(error.class(), Class::NotFound | Class::Conflict) => {}
-                Err(error) => return Err(error.into()),
-            },
         }
         Ok(())
     }
@@ -144,30 +169,39 @@ impl Records {
     }
 }
 
-/// What is to be done, one chore an object.
-fn chores(
-    all: &[StoredResponse],
-    retention: Retention,
-    now: Timestamp,
-) -> Vec<(&StoredResponse, Chore)> {
-    let mut chores: Vec<_> =
-        all.iter().filter_map(|stored| Some((stored, chore(stored, now)?))).collect();
-    let mut ended: Vec<_> = all.iter().filter_map(|it| Some((ended(it, now)?, it))).collect();
+/// What is remembered of an object until all were seen: not the event that it may hold.
+struct Noted {
+    version: Version,
+    due: Option<Due>,
+    ended: Option<Timestamp>,
+    holds: bool,
+}
+
+impl Noted {
+    fn of(stored: &StoredResponse, now: Timestamp) -> Noted {
+        Noted {
+            version: Version::of(stored),
+            due: chore(stored, now).map(Due::Chore),
+            ended: ended(stored, now),
+            holds: holds(stored),
+        }
+    }
+}
+
+/// What is to be done, one thing an object.
+fn due(mut all: Vec<Noted>, retention: Retention, now: Timestamp) -> Vec<(Version, Due)> {
+    let mut ended: Vec<_> = all.iter_mut().filter_map(|it| Some((it.ended?, it))).collect();
     ended.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     let is_old = |at: Timestamp| at.checked_add(retention.keep).is_ok_and(|until| until <= now);
-    let old = ended
-        .iter()
-        .enumerate()
-        .filter(|(place, (at, stored))| match holds(stored) {
-            // It is the only word of what is still to be taken back.
-            true => *place >= retention.most.saturating_mul(HELD_BACK),
-            false => *place >= retention.most || is_old(*at),
-        })
-        .map(|(_, (_, stored))| (*stored, Chore::Delete));
-    let old: Vec<_> = old.take(MOST_PRUNED).collect();
-    chores.retain(|(stored, _)| !old.iter().any(|(gone, _)| std::ptr::eq(*gone, *stored)));
-    chores.extend(old);
-    chores
+    let old = ended.into_iter().enumerate().filter(|(place, (at, noted))| match noted.holds {
+        // It is the only word of what is still to be taken back.
+        true => *place >= retention.most.saturating_mul(HELD_BACK),
+        false => *place >= retention.most || is_old(*at),
+    });
+    for (_, (_, noted)) in old.take(MOST_PRUNED) {
+        noted.due = Some(Due::End);
+    }
+    all.into_iter().filter_map(|noted| Some((noted.version, noted.due?))).collect()
 }
 
 fn chore(stored: &StoredResponse, now: Timestamp) -> Option<Chore> {

@@ -91,17 +91,15 @@ async fn apply(
     spec: Value,
 ) -> kube::Result<DynamicObject> {
     let objects = objects(client(access).await, kind, namespace);
-    // A definition is established a moment before the objects are taken.
-    for _ in 0.. {
-        match objects
-            .patch(name, &strictly(), &Patch::Apply(written(kind, name, spec.clone())))
-            .await
-        {
-            Err(kube::Error::Api(status)) if status.code == 404 => tokio::task::yield_now().await,
-            other => return other,
+    let answer = testbed::until("the objects are taken", PATIENCE, async || {
+        let object = written(kind, name, spec.clone());
+        match objects.patch(name, &strictly(), &Patch::Apply(object)).await {
+            // A definition is established a moment before.
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(status.message),
+            answer => Ok(answer),
         }
-    }
-    unreachable!("it ends with an answer")
+    });
+    answer.await.expect("they are defined")
 }
 
 fn spec(actions: Value) -> Value {
