@@ -82,6 +82,21 @@ impl Book {
         change
     }
 
+    /// Judges anew what was refused, for what it needs may be there now. Says whether other playbooks are in force than before.
+    pub fn judge_again(&mut self, judge: Judge<'_>) -> bool {
+        let mut is_changed = false;
+        for page in self.pages.values_mut().filter(|page| page.fault.is_some()) {
+            match judge(&page.object) {
+                Ok(plan) => {
+                    (page.good, page.fault) = (Some(plan), None);
+                    is_changed = true;
+                }
+                Err(why) => page.fault = Some(why),
+            }
+        }
+        is_changed
+    }
+
     fn put(&mut self, object: PlaybookObject, judge: Judge<'_>, change: &mut Change) {
         // Of another of the same name nothing is kept.
         let known = self.pages.get_mut(&object.key).filter(|page| page.object.uid == object.uid);

@@ -5,6 +5,7 @@
 //! which there are, nothing is taken in, nor before their kinds are defined: what only one of them wants would be acknowledged as nobody's.
 
 mod book;
+mod guard;
 mod refused;
 mod tell;
 
@@ -21,10 +22,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use book::{Book, Change, Entry, Judge, Standing};
+use guard::guard;
 pub use refused::{Reason, Refused};
 
 use super::{
     Worker,
+    outage::Waiter,
     readiness::Readiness,
     responses::{self, Kept},
 };
@@ -34,6 +37,9 @@ const TOGETHER: Duration = Duration::from_millis(200);
 
 /// How far apart changes take effect, at least: whoever writes an object all the time costs no more than that.
 const APART: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether the cluster keeps Responses by now, where one was refused for want of them or may be.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long a start waits for them before it goes on without taking anything in.
 const LOOK: Duration = Duration::from_secs(3);
@@ -66,17 +72,21 @@ impl Worker {
             tokio::spawn(watch_playbooks(api.clone(), kind, tell.clone()));
         }
         let (all, mut all_seen) = oneshot::channel();
-        tokio::spawn(self.clone().follow_objects(seen, readiness, all, stop.clone()));
-        if tokio::time::timeout(LOOK, &mut all_seen).await.is_ok() {
-            return;
-        }
-        let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
-        let waiter = self.outages.enter(Dependency::KubernetesApi, why);
+        let following = self.clone().follow_objects(seen, readiness, all, stop.clone());
+        let following = tokio::spawn(following);
+        let seen = tokio::time::timeout(LOOK, &mut all_seen).await;
+        let hold = || {
+            let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
+            self.outages.enter(Dependency::KubernetesApi, why)
+        };
+        let mut waiter = (!matches!(seen, Ok(Ok(())))).then(hold);
+        let outages = self.outages.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                seen = all_seen => if seen.is_ok() { waiter.recovered() },
+            // Whoever has answered is not asked again.
+            if seen.is_err() && all_seen.await.is_ok() {
+                waiter.take().into_iter().for_each(Waiter::recovered);
             }
+            guard(following, &outages, &stop).await;
         });
     }
 
@@ -89,12 +99,16 @@ impl Worker {
         stop: CancellationToken,
     ) {
         let (mut view, mut all) = (View::default(), Some(all));
-        let mut earliest = Instant::now();
+        let (mut earliest, mut keeps) = (Instant::now(), true);
         loop {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 first = seen.recv() => first,
+                () = tokio::time::sleep(ASK_AGAIN), if !keeps => {
+                    keeps = self.take_objects(Vec::new(), keeps, &readiness).await;
+                    continue;
+                }
             };
             let Some(first) = first else { return };
             let mut together = vec![first];
@@ -109,7 +123,7 @@ impl Worker {
             for seen in &together {
                 view.note(seen);
             }
-            self.take_objects(together, &readiness).await;
+            keeps = self.take_objects(together, keeps, &readiness).await;
             readiness.objects_hidden(view.hidden());
             if all.is_none() {
                 earliest = Instant::now() + APART;
@@ -123,7 +137,8 @@ impl Worker {
         }
     }
 
-    async fn take_objects(&self, together: Vec<Seen>, readiness: &Readiness) {
+    /// Says whether the cluster keeps Responses, as it did or didn't before.
+    async fn take_objects(&self, together: Vec<Seen>, kept: bool, readiness: &Readiness) -> bool {
         let keeps = match responses::keeps(&self.engine).await {
             Kept::No => false,
             // As for files: who needs it waits.
@@ -133,7 +148,7 @@ impl Worker {
             self.judge_object(object, keeps).map_err(|errors| errors.to_string())
         };
         let mut sources = self.rules.sources().await;
-        let mut is_changed = false;
+        let mut is_changed = keeps && !kept && sources.objects.judge_again(&judge);
         for seen in together {
             let Change { in_force, refused } = sources.objects.see(seen, &judge);
             is_changed |= in_force;
@@ -155,6 +170,7 @@ impl Worker {
         }
         // While nobody else changes them: a later word is of a later time.
         readiness.objects_refused(sources.objects.refused());
+        keeps
     }
 
     fn judge_object(
