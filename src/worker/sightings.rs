@@ -114,17 +114,25 @@ impl Sighting {
     /// Whether the playbook did not select the pod a moment ago.
     pub fn is_stranger_to(&self, plan: PlanNumber) -> bool {
         let judged = self.judged.iter().find(|judged| judged.plan == plan);
-        judged.is_some_and(|judged| !judged.selects && Instant::now() < judged.at + FRESH)
+        judged.is_some_and(|judged| !judged.selects && judged.is_fresh())
     }
 
     /// With what an earlier look at the same pod has found out about other playbooks.
     fn and(mut self, earlier: Sighting) -> Sighting {
         if earlier.concern == self.concern {
             let is_known = |old: &Judged| self.judged.iter().any(|new| new.plan == old.plan);
-            let others: Vec<_> = earlier.judged.into_iter().filter(|old| !is_known(old)).collect();
+            // What is stale tells nothing, and may be of a playbook that is gone.
+            let tells = |old: &Judged| old.is_fresh() && !is_known(old);
+            let others: Vec<_> = earlier.judged.into_iter().filter(tells).collect();
             self.judged.extend(others);
         }
         self
+    }
+}
+
+impl Judged {
+    fn is_fresh(&self) -> bool {
+        Instant::now() < self.at + FRESH
     }
 }
 

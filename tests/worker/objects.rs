@@ -418,15 +418,37 @@ async fn what_one_playbook_has_answered_counts_though_others_come_change_and_go(
     shown.now(&rig, playing(None, "a", ("u", 1), "a"), &["a", "steady"]).await;
     answered().await;
     assert!(rig.worker.feed.counts().contains_key("a"));
+    let reads = rig.asked("GET");
     shown.show(Seen::Gone(key(None, "a"))).await;
     are_in_force(&rig, &["steady"]).await;
     answered().await;
     assert_eq!(rig.stage.played("steady"), 1, "it was answered again within the cooldown");
+    assert_eq!(rig.asked("GET"), reads, "the pod was looked for again");
     until("what is gone is forgotten", || !rig.worker.feed.counts().contains_key("a")).await;
     shown.show(Seen::Now(object(None, "steady", ("s", 2), spec))).await;
     until("it is another", || changes(&rig, "taken") == 4).await;
     answered().await;
     assert_eq!(rig.stage.played("steady"), 2, "what it was before has answered for it");
+}
+
+#[tokio::test]
+async fn one_that_selects_a_pod_now_answers_at_once_though_it_did_not_a_moment_ago() {
+    let rig = Rig::new(&[]).await;
+    rig.create_pod();
+    let shown = Shown::to(&rig);
+    let picky = |generation, namespaces: Value| {
+        let wanted = json!({"rules": ["*"], "namespaces": namespaces});
+        let spec = json!({"match": wanted, "actions": [play_on_pod("a")]});
+        object(None, "picky", ("u", generation), spec)
+    };
+    let about_pod = rig.event_about_pod(Timestamp::now()).await;
+    shown.now(&rig, picky(1, json!({"exclude": ["shop"]})), &["picky"]).await;
+    rig.subscribe([about_pod.clone()]).is_settled().await;
+    assert_eq!(rig.stage.played("a"), 0);
+    shown.show(Seen::Now(picky(2, json!(["shop"])))).await;
+    until("it is another", || changes(&rig, "taken") == 2).await;
+    rig.subscribe([about_pod]).is_settled().await;
+    assert_eq!(rig.stage.played("a"), 1);
 }
 
 #[tokio::test]

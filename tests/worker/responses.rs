@@ -122,6 +122,27 @@ async fn a_redeemed_approval_verifies_its_target_again() {
 }
 
 #[tokio::test]
+async fn what_was_approved_is_as_old_as_its_approval() {
+    let asking = |limits: Value| {
+        let spec = json!({"approval": "required", "actions": [play_on_pod("a")], "limits": limits});
+        playbook("careful", spec)
+    };
+    let rig = Rig::keeping(&[asking(json!({}))]).await;
+    rig.create_pod();
+    let subscription = rig.subscribe([rig.event_about_pod(ago(4)).await]);
+    subscription.is_settled().await;
+    let shelf = rig.worker.engine.records().unwrap().shelf();
+    let name = rig.server.responses()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    shelf.decide(&name, None, Decision::Approved).await.unwrap();
+    // By the time that anybody looks the event is older than this.
+    let stricter = rig.stranger(&[asking(json!({"maxEventAge": "5s"}))]).await;
+    let tending = tokio::spawn(stricter.worker.clone().take_up_approved(Default::default()));
+    until("it has ended", || rig.server.responses()[0]["status"]["finished"].is_string()).await;
+    assert_eq!((phase(&rig), stricter.stage.played("a")), (json!("Succeeded"), 1));
+    tending.abort();
+}
+
+#[tokio::test]
 async fn without_the_definition_what_needs_it_is_a_dead_letter_until_it_is_installed() {
     let limits = json!({"attempts": 2});
     let spec = json!({"approval": "required", "actions": [play_on_pod("a")], "limits": limits});

@@ -11,7 +11,7 @@ use super::{
     stage::Cue,
 };
 
-const CONTAINER: &str = "6ac7d190134e";
+pub(super) const CONTAINER: &str = "6ac7d190134e";
 const OTHER_CONTAINER: &str = "ffffffffffff";
 const POD: &str = "/api/v1/namespaces/shop/pods/web";
 
@@ -34,7 +34,7 @@ fn at(time: Timestamp, mut event: Value) -> Value {
 }
 
 /// The event, naming its pod by this container alone.
-fn of_container(mut event: Value, id: &str) -> Value {
+pub(super) fn of_container(mut event: Value, id: &str) -> Value {
     event["output_fields"].as_object_mut().unwrap().remove("k8s.pod.uid");
     event["output_fields"]["container.id"] = json!(id);
     event
@@ -243,4 +243,25 @@ async fn the_events_of_a_pod_that_is_gone_are_one_answer() {
     pods.delete("web", &Default::default()).await.unwrap();
     assert_eq!(settle(&rig, storm(1_000, event)).await, 1);
     assert_eq!((rig.stage.played("a"), rig.audit.lines().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn two_pods_that_are_gone_are_two_answers() {
+    let rig = Rig::new(&[calm("1m")]).await;
+    let client = kube::Client::try_from(rig.server.config()).unwrap();
+    let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client, "shop");
+    let mut events = Vec::new();
+    for name in ["db", "web"] {
+        rig.create_pod_named(name);
+        events.push(rig.event_about(name, Timestamp::now()).await);
+        pods.delete(name, &Default::default()).await.unwrap();
+    }
+    settle(&rig, events.into_iter()).await;
+    let lines = rig.audit.lines();
+    let mut told: Vec<_> = lines
+        .iter()
+        .map(|line| (line["object"]["name"].as_str(), line["steps"][0]["reason"].as_str()))
+        .collect();
+    told.sort();
+    assert_eq!(told, [(Some("db"), Some("gone")), (Some("web"), Some("gone"))]);
 }

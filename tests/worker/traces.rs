@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use stoop::telemetry::Traces;
+use tracing::{Dispatch, subscriber::NoSubscriber};
 use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::{
@@ -23,6 +24,8 @@ fn publish(subscription: &Subscription, event: &Value, flags: &str) {
 async fn traced(story: impl Future<Output = ()>) -> Vec<Span> {
     let collector = Collector::start().await;
     let traces = Traces::to(&format!("{}/v1/traces", collector.url())).unwrap();
+    // Beside one alone, a span that another test's thread is the first to meet is taken for one that nobody wants.
+    let _beside = Dispatch::new(NoSubscriber::new());
     let guard = tracing_subscriber::registry().with(traces.layer()).set_default();
     story.await;
     drop(guard);

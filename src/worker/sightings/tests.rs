@@ -88,6 +88,16 @@ async fn that_a_pod_is_none_of_a_playbooks_holds_for_a_moment() {
     assert!(!is_stranger(second));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_playbooks_made_of_a_pod_is_forgotten_with_them() {
+    let sightings = Sightings::default();
+    for _ in 0..10 {
+        sightings.remember(&said("web"), sighting("a", &[(PlanNumber::next(), false)]));
+        tokio::time::advance(FRESH).await;
+    }
+    assert_eq!(sightings.recall(&said("web"), at(100)).unwrap().judged.len(), 1);
+}
+
 #[tokio::test]
 async fn one_looks_and_the_others_wait_for_its_end() {
     let sightings = Sightings::default();
