@@ -1,5 +1,5 @@
-//! What the worker counts, for Prometheus. Labels come from closed sets: names in the configuration and of playbooks, and
-//! `as_str()`. Nothing that an event or an object says is one.
+//! What the worker counts, for Prometheus. Labels come from closed sets: names in the configuration, those of the playbooks in
+//! force, and `as_str()`. Nothing that an event or a pod says is one.
 
 mod ages;
 mod define;
@@ -7,7 +7,7 @@ mod state;
 mod watched;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,7 +15,7 @@ use brokers::{Pool, pump::Passed};
 use jiff::Timestamp;
 use prometheus::{
     Encoder, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry,
-    TextEncoder,
+    TextEncoder, core::Collector as _,
 };
 
 pub use ages::{Ages, Aging};
@@ -194,6 +194,20 @@ impl Metrics {
     pub fn lags(&self) -> Vec<(String, usize, Gauges)> {
         let lag = |it: &Watched| (it.name.clone(), it.pool.held(), (it.ask)());
         lock(&self.subscriptions).iter().map(lag).collect()
+    }
+
+    /// Drops the series of playbooks that are not in force: whoever makes objects could choose names without end.
+    pub(crate) fn forget_others(&self, in_force: &BTreeSet<&str>) {
+        for family in self.responses.collect() {
+            for series in family.get_metric() {
+                let labels: HashMap<_, _> =
+                    series.get_label().iter().map(|label| (label.name(), label.value())).collect();
+                if labels.get("playbook").is_some_and(|name| !in_force.contains(name)) {
+                    // Nobody else drops it, and if so it is gone.
+                    let _ = self.responses.remove(&labels);
+                }
+            }
+        }
     }
 
     /// The text that Prometheus scrapes.

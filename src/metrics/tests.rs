@@ -60,6 +60,20 @@ fn labels_are_of_things_that_are_few() {
 }
 
 #[test]
+fn what_is_counted_of_a_playbook_ends_with_it() {
+    let metrics = Metrics::new().unwrap();
+    for name in ["stays", "shop/goes"] {
+        for outcome in ["applied", "failed"] {
+            metrics.responses.with_label_values(&[name, "enforce", outcome]).inc();
+        }
+    }
+    metrics.forget_others(&BTreeSet::from(["stays", "comes"]));
+    let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+    assert_eq!(text.matches("playbook=\"stays\"").count(), 2, "{text}");
+    assert!(!text.contains("shop/goes"), "{text}");
+}
+
+#[test]
 fn a_lag_says_whether_it_adds_up_over_workers() {
     let metrics = Metrics::new().unwrap();
     for (name, is_fleets) in [("own", false), ("whole", true)] {

@@ -17,7 +17,7 @@ use playbooks::{
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
-use super::{handle::Answers, read::Wanted, rules::Rules, settle::Fate, verdict::End};
+use super::{handle::Answers, read::Wanted, settle::Fate, verdict::End};
 
 /// How much is kept, whichever is reached first.
 const ENTRIES: usize = 1024;
@@ -240,9 +240,7 @@ impl Feed {
     }
 
     /// Forgets what playbooks have come to that are no longer in force: objects come and go, by any names.
-    pub(super) fn forget_others(&self, rules: &Rules) {
-        let in_force: BTreeSet<_> =
-            rules.plans().iter().map(|plan| plan.playbook.name.as_str()).collect();
+    pub(super) fn forget_others(&self, in_force: &BTreeSet<&str>) {
         self.lock().counts.0.retain(|name, _| in_force.contains(name.as_str()));
     }
 

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Worker,
     bursts::{Entry, Member, Share},
-    handle::{Answers, Identity},
+    handle::Answers,
+    identity::Identity,
     read::{PassedOver, Wanted},
     respond::{Ask, Matter},
     rules::Rules,
@@ -87,7 +88,7 @@ impl<'a> Inquiry<'a> {
         let mut has_waited = false;
         let identity = loop {
             if let Some(identity) = &self.identity {
-                break identity;
+                break identity.clone();
             }
             if let Some(word) = self.spare(candidate).await? {
                 return Some(word);
@@ -108,7 +109,13 @@ impl<'a> Inquiry<'a> {
                 return Some(Word::PassedOver(why));
             }
         };
-        match self.worker.question(self.rules, candidate, &self.wanted.claim, identity) {
+        if !identity.may_be_within(&candidate.playbook.reach) {
+            return Some(Word::NotIts);
+        }
+        let plan = self.rules.plan(candidate);
+        let awaited = self.worker.await_facts(plan, identity, self.lost, &mut self.looking);
+        let identity = awaited.await?;
+        match self.worker.question(self.rules, candidate, &self.wanted.claim, &identity) {
             Some(ask) => self.respond(candidate, ask).await.map(Word::Answered),
             None => Some(Word::NotIts),
         }
@@ -148,7 +155,7 @@ impl<'a> Inquiry<'a> {
             Ok(identity) => identity,
             Err(why) => return Some(Err(why)),
         };
-        if let (Some(said), Identity::Known(standing)) = (&self.said, &identity) {
+        if let (Some(said), Some(standing)) = (&self.said, identity.standing()) {
             let at = Instant::now();
             let judged = self.wanted.candidates.iter().map(|candidate| {
                 let asks =

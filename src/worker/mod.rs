@@ -10,6 +10,7 @@ mod bury;
 pub mod feed;
 pub mod forward;
 mod handle;
+mod identity;
 mod inquiry;
 pub mod lanes;
 pub mod objects;

@@ -7,7 +7,7 @@ use brokers::{
     dead_letter::{max_age, meant_for},
 };
 use playbooks::{
-    act::{Occurrence, TraceParent},
+    act::{Occurrence, TraceParent, could_cover},
     decide::{Candidate, Claim, Event, EventError, Matcher},
 };
 
@@ -83,6 +83,11 @@ fn try_read(message: &Message, matcher: &Matcher, cluster: &Cluster) -> Result<R
     }
     let id = event.id(theirs.as_deref())?;
     let claim = event.claim()?;
+    // Of those that are bound to a namespace most are none of this event's: nothing is looked up for them, or fails for them.
+    candidates.retain(|candidate| could_cover(&candidate.playbook.reach, &claim));
+    if candidates.is_empty() {
+        return Ok(Read::PassedOver(PassedOver::Unmatched));
+    }
     let mut occurrence = Occurrence::new(&event, id, theirs, payload.clone(), trace(message))?;
     occurrence.max_age = max_age(message);
     Ok(Read::Wanted(Wanted { occurrence: Arc::new(occurrence), claim, candidates }))

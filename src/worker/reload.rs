@@ -50,6 +50,9 @@ pub struct Sources {
 enum Refused {
     #[error(transparent)]
     Playbooks(#[from] PlaybookErrors),
+    /// What they need may be kept some day.
+    #[error(transparent)]
+    Unkept(PlaybookErrors),
     #[error(
         "no playbook is left, and what nobody wants is acknowledged: put one back, or start the worker anew if none is meant"
     )]
@@ -122,6 +125,7 @@ impl Worker {
     ) {
         // What was decided about, and what is decided about once it is seen again.
         let (mut known, mut seen) = (self.rules.first.clone(), None);
+        let mut waits_for_definition = false;
         loop {
             tokio::select! {
                 biased;
@@ -134,8 +138,12 @@ impl Worker {
             };
             if found == known {
                 seen = None;
+                if waits_for_definition && matches!(responses::keeps(&self.engine).await, Kept::Yes)
+                {
+                    waits_for_definition = self.follow(&known, &readiness).await;
+                }
             } else if seen.as_ref() == Some(&found) {
-                self.follow(&found, &readiness).await;
+                waits_for_definition = self.follow(&found, &readiness).await;
                 (known, seen) = (found, None);
             } else {
                 seen = Some(found);
@@ -143,8 +151,11 @@ impl Worker {
         }
     }
 
-    async fn follow(&self, texts: &Texts, readiness: &Readiness) {
-        let (result, why) = match self.take(texts, readiness).await {
+    /// Says whether they can be used once the cluster keeps what they need.
+    async fn follow(&self, texts: &Texts, readiness: &Readiness) -> bool {
+        let taken = self.take(texts, readiness).await;
+        let is_unkept = matches!(taken, Err(Refused::Unkept(_)));
+        let (result, why) = match taken {
             Ok(count) => {
                 tracing::info!(playbooks = count, "the playbooks were read anew and are in force");
                 ("taken", None)
@@ -156,6 +167,7 @@ impl Worker {
         };
         self.metrics.playbook_changes.with_label_values(&[result]).inc();
         readiness.playbooks_refused(why);
+        is_unkept
     }
 
     async fn take(&self, texts: &Texts, readiness: &Readiness) -> Result<usize, Refused> {
@@ -170,7 +182,7 @@ impl Worker {
         if let (None, Some(plan)) = (self.engine.api(), homeless) {
             return Err(Refused::Cluster(plan.playbook.name.clone()));
         }
-        match responses::look(&self.engine, &rules).await? {
+        match responses::look(&self.engine, &rules).await.map_err(Refused::Unkept)? {
             Kept::Yes => {}
             Kept::No => tracing::warn!("{}", responses::WITHOUT),
             // As at the start: who needs it waits.
@@ -180,9 +192,17 @@ impl Worker {
         }
         sources.files = rules.plans().to_vec();
         let count = self.rules.put_in_force(&mut sources);
-        self.feed.forget_others(&self.rules.now());
+        self.forget_others();
         // Files may have the names of others now.
         readiness.objects_refused(sources.objects.refused());
         Ok(count)
+    }
+
+    /// Forgets what is counted by playbooks that are no longer in force.
+    pub(super) fn forget_others(&self) {
+        let rules = self.rules.now();
+        let in_force = rules.plans().iter().map(|plan| plan.playbook.name.as_str()).collect();
+        self.feed.forget_others(&in_force);
+        self.metrics.forget_others(&in_force);
     }
 }

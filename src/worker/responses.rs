@@ -1,4 +1,4 @@
-//! What the worker says of the Response objects when it starts: which rails it lacks without, and who can't do without.
+//! What the worker says of the Response objects when it takes playbooks: which rails it lacks without, and who can't do without.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,8 +11,7 @@ use super::rules::Rules;
 
 /// What a worker without Response objects goes without.
 pub const WITHOUT: &str = "the cluster has no Response objects: expiry, approval, cooldown across workers and \
-                           restarts, and `stoop responses` are not to be had; `stoop crds | kubectl apply -f -`, then \
-                           start the workers anew";
+                           restarts, and `stoop responses` are not to be had; `stoop crds | kubectl apply -f -`";
 
 /// How long a start waits for the answer: an intake must not wait for the API server.
 const LOOK: Duration = Duration::from_secs(3);
@@ -62,7 +61,7 @@ pub fn refuse(plans: &[Arc<Plan>]) -> Result<(), PlaybookErrors> {
     let needy = plans.iter().filter(|plan| plan.needs_records());
     let errors = needy.map(|plan| {
         let what = "expireAfter and approval need the Response objects, and the cluster has none";
-        let fix = "`stoop crds | kubectl apply -f -`, then start the workers anew";
+        let fix = "`stoop crds | kubectl apply -f -`";
         plan.playbook.error_at(&yaml::Path::root().key("spec"), what, fix)
     });
     PlaybookErrors::check(errors.collect())

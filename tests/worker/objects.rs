@@ -2,16 +2,23 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use playbooks::act::{Key, PlaybookKind, PlaybookObject, Seen};
 use serde_json::{Value, json};
-use stoop::worker::{objects::Sight, readiness::Readiness};
+use stoop::{
+    demo::kubernetes::Fault,
+    worker::{objects::Sight, readiness::Readiness},
+};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
 
-use super::rig::{Rig, event, play, play_on_pod, playbook, until};
+use super::{
+    rig::{Rig, a_while_passes, delete, event, header, play, play_on_pod, playbook, until},
+    storms::{settle, storm},
+};
 
 /// What a cluster shows to the worker that follows it.
 struct Shown {
@@ -242,6 +249,125 @@ async fn a_playbook_of_a_namespace_answers_only_events_whose_pod_was_verified_to
     assert!(subscription.ended().await.dead_letters().is_empty());
 }
 
+/// A pod of a ReplicaSet, and what Falco would say about it.
+async fn owned_pod(rig: &Rig) -> Value {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+    rig.server.create(namespace).unwrap();
+    let labels = json!({"app": "web"});
+    let pod = json!({"schedulerName": "none", "containers": [{"name": "app", "image": "app"}]});
+    let template = json!({"metadata": {"labels": labels}, "spec": pod});
+    let spec = json!({"replicas": 1, "selector": {"matchLabels": labels}, "template": template});
+    let metadata = json!({"namespace": "shop", "name": "web"});
+    let set =
+        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec});
+    rig.server.create(set).unwrap();
+    let name = rig.server.pods("shop")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    rig.event_about(&name, Timestamp::now()).await
+}
+
+/// A playbook of shop that asks for the owner, which costs a read that others don't need.
+fn nosy() -> PlaybookObject {
+    let wanted = json!({"rules": ["*"], "target": {"owners": ["ReplicaSet/web"]}});
+    let spec = json!({"match": wanted, "actions": [play_on_pod("nosy")]});
+    object(Some("shop"), "nosy", ("n", 1), spec)
+}
+
+#[tokio::test]
+async fn what_only_one_of_a_namespace_may_not_read_takes_no_other_down() {
+    let rig = Rig::new(&[playbook("all", json!({"actions": [play_on_pod("all")]}))]).await;
+    let about_pod = owned_pod(&rig).await;
+    let shown = Shown::to(&rig);
+    let plain = playing(Some("shop"), "plain", ("p", 1), "plain");
+    shown.show(Seen::All(PlaybookKind::Playbook, vec![nosy(), plain])).await;
+    are_in_force(&rig, &["all", "shop/nosy", "shop/plain"]).await;
+    rig.server.authorize(|access| access.resource != "replicasets");
+    let subscription = rig.subscribe([about_pod]);
+    subscription.is_settled().await;
+    let played = |part: &str| rig.stage.played(part);
+    assert_eq!((played("all"), played("plain"), played("nosy")), (1, 1, 0));
+    let letters = subscription.broker.dead_letters();
+    assert_eq!(header(&letters[0], "stoop-failed"), "shop/nosy");
+    assert!(header(&letters[0], "stoop-error").contains("replicasets"), "{letters:?}");
+}
+
+#[tokio::test]
+async fn what_only_one_of_a_namespace_cannot_read_yet_it_alone_waits_for() {
+    for status in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE] {
+        let rig = Rig::new(&[playbook("all", json!({"actions": [play_on_pod("all")]}))]).await;
+        let about_pod = owned_pod(&rig).await;
+        let shown = Shown::to(&rig);
+        shown.now(&rig, nosy(), &["all", "shop/nosy"]).await;
+        rig.server.disturb(move |request| {
+            request.path.contains("/replicasets/").then_some(Fault::Answer(status))
+        });
+        let subscription = rig.subscribe([about_pod]);
+        until("it is played for the cluster", || rig.stage.played("all") == 1).await;
+        assert_eq!((rig.stage.played("nosy"), subscription.broker.unsettled()), (0, 1));
+        // Gone meanwhile, as if by the cluster's: what was verified holds.
+        let client = kube::Client::try_from(rig.server.config()).unwrap();
+        let sets = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client, "shop");
+        let name = rig.server.pods("shop")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+        sets.delete(&name, &Default::default()).await.unwrap();
+        rig.server.heal();
+        subscription.is_settled().await;
+        assert_eq!((rig.stage.played("all"), rig.stage.played("nosy")), (1, 1), "{status}");
+        assert!(subscription.broker.dead_letters().is_empty(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_one_of_a_namespace_can_never_read_fails_it_once_its_time_is_over() {
+    let rig = Rig::new(&[playbook("all", json!({"actions": [play_on_pod("all")]}))]).await;
+    let about_pod = owned_pod(&rig).await;
+    let shown = Shown::to(&rig);
+    let spec = json!({
+        "match": {"rules": ["*"], "target": {"owners": ["ReplicaSet/web"]}},
+        "actions": [play_on_pod("nosy")], "limits": {"timeout": "1s"},
+    });
+    shown.now(&rig, object(Some("shop"), "nosy", ("n", 1), spec), &["all", "shop/nosy"]).await;
+    rig.server.disturb(|request| {
+        let down = Fault::Answer(StatusCode::INTERNAL_SERVER_ERROR);
+        request.path.contains("/replicasets/").then_some(down)
+    });
+    let subscription = rig.subscribe([about_pod]);
+    subscription.is_settled().await;
+    assert_eq!((rig.stage.played("all"), rig.stage.played("nosy")), (1, 0));
+    assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-failed"), "shop/nosy");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_costs_few_requests_where_one_of_a_namespace_asks_more() {
+    let rig = Rig::keeping(&[playbook("storm", json!({"actions": [delete()]}))]).await;
+    rig.create_pod();
+    let about_pod = rig.event_about_pod(Timestamp::now()).await;
+    let shown = Shown::to(&rig);
+    let others = playing(Some("other"), "p", ("o", 1), "other");
+    shown.show(Seen::All(PlaybookKind::Playbook, vec![nosy(), others])).await;
+    are_in_force(&rig, &["other/p", "shop/nosy", "storm"]).await;
+    rig.server.answer_after(Duration::from_millis(5));
+    let asked = settle(&rig, storm(10_000, about_pod)).await;
+    assert_eq!(rig.asked("DELETE"), 1);
+    assert!(asked < 20, "{asked} requests");
+}
+
+#[tokio::test]
+async fn nothing_is_looked_up_for_the_playbooks_of_another_namespace_than_an_event_names() {
+    let rig = Rig::new(&[]).await;
+    rig.create_pod();
+    let shown = Shown::to(&rig);
+    shown.now(&rig, playing(Some("other"), "p", ("u", 1), "other"), &["other/p"]).await;
+    let about_pod = rig.event_about_pod(Timestamp::now()).await;
+    let before = rig.server.requests().len();
+    // Whatever may be read: nobody's event is no dead letter of theirs.
+    rig.server.authorize(|access| access.resource != "pods");
+    let mut of_host = event(json!({"container.id": "host"}));
+    of_host["hostname"] = json!("node-1");
+    let subscription = rig.subscribe([about_pod, of_host]);
+    subscription.is_settled().await;
+    assert_eq!((rig.server.requests().len(), rig.stage.played("other")), (before, 0));
+    assert!(subscription.broker.dead_letters().is_empty() && rig.audit.lines().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_seen_stays_in_force_while_nothing_can_be_seen() {
     let rig = Rig::new(&[]).await;
@@ -308,6 +434,10 @@ async fn one_that_needs_what_the_cluster_does_not_keep_is_refused() {
     shown.show(Seen::Now(object(None, "needy", ("u", 1), needy))).await;
     shown.now(&rig, playing(None, "other", ("v", 1), "b"), &["other"]).await;
     assert_eq!(changes(&rig, "refused"), 1);
+    rig.server.keep_responses("stoop").unwrap();
+    a_while_passes().await;
+    are_in_force(&rig, &["needy", "other"]).await;
+    assert_eq!(changes(&rig, "refused"), 1, "it was refused once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -136,6 +136,10 @@ async fn playbooks_that_need_what_the_cluster_does_not_keep_are_not_taken() {
     assert_eq!(changes(&rig, "taken"), 0);
     answer(&rig).await;
     assert_eq!(rig.stage.played("old"), 1);
+    // Nobody has to touch the file, or start the worker anew.
+    rig.server.keep_responses("stoop").unwrap();
+    until("it is in force", || changes(&rig, "taken") == 1).await;
+    assert_eq!((changes(&rig, "refused"), readiness.warnings()), (1, Vec::new()));
     following.abort();
 }
 

@@ -1,10 +1,12 @@
 //! Responses that outlive their worker, seen from the events: acknowledged, told, taken up again.
 
+use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use playbooks::act::Decision;
 use serde_json::{Value, json};
+use stoop::demo::kubernetes::Fault;
 
-use super::rig::{Rig, header, play_on_pod, playbook, until};
+use super::rig::{Rig, a_while_passes, header, play_on_pod, playbook, until};
 
 fn calm() -> String {
     playbook("calm", json!({"actions": [play_on_pod("a")], "limits": {"cooldown": "10s"}}))
@@ -120,16 +122,56 @@ async fn a_redeemed_approval_verifies_its_target_again() {
 }
 
 #[tokio::test]
-async fn without_the_definition_what_needs_it_is_a_dead_letter() {
-    let spec = json!({"approval": "required", "actions": [play_on_pod("a")]});
-    let rig = Rig::recording(&[playbook("careful", spec), calm()]).await;
+async fn without_the_definition_what_needs_it_is_a_dead_letter_until_it_is_installed() {
+    let limits = json!({"attempts": 2});
+    let spec = json!({"approval": "required", "actions": [play_on_pod("a")], "limits": limits});
+    let calm =
+        playbook("calm", json!({"actions": [play_on_pod("b")], "limits": {"cooldown": "0s"}}));
+    let rig = Rig::recording(&[playbook("careful", spec), calm]).await;
     rig.create_pod();
-    let subscription = rig.subscribe([rig.event_about_pod(ago(1)).await]);
+    let subscription = rig.subscribe([rig.event_about_pod(ago(2)).await]);
     subscription.is_settled().await;
     assert_eq!(header(&subscription.broker.dead_letters()[0], "stoop-failed"), "careful");
     assert!(header(&subscription.broker.dead_letters()[0], "stoop-error").contains("stoop crds"));
-    assert_eq!(rig.stage.played("a"), 1, "the other needs none");
+    assert_eq!(rig.stage.played("b"), 1, "the other needs none");
     let (engine, rules) = (&rig.worker.engine, rig.worker.rules.now());
     let refused = stoop::worker::responses::look(engine, &rules).await.unwrap_err().to_string();
     assert!(refused.contains("careful") || refused.contains("playbooks.yaml"), "{refused}");
+
+    rig.server.keep_responses("stoop").unwrap();
+    a_while_passes().await;
+    subscription.publish(&rig.event_about_pod(Timestamp::now()).await);
+    subscription.is_settled().await;
+    assert_eq!(subscription.broker.dead_letters().len(), 1);
+    let mut kept: Vec<_> = rig.server.responses().iter().map(phase_of).collect();
+    kept.sort();
+    assert_eq!((kept, rig.stage.played("b")), (vec!["Pending".into(), "Succeeded".into()], 2));
+}
+
+fn phase_of(response: &Value) -> String {
+    response["status"]["phase"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_cluster_that_lacks_the_definition_is_asked_again_from_time_to_time() {
+    let rig = Rig::recording(&[calm()]).await;
+    let shelf = rig.worker.engine.records().unwrap().shelf();
+    let looks = || rig.server.requests().iter().filter(|it| it.path == "/apis").count();
+    for _ in 0..3 {
+        assert!(!shelf.is_there().await.unwrap());
+    }
+    assert_eq!(looks(), 1);
+    // What can't be asked is no answer.
+    let down = Fault::Answer(StatusCode::SERVICE_UNAVAILABLE);
+    rig.server.disturb(move |_| Some(down));
+    a_while_passes().await;
+    for _ in 0..2 {
+        assert!(shelf.is_there().await.is_err());
+    }
+    rig.server.heal();
+    rig.server.keep_responses("stoop").unwrap();
+    for _ in 0..3 {
+        assert!(shelf.is_there().await.unwrap());
+    }
+    assert_eq!(looks(), 4);
 }

@@ -101,6 +101,13 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "in vain: {what}");
 }
 
+/// Half a minute is over, without anybody waiting for it.
+pub async fn a_while_passes() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
+}
+
 async fn server() -> Arc<Server> {
     // Another test may have been first.
     drop(rustls::crypto::ring::default_provider().install_default());

@@ -22,7 +22,7 @@ fn calm(cooldown: &str) -> String {
 }
 
 /// As many of an event, each a microsecond before the other.
-fn storm(count: i64, event: Value) -> impl Iterator<Item = Value> {
+pub fn storm(count: i64, event: Value) -> impl Iterator<Item = Value> {
     let now: Timestamp = event["time"].as_str().unwrap().parse().unwrap();
     (0..count).map(move |number| at(now - SignedDuration::from_micros(number), event.clone()))
 }
@@ -52,7 +52,7 @@ async fn answer(subscription: &Subscription, event: &Value) {
 }
 
 /// Settles the events of a storm about one pod, and gives back how many requests they took.
-async fn settle(rig: &Rig, events: impl Iterator<Item = Value>) -> usize {
+pub async fn settle(rig: &Rig, events: impl Iterator<Item = Value>) -> usize {
     let before = rig.server.requests().len();
     let subscription = rig.subscribe(events);
     subscription.is_settled().await;

@@ -67,6 +67,7 @@ pub use objects::{
 pub use occurrence::Occurrence;
 pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason};
 pub use probe::{Aspect, Finding, Probe};
+pub use reach::could_cover;
 pub use registry::{Plan, Registry, Resources};
 pub use report::Report;
 pub use response::{Response, Standing, StepReport};

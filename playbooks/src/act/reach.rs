@@ -9,8 +9,9 @@ use super::{
     config::ConfigError,
     outcome::{Guardrail, Refusal},
     response::Standing,
+    target::{Needs, foresee},
 };
-use crate::decide::{BudgetScope, Limits, Playbook, PlaybookError, Reach, yaml::Path};
+use crate::decide::{BudgetScope, Claim, Limits, Playbook, PlaybookError, Reach, yaml::Path};
 
 /// The actions of our own that a playbook may not have that is bound to its namespace, whatever their configuration, and why.
 pub(super) const BEYOND: [(&[&str], &str); 3] = [
@@ -87,6 +88,19 @@ pub(super) fn loose_limits<'a>(
 
 fn at_most(limit: std::time::Duration) -> (String, String) {
     (format!("at most {}", humantime::format_duration(limit)), String::new())
+}
+
+/// Whether what an event claims can be verified to be within it at all: a pod is looked for nowhere but in the namespace that
+/// the event names, if it names one, and nothing but a pod is in a namespace.
+pub fn could_cover(reach: &Reach, claim: &Claim) -> bool {
+    match reach {
+        Reach::Cluster => true,
+        Reach::Namespace(_) => {
+            let is_named = claim.namespace.is_some();
+            let is_elsewhere = is_named && !reach.covers(claim.namespace.as_deref());
+            !is_elsewhere && foresee(claim, Needs::default()).is_none()
+        }
+    }
 }
 
 /// The refusal of every step where no pod within the playbook's reach was verified.

@@ -21,7 +21,7 @@ use super::{
     registry::Plan,
     report::Report,
     responses::{EvidenceRef, Recording},
-    target::{Gone, Verification, Verified, VerifiedNode},
+    target::{Gone, Needs, Verification, Verified, VerifiedNode},
 };
 use crate::decide::Mode;
 
@@ -62,6 +62,11 @@ impl Standing {
             | Standing::NoTarget
             | Standing::Unidentified(_) => None,
         }
+    }
+
+    /// Why what has these needs can't be judged by it.
+    pub fn unread(&self, needs: Needs) -> impl Iterator<Item = &Failure> {
+        self.target().into_iter().flat_map(move |target| target.unread(needs))
     }
 
     /// The uid of the verified pod or node.

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use playbooks::{
     act::{
-        Advance, Api, Notifiers, PlaybookKind, PlaybookObject, Report, Response, Standing,
-        Verification,
+        Advance, Api, Needs, Notifiers, PlaybookKind, PlaybookObject, Report, Response, Standing,
+        Verification, could_cover,
     },
-    decide::Playbook,
+    decide::{Playbook, Reach},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
-    fixtures::{Bench, Setup, ago, event, event_at, occurrence, pod, pod_with, server, words},
+    fixtures::{Bench, Setup, UID, ago, event, event_at, occurrence, pod, pod_with, server, words},
     outside::Inbox,
     wire::{Answer, Wire, list, not_found},
 };
@@ -217,6 +217,44 @@ async fn its_actions_take_rights_in_its_namespace_alone() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Nobody is passed over whose pod it turns out to be: as far as verification ever gets.
+    #[test]
+    fn whatever_an_event_says_its_pods_namespace_is_one_that_it_could_be_about(
+        claimed in prop::option::of(prop::sample::select(vec!["shop", "other", "<NA>", "SHOP", ""])),
+        named in any::<bool>(), uid in any::<bool>(), container in prop::option::of(prop::sample::select(vec!["6ac7d190134e", "host"])),
+        source in prop::sample::select(vec!["syscall", "k8s_audit"]),
+    ) {
+        let mut event = event();
+        event["source"] = json!(source);
+        let fields = event["output_fields"].as_object_mut().expect("fields");
+        let mut put = |key: &str, value: Option<&str>| match value {
+            Some(value) => drop(fields.insert(key.to_owned(), json!(value))),
+            None => drop(fields.remove(key)),
+        };
+        put("k8s.ns.name", claimed);
+        put("ka.target.namespace", claimed);
+        put("k8s.pod.name", named.then_some("web"));
+        put("ka.target.name", named.then_some("web"));
+        put("ka.target.resource", Some("pods"));
+        put("k8s.pod.uid", uid.then_some(UID));
+        put("container.id", container);
+        let (claim, _) = occurrence(&event);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+        let found = runtime.block_on(async {
+            let (api, _) = server(pod());
+            let bench = bench(api);
+            let (claim, occurrence) = occurrence(&event);
+            bench.engine.verify(&claim, &occurrence, Needs::default()).await
+        });
+        let reach = |namespace: &str| Reach::Namespace(namespace.to_owned());
+        if let Ok(Verification::Target(target)) = &found {
+            prop_assert!(could_cover(&reach(target.namespace()), &claim), "{:?}", claim);
+        }
+        prop_assert!(could_cover(&Reach::Cluster, &claim));
+        prop_assert!(claimed != Some("other") || !could_cover(&reach("shop"), &claim));
+        prop_assert!(container != Some("host") || source != "syscall" || !could_cover(&reach("shop"), &claim));
+    }
 
     /// The guard of the engine alone: whoever selects may be wrong.
     #[test]

@@ -1,7 +1,10 @@
 //! How a pod is found, and what is never taken for one.
 
 use http::Method;
-use playbooks::act::{ClusterId, ClusterPolicy, FailureKind, Needs, Verification};
+use playbooks::{
+    act::{ClusterId, ClusterPolicy, FailureKind, Needs, Verification},
+    decide::Owner,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -303,6 +306,42 @@ async fn facts_that_nobody_asks_for_are_not_read() {
         let owners: Vec<_> =
             target.facts().owners.iter().map(|owner| owner.kind.as_str()).collect();
         assert_eq!(owners.contains(&"Deployment"), needs.owner_chain);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_about_a_pod_fails_those_who_need_it_and_no_others() {
+    let (namespace, owner_chain) = (
+        Needs { namespace: true, ..Needs::default() },
+        Needs { owner_chain: true, ..Needs::default() },
+    );
+    for (unread, read) in [(namespace, owner_chain), (owner_chain, namespace)] {
+        let (api, _) = Wire::new(move |request: &Request| match request.path.as_str() {
+            POD => Answer::Json(200, pod()),
+            path if path.contains("/replicasets/") == unread.owner_chain => {
+                error(403, "Forbidden", "may not be read")
+            }
+            path if path.contains("/replicasets/") => Answer::Json(
+                200,
+                json!({"metadata": {
+                    "name": "web-5d", "uid": "rs-uid",
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d", "controller": true}]
+                }}),
+            ),
+            _ => Answer::Json(200, json!({"metadata": {"name": "shop", "labels": {"team": "a"}}})),
+        });
+        let (engine, (claim, occurrence)) = (Setup::new(api).build().engine, occurrence(&event()));
+        let found = engine.identify(&claim, &occurrence, unread.and(read)).await;
+        let Ok(Verification::Target(target)) = found else { panic!("{found:?}") };
+        assert!(target.unread(unread).all(|failure| failure.is_permanent()));
+        let count = |needs| target.unread(needs).count();
+        assert_eq!((count(unread), count(read), count(Needs::default())), (1, 0, 0));
+        assert_eq!(target.facts().namespace_labels.contains_key("team"), read.namespace);
+        let is_deployment = |owner: &Owner| owner.kind == "Deployment";
+        assert_eq!(target.facts().owners.iter().any(is_deployment), read.owner_chain);
+        // Who asks for one playbook alone gets no target that it must not be judged by.
+        assert!(engine.verify(&claim, &occurrence, unread).await.is_err());
+        assert!(engine.verify(&claim, &occurrence, read).await.is_ok());
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is made of each object: pure, from what was seen to what is in force and what is to be told.
 //!
-//! What was written into one is held until it is judged, and that at once, so that a worker holds no more of what others
-//! write than there is room for.
+//! What was written into one is held until it is found good: as far as there is room for it, and no further.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,7 +54,7 @@ struct Good {
 /// How one object stands.
 #[derive(Clone)]
 pub struct Entry {
-    /// The object, as it was seen last, without what was written into it.
+    /// The object, as it was seen last.
     pub object: PlaybookObject,
     /// What is in force of it.
     pub plan: Option<Arc<Plan>>,
@@ -129,9 +128,18 @@ impl Book {
         if object.generation >= page.object.generation {
             page.object = object;
         }
-        if matches!(page.made, Made::Judged(_)) {
+        if matches!(page.made, Made::Judged(None)) {
             page.object.let_go();
         }
+    }
+
+    /// Judges anew what was refused, for what it needs may be there now. Says whether other playbooks are in force than before.
+    pub fn judge_again(&mut self, judge: Judge<'_>) -> bool {
+        let mut change = Change::default();
+        let refused =
+            self.pages.values_mut().filter(|page| matches!(page.made, Made::Judged(Some(_))));
+        refused.for_each(|page| page.judge(judge, &mut change));
+        change.in_force
     }
 
     /// Judges what was seen and wasn't yet, as far as there is room for it.
@@ -240,8 +248,10 @@ impl Page {
                 Some(why)
             }
         };
+        if fault.is_none() {
+            self.object.let_go();
+        }
         self.made = Made::Judged(fault);
-        self.object.let_go();
     }
 
     fn put_out(&mut self, why: NoRoom, change: &mut Change) {

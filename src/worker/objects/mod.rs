@@ -5,6 +5,7 @@
 //! which there are, nothing is taken in, nor before their kinds are defined: what only one of them wants would be acknowledged as nobody's.
 
 mod book;
+mod guard;
 mod refused;
 mod tell;
 
@@ -21,10 +22,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use book::{Book, Change, Entry, Judge, Standing};
+use guard::guard;
 pub use refused::{Reason, Refused};
 
 use super::{
     Worker,
+    outage::Waiter,
     readiness::Readiness,
     responses::{self, Kept},
 };
@@ -34,6 +37,9 @@ const TOGETHER: Duration = Duration::from_millis(200);
 
 /// How far apart changes take effect, at least: whoever writes an object all the time costs no more than that.
 const APART: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether the cluster keeps Responses by now, where one was refused for want of them or may be.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long a start waits for them before it goes on without taking anything in.
 const LOOK: Duration = Duration::from_secs(3);
@@ -85,17 +91,21 @@ impl Worker {
         }
         let (all, mut all_seen) = oneshot::channel();
         let sight = Sight { seen, again };
-        tokio::spawn(self.clone().follow_objects(sight, readiness, all, stop.clone()));
-        if tokio::time::timeout(LOOK, &mut all_seen).await.is_ok() {
-            return;
-        }
-        let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
-        let waiter = self.outages.enter(Dependency::KubernetesApi, why);
+        let following = self.clone().follow_objects(sight, readiness, all, stop.clone());
+        let following = tokio::spawn(following);
+        let seen = tokio::time::timeout(LOOK, &mut all_seen).await;
+        let hold = || {
+            let why = "which Playbook and ClusterPlaybook objects there are is not known yet";
+            self.outages.enter(Dependency::KubernetesApi, why)
+        };
+        let mut waiter = (!matches!(seen, Ok(Ok(())))).then(hold);
+        let outages = self.outages.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                seen = all_seen => if seen.is_ok() { waiter.recovered() },
+            // Whoever has answered is not asked again.
+            if seen.is_err() && all_seen.await.is_ok() {
+                waiter.take().into_iter().for_each(Waiter::recovered);
             }
+            guard(following, &outages, &stop).await;
         });
     }
 
@@ -108,12 +118,16 @@ impl Worker {
         stop: CancellationToken,
     ) {
         let (mut view, mut all) = (View::default(), Some(all));
-        let mut earliest = Instant::now();
+        let (mut earliest, mut keeps) = (Instant::now(), true);
         loop {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 first = sight.seen.recv() => first,
+                () = tokio::time::sleep(ASK_AGAIN), if !keeps => {
+                    keeps = self.take_objects(Vec::new(), keeps, &sight.again, &readiness).await;
+                    continue;
+                }
             };
             let Some(first) = first else { return };
             let mut together = vec![first];
@@ -130,9 +144,7 @@ impl Worker {
             for seen in &together {
                 view.note(seen);
             }
-            if self.take_objects(together, &readiness).await {
-                sight.again.notify_one();
-            }
+            keeps = self.take_objects(together, keeps, &sight.again, &readiness).await;
             readiness.objects_hidden(view.hidden());
             if all.is_none() {
                 earliest = Instant::now() + APART;
@@ -146,8 +158,15 @@ impl Worker {
         }
     }
 
-    /// Puts it in force, and says whether all are to be looked at once more.
-    async fn take_objects(&self, together: Vec<Seen>, readiness: &Readiness) -> bool {
+    /// Says whether the cluster keeps Responses, as it did or didn't before. `again` hears of it if all are to be looked at once
+    /// more.
+    async fn take_objects(
+        &self,
+        together: Vec<Seen>,
+        kept: bool,
+        again: &Notify,
+        readiness: &Readiness,
+    ) -> bool {
         let keeps = match responses::keeps(&self.engine).await {
             Kept::No => false,
             // As for files: who needs it waits.
@@ -157,6 +176,7 @@ impl Worker {
             self.judge_object(object, keeps).map_err(|errors| errors.to_string())
         };
         let mut sources = self.rules.sources().await;
+        let is_more = keeps && !kept && sources.objects.judge_again(&judge);
         together.into_iter().for_each(|seen| sources.objects.see(seen));
         let Change { in_force, refused, is_unread } = sources.objects.settle(&judge);
         self.metrics.playbook_changes.with_label_values(&["refused"]).inc_by(refused.len() as u64);
@@ -169,9 +189,9 @@ impl Worker {
             let more = refused.len() - LOGGED;
             tracing::error!(more, "so it is with more objects: their status says why");
         }
-        if in_force {
+        if in_force || is_more {
             let count = self.rules.put_in_force(&mut sources);
-            self.feed.forget_others(&self.rules.now());
+            self.forget_others();
             tracing::info!(
                 playbooks = count,
                 "the playbooks that are objects have changed, and are in force"
@@ -180,7 +200,10 @@ impl Worker {
         }
         // While nobody else changes them: a later word is of a later time.
         readiness.objects_refused(sources.objects.refused());
-        is_unread
+        if is_unread {
+            again.notify_one();
+        }
+        keeps
     }
 
     fn judge_object(

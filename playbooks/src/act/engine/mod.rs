@@ -21,10 +21,10 @@ use super::{
     outcome::Failure,
     registry::Plan,
     report::Report,
-    response::Response,
+    response::{Response, Standing},
     responses::Records,
     roles::Right,
-    target::{Identify, Needs, Verification, verify},
+    target::{Identify, Needs, Verification, learn, verify},
 };
 use crate::decide::{Claim, Mode};
 
@@ -103,9 +103,35 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Where it can't be told now. A transient failure that waits for the kubelet's report ends by itself,
-    /// about half a minute after the event.
+    /// Where it can't be told now, or not all that is needed of it. A transient failure that waits for the kubelet's
+    /// report ends by itself, about half a minute after the event.
     pub async fn verify(
+        &self,
+        claim: &Claim,
+        occurrence: &Occurrence,
+        needs: Needs,
+    ) -> Result<Verification, Failure> {
+        let found = self.identify(claim, occurrence, needs).await?;
+        match &found {
+            Verification::Target(target) => {
+                target.unread(needs).next().cloned().map_or(Ok(()), Err)?
+            }
+            Verification::Node(_)
+            | Verification::Gone(_)
+            | Verification::NoTarget
+            | Verification::Refused(_)
+            | Verification::ForeignCluster => {}
+        }
+        Ok(found)
+    }
+
+    /// The same for several plans, of which one may need what can't be read: a pod is found all the same, and nobody is to
+    /// judge by it whose needs are [`unread`](super::Verified::unread).
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be told now which object it is.
+    pub async fn identify(
         &self,
         claim: &Claim,
         occurrence: &Occurrence,
@@ -126,6 +152,16 @@ impl Engine {
             needs,
         };
         verify(api, identify).await
+    }
+
+    /// What was verified, with what these needs ask about it read anew: the very pod, though it may be gone meanwhile.
+    pub async fn learn(&self, standing: &Standing, needs: Needs) -> Standing {
+        if let (Standing::Target(target), Some(api)) = (standing, &self.0.api)
+            && let Some(known) = learn(api, target, needs).await
+        {
+            return Standing::Target(Arc::new(known));
+        }
+        standing.clone()
     }
 
     /// The ladder's first rung.

@@ -138,7 +138,11 @@ impl Records {
     /// Where that can't be done: then nothing may be changed.
     pub(super) async fn begin(&self, response: &Response) -> Result<Begun, Failure> {
         let filing = Filing::of(response, &self.writer, Timestamp::now())?;
-        if !self.shelf.is_there().await? {
+        let is_there = match filing.is_needed {
+            true => self.shelf.is_there_now().await?,
+            false => self.shelf.is_there().await?,
+        };
+        if !is_there {
             return match filing.is_needed {
                 true => Err(absent(&filing.spec.playbook)),
                 false => Ok(Begun::Unrecorded),
@@ -248,10 +252,10 @@ pub(super) fn is_raced(error: &ApiError) -> bool {
     matches!(error.class(), Class::Conflict | Class::NotFound)
 }
 
+/// An API server that has just started may not know of them yet.
 fn absent(playbook: &str) -> Failure {
-    Failure::permanent(format!(
-        "{playbook} needs the Response objects, and the cluster has no such: `stoop crds | kubectl apply -f -`, \
-         then start the workers anew"
+    Failure::transient(format!(
+        "{playbook} needs the Response objects, and the cluster has no such: `stoop crds | kubectl apply -f -`"
     ))
 }
 

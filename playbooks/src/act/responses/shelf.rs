@@ -1,7 +1,9 @@
 //! The calls on stored responses, in the namespace that they are kept in.
 
+use std::time::Duration;
+
 use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
-use tokio::sync::OnceCell;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::object::StoredResponse;
 use crate::act::{
@@ -16,17 +18,30 @@ const PLURAL: &str = "responses";
 /// How many objects one page of a list holds.
 const PAGE: u32 = 100;
 
+/// For how long the cluster is taken to lack the definition once it did: it may be installed, and an API server that has
+/// just started may not know of it yet.
+const LACKING: Duration = Duration::from_secs(30);
+
 /// Where the objects of a cluster are kept.
 pub struct Shelf {
     api: Api,
     namespace: String,
-    is_there: OnceCell<bool>,
+    definition: Mutex<Definition>,
+}
+
+/// What was last seen of the definition.
+#[derive(Debug, Default)]
+enum Definition {
+    #[default]
+    Unknown,
+    There,
+    Lacking(Instant),
 }
 
 impl Shelf {
     /// In this namespace.
     pub fn new(api: Api, namespace: impl Into<String>) -> Shelf {
-        Shelf { api, namespace: namespace.into(), is_there: OnceCell::new() }
+        Shelf { api, namespace: namespace.into(), definition: Mutex::default() }
     }
 
     /// The namespace.
@@ -38,14 +53,37 @@ impl Shelf {
         &self.api
     }
 
-    /// Whether the cluster has the definition. Asked once; who installs it later starts the workers anew.
+    /// Whether the cluster has the definition. That it has is asked once; that it hasn't again from time to time.
     ///
     /// # Errors
     ///
     /// Where the API server can't be asked.
     pub async fn is_there(&self) -> Result<bool, Failure> {
-        let found = self.is_there.get_or_try_init(|| self.look()).await;
-        found.copied().map_err(Failure::from)
+        self.is_there_after(LACKING).await
+    }
+
+    /// The same for what fails without: no answer of an earlier moment is good enough for that.
+    ///
+    /// # Errors
+    ///
+    /// Where the API server can't be asked.
+    pub(super) async fn is_there_now(&self) -> Result<bool, Failure> {
+        self.is_there_after(Duration::ZERO).await
+    }
+
+    async fn is_there_after(&self, lacking: Duration) -> Result<bool, Failure> {
+        let mut known = self.definition.lock().await;
+        match *known {
+            Definition::There => return Ok(true),
+            Definition::Lacking(since) if since.elapsed() < lacking => return Ok(false),
+            Definition::Lacking(_) | Definition::Unknown => {}
+        }
+        let is_there = self.look().await?;
+        *known = match is_there {
+            true => Definition::There,
+            false => Definition::Lacking(Instant::now()),
+        };
+        Ok(is_there)
     }
 
     async fn look(&self) -> Result<bool, ApiError> {

@@ -13,7 +13,10 @@ use k8s_openapi::{
 
 use super::kept::{labels_before, owner_before};
 use crate::{
-    act::api::{Api, ApiError, Class, Permission},
+    act::{
+        api::{Api, ApiError, Class, Permission},
+        outcome::Failure,
+    },
     decide::{Facts, Owner},
 };
 
@@ -62,37 +65,79 @@ pub(super) struct Gathered {
     pub(super) facts: Facts,
     /// Where the namespace was read.
     pub(super) namespace_annotations: Option<BTreeMap<String, String>>,
+    pub(super) unread: Unread,
 }
 
-/// Gathers the facts.
-pub(super) async fn gather(api: &Api, pod: &Pod, needs: Needs) -> Result<Gathered, ApiError> {
-    let namespace = pod.metadata.namespace.clone();
-    let mut facts = Facts {
-        namespace: namespace.clone(),
-        pod_labels: labels_before(pod),
-        images: images(pod),
-        ..Facts::default()
+/// What was asked for and could not be read, and why: nobody may take that for a no.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    namespace: Option<Failure>,
+    owner_chain: Option<Failure>,
+}
+
+impl Unread {
+    /// As far as it is needed.
+    pub(super) fn of(&self, needs: Needs) -> impl Iterator<Item = &Failure> {
+        let namespace = self.namespace.iter().filter(move |_| needs.namespace);
+        namespace.chain(self.owner_chain.iter().filter(move |_| needs.owner_chain))
+    }
+}
+
+/// Gathers the facts, each for itself: what one may not read keeps no other from being known.
+pub(super) async fn gather(api: &Api, pod: &Pod, needs: Needs) -> Gathered {
+    let mut gathered = Gathered {
+        facts: Facts {
+            namespace: pod.metadata.namespace.clone(),
+            pod_labels: labels_before(pod),
+            images: images(pod),
+            ..Facts::default()
+        },
+        ..Gathered::default()
     };
-    let Some(namespace) = namespace else { return Ok(Gathered { facts, ..Gathered::default() }) };
-    let mut namespace_annotations = None;
-    if needs.namespace {
-        let object = api
-            .call(|client| async move {
-                kube::Api::<Namespace>::all(client).get_metadata(&namespace).await
-            })
-            .await?;
-        facts.namespace_labels = object.metadata.labels.unwrap_or_default();
-        namespace_annotations = Some(object.metadata.annotations.unwrap_or_default());
-    }
-    if let Some(owner) = owner_before(pod) {
-        facts.owners.push(named(&owner));
-        if needs.owner_chain
-            && let Some(above) = owner_above(api, pod, &owner).await?
-        {
-            facts.owners.push(named(&above));
+    let owner = owner_before(pod);
+    gathered.facts.owners.extend(owner.as_ref().map(named));
+    let Some(namespace) = pod.metadata.namespace.as_deref() else { return gathered };
+    let (around, above) = tokio::join!(
+        async {
+            match needs.namespace {
+                true => Some(read_namespace(api, namespace).await),
+                false => None,
+            }
+        },
+        async {
+            match &owner {
+                Some(owner) if needs.owner_chain => Some(owner_above(api, namespace, owner).await),
+                _ => None,
+            }
+        },
+    );
+    match around {
+        Some(Ok(metadata)) => {
+            gathered.facts.namespace_labels = metadata.labels.unwrap_or_default();
+            gathered.namespace_annotations = Some(metadata.annotations.unwrap_or_default());
         }
+        Some(Err(failure)) => gathered.unread.namespace = Some(failure),
+        None => {}
     }
-    Ok(Gathered { facts, namespace_annotations })
+    match above {
+        Some(Ok(above)) => gathered.facts.owners.extend(above.as_ref().map(named)),
+        Some(Err(error)) => gathered.unread.owner_chain = Some(error.into()),
+        None => {}
+    }
+    gathered
+}
+
+async fn read_namespace(api: &Api, name: &str) -> Result<ObjectMeta, Failure> {
+    let read = api.call(|client| async move {
+        let object = kube::Api::<Namespace>::all(client).get_metadata(name).await?;
+        Ok(object.metadata)
+    });
+    match read.await {
+        Err(error) if *error.class() == Class::NotFound => {
+            Err(Failure::transient(format!("the pod's namespace is being deleted: {error}")))
+        }
+        read => Ok(read?),
+    }
 }
 
 fn images(pod: &Pod) -> Vec<String> {
@@ -115,16 +160,15 @@ fn named(owner: &OwnerReference) -> Owner {
 /// The controller of a ReplicaSet or Job; other kinds have none that users write playbooks for.
 async fn owner_above(
     api: &Api,
-    pod: &Pod,
+    namespace: &str,
     owner: &OwnerReference,
 ) -> Result<Option<OwnerReference>, ApiError> {
-    let Some(namespace) = pod.metadata.namespace.clone() else { return Ok(None) };
-    let name = owner.name.clone();
+    let name = &owner.name;
     let read = match (owner.api_version.as_str(), owner.kind.as_str()) {
         ("apps/v1", "ReplicaSet") => {
             api.call(|client| async move {
-                let object = kube::Api::<ReplicaSet>::namespaced(client, &namespace)
-                    .get_metadata(&name)
+                let object = kube::Api::<ReplicaSet>::namespaced(client, namespace)
+                    .get_metadata(name)
                     .await?;
                 Ok(object.metadata)
             })
@@ -133,7 +177,7 @@ async fn owner_above(
         ("batch/v1", "Job") => {
             api.call(|client| async move {
                 let object =
-                    kube::Api::<Job>::namespaced(client, &namespace).get_metadata(&name).await?;
+                    kube::Api::<Job>::namespaced(client, namespace).get_metadata(name).await?;
                 Ok(object.metadata)
             })
             .await

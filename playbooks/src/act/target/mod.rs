@@ -20,7 +20,7 @@ pub use verified::Verified;
 pub(super) use verified::controller;
 pub(super) use verified::is_mirror;
 pub use verify::foresee;
-pub(super) use verify::{Identify, verify};
+pub(super) use verify::{Identify, learn, verify};
 
 use std::sync::Arc;
 

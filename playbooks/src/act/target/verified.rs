@@ -8,9 +8,17 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 
-use super::{facts::Gathered, judge::earliest, kept::owner_before};
+use super::{
+    Needs,
+    facts::{Gathered, Unread},
+    judge::earliest,
+    kept::owner_before,
+};
 use crate::{
-    act::object::{ClusterId, ObjectRef, Uid},
+    act::{
+        object::{ClusterId, ObjectRef, Uid},
+        outcome::Failure,
+    },
     decide::Facts,
 };
 
@@ -25,6 +33,7 @@ pub struct Verified {
     uid: Uid,
     facts: Facts,
     namespace_annotations: Option<BTreeMap<String, String>>,
+    unread: Unread,
     owner: Option<OwnerReference>,
     pod: Pod,
 }
@@ -34,13 +43,29 @@ impl Verified {
     pub(super) fn new(
         cluster: Option<ClusterId>,
         pod: Pod,
-        Gathered { facts, namespace_annotations }: Gathered,
+        gathered: Gathered,
     ) -> Option<Verified> {
+        let Gathered { facts, namespace_annotations, unread } = gathered;
         let namespace = pod.metadata.namespace.clone()?;
         let object = ObjectRef::pod(namespace.clone(), pod.metadata.name.clone()?);
         let uid = Uid::new(pod.metadata.uid.clone()?);
         let owner = owner_before(&pod);
-        Some(Verified { cluster, object, namespace, uid, facts, namespace_annotations, owner, pod })
+        Some(Verified {
+            cluster,
+            object,
+            namespace,
+            uid,
+            facts,
+            namespace_annotations,
+            unread,
+            owner,
+            pod,
+        })
+    }
+
+    /// Why what has these needs can't be judged by it: what was asked for when it was verified, and could not be read.
+    pub fn unread(&self, needs: Needs) -> impl Iterator<Item = &Failure> {
+        self.unread.of(needs)
     }
 
     /// The cluster's configured name.
@@ -68,7 +93,8 @@ impl Verified {
         &self.uid
     }
 
-    /// What `match.target` and `match.namespaces` judge, as it was before stoop changed anything.
+    /// What `match.target` and `match.namespaces` judge, as it was before stoop changed anything, but for what is
+    /// [`unread`](Self::unread).
     pub fn facts(&self) -> &Facts {
         &self.facts
     }

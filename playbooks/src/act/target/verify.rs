@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     act::{
-        api::{Api, Class},
+        api::Api,
         object::{ClusterId, ObjectRef},
         outcome::Failure,
     },
@@ -55,7 +55,8 @@ pub fn foresee(claim: &Claim, needs: Needs) -> Option<Verification> {
 
 /// Identifies the pod, or the node that a host event names, by live reads: nothing is cached, the first request goes out at once.
 ///
-/// A failure is never an answer: 403 or an outage must not look like "gone".
+/// A failure is never an answer: 403 or an outage must not look like "gone". Of what is asked about a pod, the pod itself
+/// knows what could not be read.
 pub(in crate::act) async fn verify(
     api: &Api,
     identify: Identify<'_>,
@@ -81,14 +82,7 @@ pub(in crate::act) async fn verify(
     let evidence = Evidence { kind, time: identify.time, now: identify.now };
     Ok(match find(api, claim, &evidence).await? {
         Found::Pod(pod) => {
-            let gathered = match facts::gather(api, &pod, identify.needs).await {
-                Err(error) if *error.class() == Class::NotFound => {
-                    return Err(Failure::transient(format!(
-                        "the pod's namespace is being deleted: {error}"
-                    )));
-                }
-                gathered => gathered?,
-            };
+            let gathered = facts::gather(api, &pod, identify.needs).await;
             match Verified::new(identify.cluster.cloned(), *pod, gathered) {
                 Some(verified) => Verification::Target(Arc::new(verified)),
                 None => Verification::Refused("the API server returned a pod without a uid".into()),
@@ -100,6 +94,12 @@ pub(in crate::act) async fn verify(
         Found::NotYet(why) => return Err(Failure::transient(why)),
         Found::Refused(why) => Verification::Refused(why),
     })
+}
+
+/// The same pod as it was read, with what is asked about it read now; `None` where it lacks what every stored pod has.
+pub(in crate::act) async fn learn(api: &Api, target: &Verified, needs: Needs) -> Option<Verified> {
+    let gathered = facts::gather(api, target.pod(), needs).await;
+    Verified::new(target.cluster().cloned(), target.pod().clone(), gathered)
 }
 
 fn gone(claim: &Claim, why: String, is_final: bool) -> Verification {
