@@ -6,9 +6,12 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use playbooks::act::{Key, PlaybookKind, PlaybookObject, Seen};
 use serde_json::{Value, json};
-use stoop::{demo::kubernetes::Fault, worker::readiness::Readiness};
+use stoop::{
+    demo::kubernetes::Fault,
+    worker::{objects::Sight, readiness::Readiness},
+};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -21,6 +24,7 @@ use super::{
 /// What a cluster shows to the worker that follows it.
 struct Shown {
     tell: mpsc::Sender<Seen>,
+    again: Arc<Notify>,
     readiness: Arc<Readiness>,
     all: oneshot::Receiver<()>,
     following: JoinHandle<()>,
@@ -32,8 +36,10 @@ impl Shown {
         let (told, all) = oneshot::channel();
         let readiness = Arc::<Readiness>::default();
         let worker = rig.worker.clone();
-        let following = worker.follow_objects(seen, readiness.clone(), told, Default::default());
-        Shown { tell, readiness, all, following: tokio::spawn(following) }
+        let again = Arc::new(Notify::new());
+        let sight = Sight { seen, again: again.clone() };
+        let following = worker.follow_objects(sight, readiness.clone(), told, Default::default());
+        Shown { tell, again, readiness, all, following: tokio::spawn(following) }
     }
 
     /// How many a scrape tells of that are refused.
@@ -77,15 +83,24 @@ fn object(
     (uid, generation): (&str, i64),
     spec: Value,
 ) -> PlaybookObject {
+    let object = written(namespace, name, (uid, generation), spec);
+    let kind = key(namespace, name).kind;
+    PlaybookObject::of(kind, serde_json::from_value(object).unwrap()).unwrap()
+}
+
+fn written(
+    namespace: Option<&str>,
+    name: &str,
+    (uid, generation): (&str, i64),
+    spec: Value,
+) -> Value {
     let mut whole = json!({"mode": "enforce", "match": {"rules": ["*"]}});
     let Value::Object(spec) = spec else { panic!("a spec has keys") };
     spec.into_iter().for_each(|(key, value)| whole[key] = value);
-    let object = json!({
+    json!({
         "metadata": {"name": name, "namespace": namespace, "uid": uid, "generation": generation, "resourceVersion": "1"},
         "spec": whole,
-    });
-    let kind = key(namespace, name).kind;
-    PlaybookObject::of(kind, serde_json::from_value(object).unwrap()).unwrap()
+    })
 }
 
 fn playing(namespace: Option<&str>, name: &str, which: (&str, i64), part: &str) -> PlaybookObject {
@@ -464,4 +479,61 @@ async fn one_that_needs_what_the_cluster_does_not_keep_is_refused() {
     are_in_force(&rig, &["needy", "other"]).await;
     assert_eq!(changes(&rig, "refused"), 1, "it was refused once");
     until("none is said to be refused", || shown.readiness.warnings().is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_tenant_writes_takes_its_namespaces_share_and_keeps_nobody_else_out_of_force() {
+    let rig = Rig::new(&[]).await;
+    let shown = Shown::to(&rig);
+    // Each takes two fifths of what a namespace may have, and was made in this second.
+    let large = |name: &str, made: i64| {
+        let rules = json!({"rules": ["*", "x".repeat(40 << 10)]});
+        let spec = json!({"match": rules, "actions": [play("hostile")]});
+        let mut object = written(Some("hostile"), name, (name, 1), spec);
+        object["metadata"]["creationTimestamp"] =
+            json!(Timestamp::from_second(made).unwrap().to_string());
+        PlaybookObject::of(PlaybookKind::Playbook, serde_json::from_value(object).unwrap()).unwrap()
+    };
+    shown.show(Seen::Now(large("c", 3))).await;
+    shown.now(&rig, large("b", 2), &["hostile/b", "hostile/c"]).await;
+    shown.show(Seen::Now(playing(None, "all", ("u", 1), "all"))).await;
+    shown.show(Seen::Now(playing(Some("shop"), "p", ("v", 1), "shop"))).await;
+    // The youngest goes for one that was made before it, whenever that is seen.
+    shown.now(&rig, large("a", 1), &["all", "hostile/a", "hostile/b", "shop/p"]).await;
+    assert_eq!(shown.refused(&rig, "Playbook", "no-room"), 1);
+    let warnings = shown.readiness.warnings().join("\n");
+    assert!(
+        warnings.contains("not in force as they are written: Playbook hostile/c;"),
+        "{warnings}"
+    );
+    answer(&rig).await;
+    assert_eq!(rig.stage.played("all"), 1);
+
+    // Once there is room again it is looked at again, and nothing is made of it before.
+    shown.show(Seen::Gone(key(Some("hostile"), "a"))).await;
+    are_in_force(&rig, &["all", "hostile/b", "shop/p"]).await;
+    tokio::time::timeout(Duration::from_secs(60), shown.again.notified()).await.unwrap();
+    let all = vec![large("b", 2), large("c", 3), playing(Some("shop"), "p", ("v", 1), "shop")];
+    shown.show(Seen::All(PlaybookKind::Playbook, all)).await;
+    are_in_force(&rig, &["all", "hostile/b", "hostile/c", "shop/p"]).await;
+    assert_eq!(shown.refused(&rig, "Playbook", "no-room"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_force_counts_though_it_was_made_shorter_since() {
+    let rig = Rig::new(&[]).await;
+    let shown = Shown::to(&rig);
+    let large = |name: &str| {
+        let spec = json!({"match": {"rules": ["*", "x".repeat(60 << 10)]}, "actions": [play("a")]});
+        object(Some("hostile"), name, (name, 1), spec)
+    };
+    shown.now(&rig, large("a"), &["hostile/a"]).await;
+    let spoilt = object(Some("hostile"), "a", ("a", 2), json!({"actions": []}));
+    shown.show(Seen::Now(spoilt)).await;
+    shown.show(Seen::Now(large("b"))).await;
+    until("there is no room for it", || shown.refused(&rig, "Playbook", "no-room") == 1).await;
+    are_in_force(&rig, &["hostile/a"]).await;
+    let mended = playing(Some("hostile"), "a", ("a", 3), "a");
+    shown.show(Seen::Now(mended)).await;
+    tokio::time::timeout(Duration::from_secs(60), shown.again.notified()).await.unwrap();
 }

@@ -61,8 +61,8 @@ pub use guard::{
 pub use notify::{Notification, NotifierConfig, Notifiers, Pace, Sink, StepLine};
 pub use object::{ClusterId, ObjectRef, Uid};
 pub use objects::{
-    Condition, ConditionStatus, Key, PlaybookKind, PlaybookObject, PlaybookStatus, Seen,
-    list_playbooks, tell_status, watch_playbooks,
+    Condition, ConditionStatus, Key, Listed, NoRoom, Place, PlaybookKind, PlaybookObject,
+    PlaybookStatus, Seen, list_playbooks, places, tell_status, watch_playbooks,
 };
 pub use occurrence::Occurrence;
 pub use outcome::{Dependency, Failure, FailureKind, Guardrail, Outcome, Refusal, SkipReason};

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use http::Method;
-use playbooks::act::{PlaybookKind, Seen, watch_playbooks};
-use serde_json::json;
+use playbooks::act::{Api, PlaybookKind, Seen, watch_playbooks};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::wire::{Answer, Wire, error, list, not_found, status};
 
-/// How often all objects are listed within ten minutes, where they may be and every watch is answered so.
-async fn lists(watch: impl Fn() -> Answer + Send + 'static) -> usize {
-    let (api, wire) = Wire::new(move |request| match request.path.as_str() {
+const ALL: &str = "/apis/stoop.dev/v1alpha1/playbooks";
+
+/// An API server that has these objects, and answers every watch so.
+fn server(objects: Vec<Value>, watch: impl Fn() -> Answer + Send + 'static) -> (Api, Wire) {
+    Wire::new(move |request| match request.path.as_str() {
         "/apis" => {
             let version = json!({"groupVersion": "stoop.dev/v1alpha1", "version": "v1alpha1"});
             let group = json!({"name": "stoop.dev", "versions": [version]});
@@ -24,12 +26,22 @@ async fn lists(watch: impl Fn() -> Answer + Send + 'static) -> usize {
                 json!({"kind": "APIResourceList", "groupVersion": "stoop.dev/v1alpha1", "resources": [kind]}),
             )
         }
-        "/apis/stoop.dev/v1alpha1/playbooks" if request.query.contains("watch=") => watch(),
-        "/apis/stoop.dev/v1alpha1/playbooks" => list(&[]),
+        ALL if request.query.contains("watch=") => watch(),
+        ALL => list(&objects),
         _ => not_found(),
-    });
+    })
+}
+
+fn expired() -> Answer {
+    Answer::Json(200, json!({"type": "ERROR", "object": status(410, "Expired", "too old")}))
+}
+
+/// How often all objects are listed within ten minutes, where they may be and every watch is answered so.
+async fn lists(watch: impl Fn() -> Answer + Send + 'static) -> usize {
+    let (api, wire) = server(Vec::new(), watch);
     let (tell, mut seen) = mpsc::channel(8);
-    let watching = tokio::spawn(watch_playbooks(api, PlaybookKind::Playbook, tell));
+    let watching =
+        tokio::spawn(watch_playbooks(api, PlaybookKind::Playbook, tell, Default::default()));
     let mut saw_all = false;
     let look = async {
         while let Some(seen) = seen.recv().await {
@@ -40,9 +52,8 @@ async fn lists(watch: impl Fn() -> Answer + Send + 'static) -> usize {
     watching.abort();
     assert!(saw_all);
     let requests = wire.requests();
-    let all = "/apis/stoop.dev/v1alpha1/playbooks";
     let is_list =
-        |it: &&crate::wire::Request| it.is(&Method::GET, all) && !it.query.contains("watch=");
+        |it: &&crate::wire::Request| it.is(&Method::GET, ALL) && !it.query.contains("watch=");
     requests.iter().filter(is_list).count()
 }
 
@@ -54,10 +65,30 @@ async fn who_may_list_and_not_watch_lists_ever_more_seldom() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_always_falls_behind_starts_over_ever_more_seldom() {
-    let expired = || {
-        let event = json!({"type": "ERROR", "object": status(410, "Expired", "too old")});
-        Answer::Json(200, event)
-    };
     let lists = lists(expired).await;
     assert!((10..30).contains(&lists), "{lists}");
+}
+
+#[tokio::test]
+async fn one_that_is_nested_too_deep_hides_no_other() {
+    let object = |name: &str, rules: Value| {
+        json!({
+            "apiVersion": "stoop.dev/v1alpha1", "kind": "Playbook",
+            "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 1, "resourceVersion": "1"},
+            "spec": {"match": {"rules": rules}, "actions": [{"delete": {}}]},
+        })
+    };
+    let deep = (0..500).fold(json!("R"), |inner, _| json!([inner]));
+    let objects = vec![object("deep", deep), object("good", json!(["R"]))];
+    let (api, _wire) = server(objects, expired);
+    let (tell, mut seen) = mpsc::channel(8);
+    let kind = PlaybookKind::Playbook;
+    let watching = tokio::spawn(watch_playbooks(api, kind, tell, Default::default()));
+    let first = tokio::time::timeout(Duration::from_secs(60), seen.recv()).await.expect("in time");
+    watching.abort();
+    let Some(Seen::All(_, objects)) = first else { panic!("{first:?}") };
+    assert_eq!(objects.len(), 2);
+    let why = objects[0].read().expect_err("refused").to_string();
+    assert!(why.starts_with("Playbook shop/deep: ") && why.contains("recursion limit"), "{why}");
+    assert!(objects[1].read().is_ok());
 }

@@ -16,7 +16,7 @@ use playbooks::{
     decide::PlaybookErrors,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -48,14 +48,26 @@ const LOOK: Duration = Duration::from_secs(3);
 /// objects of it: that is no answer to which there are.
 const UNDEFINED: &str = "the cluster has no such kind: define it with `stoop crds | kubectl apply -f -`, or start the workers without `playbookObjects`";
 
-/// How many changes may wait to be looked at.
-const BACKLOG: usize = 256;
+/// How many changes may wait to be looked at, each with all that was written into an object, and how many are looked at
+/// together.
+const BACKLOG: usize = 64;
+
+/// How many refusals are logged of those that are seen together.
+const LOGGED: usize = 20;
 
 /// What is known of the kinds as wholes.
 #[derive(Default)]
 struct View {
     /// Why they aren't seen, by kind; `None` where they are.
     kinds: BTreeMap<PlaybookKind, Option<String>>,
+}
+
+/// How the objects are seen.
+pub struct Sight {
+    /// What is seen, in order.
+    pub seen: mpsc::Receiver<Seen>,
+    /// Has all `Playbook` objects looked at once more.
+    pub again: Arc<Notify>,
 }
 
 impl Worker {
@@ -68,11 +80,18 @@ impl Worker {
     ) {
         let Some(api) = self.engine.api() else { return };
         let (tell, seen) = mpsc::channel(BACKLOG);
+        let again = Arc::new(Notify::new());
         for kind in PlaybookKind::ALL {
-            tokio::spawn(watch_playbooks(api.clone(), kind, tell.clone()));
+            let again = match kind {
+                PlaybookKind::Playbook => again.clone(),
+                // There is always room for these.
+                PlaybookKind::ClusterPlaybook => Arc::default(),
+            };
+            tokio::spawn(watch_playbooks(api.clone(), kind, tell.clone(), again));
         }
         let (all, mut all_seen) = oneshot::channel();
-        let following = self.clone().follow_objects(seen, readiness, all, stop.clone());
+        let sight = Sight { seen, again };
+        let following = self.clone().follow_objects(sight, readiness, all, stop.clone());
         let following = tokio::spawn(following);
         let seen = tokio::time::timeout(LOOK, &mut all_seen).await;
         let hold = || {
@@ -93,7 +112,7 @@ impl Worker {
     /// Puts in force what is seen, until stopped. `all` hears of it once every kind was.
     pub async fn follow_objects(
         self: Arc<Self>,
-        mut seen: mpsc::Receiver<Seen>,
+        mut sight: Sight,
         readiness: Arc<Readiness>,
         all: oneshot::Sender<()>,
         stop: CancellationToken,
@@ -104,9 +123,9 @@ impl Worker {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                first = seen.recv() => first,
+                first = sight.seen.recv() => first,
                 () = tokio::time::sleep(ASK_AGAIN), if !keeps => {
-                    keeps = self.take_objects(Vec::new(), keeps, &readiness).await;
+                    keeps = self.take_objects(Vec::new(), keeps, &sight.again, &readiness).await;
                     continue;
                 }
             };
@@ -117,13 +136,15 @@ impl Worker {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(earliest.max(Instant::now() + TOGETHER)) => {}
             }
-            while let Ok(more) = seen.try_recv() {
+            while together.len() < BACKLOG
+                && let Ok(more) = sight.seen.try_recv()
+            {
                 together.push(more);
             }
             for seen in &together {
                 view.note(seen);
             }
-            keeps = self.take_objects(together, keeps, &readiness).await;
+            keeps = self.take_objects(together, keeps, &sight.again, &readiness).await;
             readiness.objects_hidden(view.hidden());
             if all.is_none() {
                 earliest = Instant::now() + APART;
@@ -137,8 +158,15 @@ impl Worker {
         }
     }
 
-    /// Says whether the cluster keeps Responses, as it did or didn't before.
-    async fn take_objects(&self, together: Vec<Seen>, kept: bool, readiness: &Readiness) -> bool {
+    /// Says whether the cluster keeps Responses, as it did or didn't before. `again` hears of it if all are to be looked at once
+    /// more.
+    async fn take_objects(
+        &self,
+        together: Vec<Seen>,
+        kept: bool,
+        again: &Notify,
+        readiness: &Readiness,
+    ) -> bool {
         let keeps = match responses::keeps(&self.engine).await {
             Kept::No => false,
             // As for files: who needs it waits.
@@ -148,18 +176,20 @@ impl Worker {
             self.judge_object(object, keeps).map_err(|errors| errors.to_string())
         };
         let mut sources = self.rules.sources().await;
-        let mut is_changed = keeps && !kept && sources.objects.judge_again(&judge);
-        for seen in together {
-            let Change { in_force, refused } = sources.objects.see(seen, &judge);
-            is_changed |= in_force;
-            for (object, why, stays) in refused {
-                let stands =
-                    if stays { "its last good one stays in force" } else { "it is not in force" };
-                tracing::error!(%object, why, "{object} can't be used as it is written: {stands}");
-                self.metrics.playbook_changes.with_label_values(&["refused"]).inc();
-            }
+        let is_more = keeps && !kept && sources.objects.judge_again(&judge);
+        together.into_iter().for_each(|seen| sources.objects.see(seen));
+        let Change { in_force, refused, is_unread } = sources.objects.settle(&judge);
+        self.metrics.playbook_changes.with_label_values(&["refused"]).inc_by(refused.len() as u64);
+        for (object, why, stays) in refused.iter().take(LOGGED) {
+            let stands =
+                if *stays { "its last good one stays in force" } else { "it is not in force" };
+            tracing::error!(%object, why, "{object} can't be used as it is written: {stands}");
         }
-        if is_changed {
+        if refused.len() > LOGGED {
+            let more = refused.len() - LOGGED;
+            tracing::error!(more, "so it is with more objects: their status says why");
+        }
+        if in_force || is_more {
             let count = self.rules.put_in_force(&mut sources);
             self.forget_others();
             tracing::info!(
@@ -170,6 +200,9 @@ impl Worker {
         }
         // While nobody else changes them: a later word is of a later time.
         readiness.objects_refused(sources.objects.refused());
+        if is_unread {
+            again.notify_one();
+        }
         keeps
     }
 

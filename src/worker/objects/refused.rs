@@ -14,17 +14,20 @@ pub enum Reason {
     Refused,
     /// A file's playbook has its name.
     NameTaken,
+    /// There is no room for it.
+    NoRoom,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 2] = [Reason::Refused, Reason::NameTaken];
+    pub const ALL: [Reason; 3] = [Reason::Refused, Reason::NameTaken, Reason::NoRoom];
 
     /// The metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "refused",
             Self::NameTaken => "name-taken",
+            Self::NoRoom => "no-room",
         }
     }
 }

@@ -212,6 +212,11 @@ fn status(entry: &Entry, missing: &[Permission], now: Timestamp) -> PlaybookStat
             );
             ("NameTaken", False, why)
         }
+        Standing::NoRoom(why) => ("NoRoom", False, format!("{why}; it is not in force")),
+        Standing::Unread => {
+            let why = "there is room for it by now: it is read within a minute";
+            ("Unread", False, why.to_owned())
+        }
     };
     let authorized = match (entry.plan.is_some(), missing) {
         (false, _) => {

@@ -26,7 +26,10 @@ impl Kind {
     }
 
     /// Those of every namespace, for a watch, which is no call with a deadline.
-    pub(in crate::act) fn everywhere(&self, api: &Api) -> Objects<DynamicObject> {
+    pub(in crate::act) fn everywhere<K>(&self, api: &Api) -> Objects<K>
+    where
+        K: kube::Resource<DynamicType = ApiResource>,
+    {
         Objects::all_with(api.client.clone(), &self.resource())
     }
 

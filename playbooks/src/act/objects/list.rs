@@ -2,13 +2,13 @@
 
 use kube::api::ListParams;
 
-use super::{kind::PlaybookKind, object::PlaybookObject};
+use super::{gathered::Gathered, kind::PlaybookKind, object::PlaybookObject};
 use crate::act::{api::Api, outcome::Failure};
 
-/// How many objects one page of a list holds.
-const PAGE: u32 = 100;
+/// How many objects one page of a list holds: each may have more than a mebibyte.
+pub(super) const PAGE: u32 = 32;
 
-/// Those that there are; `None` where the cluster doesn't know the kind.
+/// Those that there are, those of namespaces without their text for which there is no room; `None` where the cluster doesn't know the kind.
 ///
 /// # Errors
 ///
@@ -20,14 +20,15 @@ pub async fn list_playbooks(
     if api.served(&[kind.resource()]).await?.is_empty() {
         return Ok(None);
     }
-    let (mut params, mut all) = (ListParams::default().limit(PAGE), Vec::new());
+    let (mut params, mut all) = (ListParams::default().limit(PAGE), Gathered::default());
     loop {
         let (objects, asked) = (kind.resource().everywhere(api), &params);
         let page = api.call(|_| async move { objects.list(asked).await }).await?;
-        all.extend(page.items.into_iter().filter_map(|object| PlaybookObject::of(kind, object)));
+        let objects = page.items.into_iter();
+        objects.filter_map(|object| PlaybookObject::of(kind, object)).for_each(|it| all.add(it));
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_none() {
-            return Ok(Some(all));
+            return Ok(Some(all.take()));
         }
     }
 }

@@ -1,16 +1,22 @@
 //! Seeing the objects of a kind, as they are and as they change.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use kube::{
-    api::DynamicObject,
+    Resource as _,
     runtime::watcher::{self, Event},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 
 use super::{
+    gathered::Gathered,
     kind::{Key, PlaybookKind},
+    list::PAGE,
+    listed::Listed,
     object::PlaybookObject,
 };
 use crate::act::{
@@ -28,7 +34,7 @@ const UNDEFINED: Duration = Duration::from_secs(5);
 /// What was seen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
-    /// All that there are of a kind; others are gone.
+    /// All that there are of a kind; others are gone. Those of namespaces for which there is no room are without their text.
     All(PlaybookKind, Vec<PlaybookObject>),
     /// One, as it is now.
     Now(PlaybookObject),
@@ -41,12 +47,18 @@ pub enum Seen {
     Hidden(PlaybookKind, String),
 }
 
-/// Tells of the objects of a kind until nobody listens.
-pub async fn watch_playbooks(api: Api, kind: PlaybookKind, tell: mpsc::Sender<Seen>) {
+/// Tells of the objects of a kind until nobody listens. It looks at all of them once more whenever `again` is notified: there
+/// is room for one now whose text was let go of.
+pub async fn watch_playbooks(
+    api: Api,
+    kind: PlaybookKind,
+    tell: mpsc::Sender<Seen>,
+    again: Arc<Notify>,
+) {
     let mut rest = SHORTEST;
     loop {
         let began = Instant::now();
-        let end = follow(&api, kind, &tell).await;
+        let end = follow(&api, kind, &tell, &again).await;
         // A list alone is no success: where it may list and not watch it would list without end.
         if began.elapsed() >= LONGEST {
             rest = SHORTEST;
@@ -55,7 +67,7 @@ pub async fn watch_playbooks(api: Api, kind: PlaybookKind, tell: mpsc::Sender<Se
             End::Deaf => return,
             End::Undefined => (Some(Seen::Undefined(kind)), UNDEFINED),
             End::Failed(why) => (Some(Seen::Hidden(kind, why)), rest),
-            // It has fallen too far behind, and starts over.
+            // It has fallen too far behind, or was asked to, and starts over.
             End::Expired => (None, rest),
         };
         rest = (rest * 2).min(LONGEST);
@@ -79,33 +91,34 @@ enum End {
     Failed(String),
 }
 
-async fn follow(api: &Api, kind: PlaybookKind, tell: &mpsc::Sender<Seen>) -> End {
+async fn follow(api: &Api, kind: PlaybookKind, tell: &mpsc::Sender<Seen>, again: &Notify) -> End {
     match api.served(&[kind.resource()]).await {
         Ok(served) if served.is_empty() => return End::Undefined,
         Ok(_) => {}
         Err(failure) => return End::Failed(failure.why),
     }
-    let config = watcher::Config::default().timeout(api.quiet_seconds());
+    let config = watcher::Config::default().timeout(api.quiet_seconds()).page_size(PAGE);
     let objects = kind.resource().everywhere(api);
     let mut events = pin!(watcher::watcher(objects, config));
-    let mut all = Vec::new();
+    let mut all = Gathered::default();
     loop {
         let event = tokio::select! {
             () = tell.closed() => return End::Deaf,
+            () = again.notified() => return End::Expired,
             event = events.next() => event,
         };
         let seen = match event {
             None => return End::Expired,
             Some(Err(error)) => return ended(error),
             Some(Ok(Event::Init)) => {
-                all.clear();
+                all = Gathered::default();
                 continue;
             }
             Some(Ok(Event::InitApply(object))) => {
-                all.extend(PlaybookObject::of(kind, object));
+                PlaybookObject::of(kind, object).into_iter().for_each(|it| all.add(it));
                 continue;
             }
-            Some(Ok(Event::InitDone)) => Seen::All(kind, std::mem::take(&mut all)),
+            Some(Ok(Event::InitDone)) => Seen::All(kind, all.take()),
             Some(Ok(Event::Apply(object))) => {
                 let key = key(kind, &object);
                 PlaybookObject::of(kind, object).map_or(Seen::Gone(key), Seen::Now)
@@ -130,8 +143,8 @@ fn ended(error: watcher::Error) -> End {
     End::Failed(Failure::from(ApiError::from(error)).why)
 }
 
-fn key(kind: PlaybookKind, object: &DynamicObject) -> Key {
-    let meta = &object.metadata;
+fn key(kind: PlaybookKind, object: &Listed) -> Key {
+    let meta = object.meta();
     let name = meta.name.clone().unwrap_or_default();
     Key { kind, namespace: meta.namespace.clone(), name }
 }

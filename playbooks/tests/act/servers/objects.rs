@@ -199,7 +199,12 @@ async fn a_misspelt_guardrail_is_kept_to_be_refused_with_its_place_and_the_fix()
     let access = defined().await;
     let namespace = namespace(access).await;
     let (tell, mut seen) = mpsc::channel(64);
-    tokio::spawn(watch_playbooks(connect(access).await, PlaybookKind::Playbook, tell));
+    tokio::spawn(watch_playbooks(
+        connect(access).await,
+        PlaybookKind::Playbook,
+        tell,
+        Default::default(),
+    ));
     let misspelt = [
         (
             "limits",
@@ -256,7 +261,7 @@ async fn objects_are_seen_as_they_come_change_and_go_and_their_status_is_no_chan
     let kind = PlaybookKind::Playbook;
     apply(access, kind, &namespace, "first", spec(json!([{"delete": {}}]))).await.expect("taken");
     let (tell, mut seen) = mpsc::channel(64);
-    tokio::spawn(watch_playbooks(api.clone(), kind, tell));
+    tokio::spawn(watch_playbooks(api.clone(), kind, tell, Default::default()));
     let first = at(&mut seen, "first", 1).await;
     let playbook = first.read().expect("a playbook");
     assert_eq!(playbook.name, format!("{namespace}/first"));
@@ -306,7 +311,7 @@ async fn a_missing_right_is_told_with_its_verb_and_resource_and_ends_when_it_is_
     let user = format!("{namespace}-blind");
     let api = connect_with(access, &user, &[]).await;
     let (tell, mut seen) = mpsc::channel(64);
-    tokio::spawn(watch_playbooks(api, PlaybookKind::ClusterPlaybook, tell));
+    tokio::spawn(watch_playbooks(api, PlaybookKind::ClusterPlaybook, tell, Default::default()));
     let why = next(&mut seen, |seen| match seen {
         Seen::Hidden(_, why) => Some(why.clone()),
         _ => None,
@@ -327,7 +332,7 @@ async fn a_kind_that_is_not_defined_is_told_so_and_seen_once_it_is() {
     let cluster = cluster.map_err(|error| error.to_string()).expect("an API server");
     let kind = PlaybookKind::Playbook;
     let (tell, mut seen) = mpsc::channel(64);
-    tokio::spawn(watch_playbooks(connect(&cluster).await, kind, tell));
+    tokio::spawn(watch_playbooks(connect(&cluster).await, kind, tell, Default::default()));
     let first = tokio::time::timeout(PATIENCE, seen.recv()).await.expect("in time");
     assert_eq!(first, Some(Seen::Undefined(kind)));
     let all = Objects::<CustomResourceDefinition>::all(client(&cluster).await);
