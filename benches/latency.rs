@@ -207,7 +207,7 @@ async fn serve(listener: TcpListener, times: Shared) {
     }
 }
 
-/// Answers GETs with the pod that was asked for, and DELETEs with success.
+/// Answers GETs with the pod that was asked for, and DELETEs with success; what kinds there are with none of ours.
 async fn converse(mut socket: TcpStream, times: Shared) {
     let mut request = Vec::new();
     loop {
@@ -219,9 +219,11 @@ async fn converse(mut socket: TcpStream, times: Shared) {
         let now = Instant::now();
         if request.is_empty() {
             let mut times = times.lock().unwrap();
-            match part.first() {
+            match &part[..read] {
+                // Asked now and then, beside the events.
+                kinds if kinds.starts_with(b"GET /apis ") => {}
                 // The pod's, and behind it its namespace's.
-                Some(b'G') => times.get = times.get.or(Some(now)),
+                get if get.starts_with(b"GET") => times.get = times.get.or(Some(now)),
                 _ => times.delete = Some(now),
             }
         }
@@ -234,13 +236,12 @@ async fn converse(mut socket: TcpStream, times: Shared) {
         if body.len() < length.unwrap_or(0) {
             continue;
         }
-        let is_get = head.starts_with("GET");
-        let name =
-            head.split(' ').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-        let answer = if is_get {
-            pod(name.split('?').next().unwrap_or_default())
-        } else {
-            SUCCESS.to_owned()
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let is_get = head.starts_with("GET") && path != "/apis";
+        let answer = match path.rsplit('/').next().unwrap_or_default() {
+            "apis" => GROUPS.to_owned(),
+            name if is_get => pod(name.split('?').next().unwrap_or_default()),
+            _ => SUCCESS.to_owned(),
         };
         let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
@@ -254,6 +255,8 @@ async fn converse(mut socket: TcpStream, times: Shared) {
     }
 }
 
+/// The cluster keeps no Responses.
+const GROUPS: &str = r#"{"kind":"APIGroupList","apiVersion":"v1","groups":[]}"#;
 const SUCCESS: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}"#;
 
 fn pod(name: &str) -> String {

@@ -1,6 +1,6 @@
 //! Several `stoop run` processes on one group.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -14,8 +14,6 @@ pub struct Fleet(Vec<Process>);
 pub struct Took {
     /// Processor time of all workers together, their start included.
     pub processors: Duration,
-    /// From the first event that was done to the last.
-    pub wall: Duration,
     /// Events done, those that were done twice counted twice.
     pub answered: usize,
 }
@@ -40,16 +38,11 @@ impl Fleet {
 
     /// Waits until so many events are done.
     pub async fn done(&mut self, events: usize) -> Took {
-        let mut first = None;
         loop {
             let answered = join_all(self.0.iter_mut().map(Process::done)).await.iter().sum();
-            if answered > 0 {
-                first.get_or_insert_with(Instant::now);
-            }
             if answered >= events {
                 let processors = self.0.iter().map(|worker| processors(worker.id())).sum();
-                let wall = first.map_or(Duration::ZERO, |first: Instant| first.elapsed());
-                return Took { processors, wall, answered };
+                return Took { processors, answered };
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

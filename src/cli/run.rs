@@ -150,7 +150,8 @@ async fn serve(
     if config.playbook_objects {
         worker.begin_objects(readiness.clone(), stop.clone()).await;
     }
-    if worker.rules.now().plans().is_empty() {
+    // Objects may come at any time.
+    if !config.playbook_objects && worker.rules.now().plans().is_empty() {
         tracing::warn!("there are no playbooks: every event is acknowledged and nothing is done");
     }
     ask_people(config, &worker, closed.clone()).await?;

@@ -109,7 +109,10 @@ fn show(config: &Config, rules: &Rules) -> io::Result<()> {
     }
     say("playbooks")?;
     if rules.plans().is_empty() {
-        say("  none: every event would be acknowledged and nothing done")?;
+        say(match config.playbook_objects {
+            false => "  none: every event would be acknowledged and nothing done",
+            true => "  none in files",
+        })?;
     }
     for plan in rules.plans() {
         let playbook = &plan.playbook;

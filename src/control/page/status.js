@@ -123,7 +123,7 @@ export async function playbooks() {
         el(
           "p",
           {},
-          "Every event is acknowledged and nothing is done. Name files or folders under playbooks in the configuration.",
+          "Every event that is taken in is acknowledged, and nothing is done. Name files or folders under playbooks in the configuration, or apply Playbook objects.",
         ),
       ),
     );
