@@ -59,7 +59,7 @@ pub struct Replay {
     #[arg(long, value_name = "TIME|AGE", value_parser = moment)]
     since: Option<Timestamp>,
 
-    /// Report what would have been done, and do nothing
+    /// Report what the playbooks in files would have done, and do nothing
     #[arg(long)]
     dry_run: bool,
 
