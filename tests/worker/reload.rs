@@ -8,7 +8,7 @@ use stoop::worker::readiness::Readiness;
 use tokio::task::JoinHandle;
 
 use super::{
-    rig::{Rig, event, play, play_on_pod, playbook, until},
+    rig::{Rig, a_while_passes, event, play, play_on_pod, playbook, until},
     stage::Cue,
 };
 
@@ -138,6 +138,7 @@ async fn playbooks_that_need_what_the_cluster_does_not_keep_are_not_taken() {
     assert_eq!(rig.stage.played("old"), 1);
     // Nobody has to touch the file, or start the worker anew.
     rig.server.keep_responses("stoop").unwrap();
+    a_while_passes().await;
     until("it is in force", || changes(&rig, "taken") == 1).await;
     assert_eq!((changes(&rig, "refused"), readiness.warnings()), (1, Vec::new()));
     following.abort();

@@ -1,11 +1,11 @@
 //! Following playbooks that are objects, on an API server that doesn't let it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
 use playbooks::act::{Api, PlaybookKind, Seen, watch_playbooks};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::wire::{Answer, Wire, error, list, not_found, status};
 
@@ -67,6 +67,39 @@ async fn who_may_list_and_not_watch_lists_ever_more_seldom() {
 async fn a_watch_that_always_falls_behind_starts_over_ever_more_seldom() {
     let lists = lists(expired).await;
     assert!((10..30).contains(&lists), "{lists}");
+}
+
+/// How many looks at all of them somebody hears of within ten minutes who asks for one so often, while the watch says nothing.
+async fn looks(each: Duration) -> usize {
+    let (api, _wire) = server(Vec::new(), || Answer::Never);
+    let (tell, mut seen) = mpsc::channel(8);
+    let again = Arc::new(Notify::new());
+    let watching = tokio::spawn(watch_playbooks(api, PlaybookKind::Playbook, tell, again.clone()));
+    let asking = async {
+        loop {
+            again.notify_one();
+            tokio::time::sleep(each).await;
+        }
+    };
+    let mut looks = 0;
+    let look = async {
+        while let Some(seen) = seen.recv().await {
+            looks += usize::from(matches!(seen, Seen::All(..)));
+        }
+    };
+    let both = async { tokio::join!(look, asking) };
+    assert!(tokio::time::timeout(Duration::from_secs(600), both).await.is_err(), "it goes on");
+    watching.abort();
+    looks
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_another_look_gets_one_and_it_is_not_cut_short_by_whoever_asks_all_the_time() {
+    let once = looks(Duration::from_secs(1000)).await;
+    let always = looks(Duration::from_secs(1)).await;
+    // The server hears nothing of a watch that is left, so that it is asked for anew now and then.
+    assert!(always > once + 20, "{always}, and {once} without being asked");
+    assert!(always < 70, "{always}");
 }
 
 #[tokio::test]

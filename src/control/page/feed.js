@@ -213,7 +213,10 @@ export function came(event, playbook) {
       group: "working",
       kind: "wait",
       word: "left",
-      why: "It was not acknowledged, so the broker delivers it again, to this worker or another.",
+      why:
+        event.settled.how === "unknown"
+          ? "The broker did not say whether it is acknowledged: it may come again."
+          : "It was not acknowledged, so the broker delivers it again, to this worker or another.",
     };
   if (event.settled) {
     const why = event.settled.passedOver

@@ -159,7 +159,8 @@ impl Book {
         for (key, page) in &mut self.pages {
             match (full.get(key), &page.made) {
                 (Some(why), _) => page.put_out(*why, change),
-                (None, Made::Judged(_)) => {}
+                (None, Made::Judged(None)) => {}
+                (None, Made::Judged(Some(_))) if page.object.has_text() => {}
                 (None, _) if !page.object.has_text() => {
                     page.made = Made::Unread;
                     change.is_unread = true;
@@ -214,8 +215,9 @@ impl Book {
             let reason = match (&page.file, &page.made) {
                 (Some(_), _) => Reason::NameTaken,
                 (None, Made::Judged(Some(_))) => Reason::Refused,
-                (None, Made::NoRoom(_)) => Reason::NoRoom,
-                (None, Made::Judged(None) | Made::Unread) => continue,
+                // What is unread had none a moment ago.
+                (None, Made::NoRoom(_) | Made::Unread) => Reason::NoRoom,
+                (None, Made::Judged(None)) => continue,
             };
             refused.add(key, reason);
         }

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use playbooks::act::Dependency;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::outage::Outages;
 
-/// Holds intake if whoever follows the objects ends before he is told to: by a fault of stoop nobody would know from then on
+/// Holds intake if one of those who follow the objects ends before he is told to: by a fault of stoop nobody would know from then on
 /// which playbooks there are.
 pub(super) async fn guard(
-    following: JoinHandle<()>,
+    mut following: JoinSet<()>,
     outages: &Arc<Outages>,
     stop: &CancellationToken,
 ) {
-    let ended = following.await;
+    // None of them ends by itself.
+    let ended = following.join_next().await;
     if !stop.is_cancelled() {
         let why = "the playbooks that are objects aren't followed any more, by a fault of stoop: start the worker anew";
         tracing::error!(?ended, "{why}");
@@ -32,7 +33,9 @@ mod tests {
     async fn nothing_is_taken_in_once_nobody_follows_the_objects() {
         let (outages, stop) = (Outages::new(), CancellationToken::new());
         let mut hold = outages.hold("falco");
-        let following = tokio::spawn(async { panic!("a fault") });
+        let mut following = JoinSet::new();
+        following.spawn(std::future::pending());
+        following.spawn(async { panic!("a fault") });
         let told = async {
             hold.wait_for(|is_held| *is_held).await.unwrap();
             stop.cancel();
@@ -46,7 +49,7 @@ mod tests {
         let (outages, stop) = (Outages::new(), CancellationToken::new());
         let hold = outages.hold("falco");
         stop.cancel();
-        guard(tokio::spawn(async {}), &outages, &stop).await;
+        guard([async {}].into_iter().collect(), &outages, &stop).await;
         assert!(!hold.has_changed().unwrap());
     }
 }

@@ -17,6 +17,7 @@ use playbooks::{
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot},
+    task::JoinSet,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -81,18 +82,18 @@ impl Worker {
         let Some(api) = self.engine.api() else { return };
         let (tell, seen) = mpsc::channel(BACKLOG);
         let again = Arc::new(Notify::new());
+        let mut following = JoinSet::new();
         for kind in PlaybookKind::ALL {
             let again = match kind {
                 PlaybookKind::Playbook => again.clone(),
                 // There is always room for these.
                 PlaybookKind::ClusterPlaybook => Arc::default(),
             };
-            tokio::spawn(watch_playbooks(api.clone(), kind, tell.clone(), again));
+            following.spawn(watch_playbooks(api.clone(), kind, tell.clone(), again));
         }
         let (all, mut all_seen) = oneshot::channel();
         let sight = Sight { seen, again };
-        let following = self.clone().follow_objects(sight, readiness, all, stop.clone());
-        let following = tokio::spawn(following);
+        following.spawn(self.clone().follow_objects(sight, readiness, all, stop.clone()));
         let seen = tokio::time::timeout(LOOK, &mut all_seen).await;
         let hold = || {
             let why = "which Playbook and ClusterPlaybook objects there are is not known yet";

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use kube::{
     Resource as _,
     runtime::watcher::{self, Event},
@@ -31,6 +31,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How long it rests before it looks again for a kind that the cluster doesn't know.
 const UNDEFINED: Duration = Duration::from_secs(5);
 
+/// How long it follows on before it looks at all of them once more, as it was asked to.
+const ASKED: Duration = Duration::from_secs(10);
+
 /// What was seen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
@@ -47,8 +50,8 @@ pub enum Seen {
     Hidden(PlaybookKind, String),
 }
 
-/// Tells of the objects of a kind until nobody listens. It looks at all of them once more whenever `again` is notified: there
-/// is room for one now whose text was let go of.
+/// Tells of the objects of a kind until nobody listens. It looks at all of them once more, a while after `again` is notified:
+/// there is room for one now whose text was let go of. Meanwhile it follows on, and no other word keeps it from ending a look.
 pub async fn watch_playbooks(
     api: Api,
     kind: PlaybookKind,
@@ -67,8 +70,9 @@ pub async fn watch_playbooks(
             End::Deaf => return,
             End::Undefined => (Some(Seen::Undefined(kind)), UNDEFINED),
             End::Failed(why) => (Some(Seen::Hidden(kind, why)), rest),
-            // It has fallen too far behind, or was asked to, and starts over.
+            // It has fallen too far behind, and starts over.
             End::Expired => (None, rest),
+            End::Asked => continue,
         };
         rest = (rest * 2).min(LONGEST);
         if let Some(seen) = seen
@@ -88,6 +92,7 @@ enum End {
     Deaf,
     Undefined,
     Expired,
+    Asked,
     Failed(String),
 }
 
@@ -100,11 +105,15 @@ async fn follow(api: &Api, kind: PlaybookKind, tell: &mpsc::Sender<Seen>, again:
     let config = watcher::Config::default().timeout(api.quiet_seconds()).page_size(PAGE);
     let objects = kind.resource().everywhere(api);
     let mut events = pin!(watcher::watcher(objects, config));
-    let mut all = Gathered::default();
+    let (mut all, mut is_listed, mut asked) = (Gathered::default(), false, None);
     loop {
         let event = tokio::select! {
             () = tell.closed() => return End::Deaf,
-            () = again.notified() => return End::Expired,
+            () = again.notified(), if is_listed && asked.is_none() => {
+                asked = Some(Instant::now() + ASKED);
+                continue;
+            }
+            () = until(asked) => return End::Asked,
             event = events.next() => event,
         };
         let seen = match event {
@@ -118,7 +127,12 @@ async fn follow(api: &Api, kind: PlaybookKind, tell: &mpsc::Sender<Seen>, again:
                 PlaybookObject::of(kind, object).into_iter().for_each(|it| all.add(it));
                 continue;
             }
-            Some(Ok(Event::InitDone)) => Seen::All(kind, all.take()),
+            Some(Ok(Event::InitDone)) => {
+                is_listed = true;
+                // Who asked before is answered with this.
+                let _ = again.notified().now_or_never();
+                Seen::All(kind, all.take())
+            }
             Some(Ok(Event::Apply(object))) => {
                 let key = key(kind, &object);
                 PlaybookObject::of(kind, object).map_or(Seen::Gone(key), Seen::Now)
@@ -128,6 +142,13 @@ async fn follow(api: &Api, kind: PlaybookKind, tell: &mpsc::Sender<Seen>, again:
         if tell.send(seen).await.is_err() {
             return End::Deaf;
         }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
