@@ -141,7 +141,7 @@ async fn with_objects(
     resources: &Resources,
 ) -> Result<Rules, Refused> {
     let api = Api::connect(None, config.limits.action_timeout.0).await?;
-    let found = objects::look(&api, files, &Registry::standard(), resources).await?;
+    let found = objects::look(&api, config, files, &Registry::standard(), resources).await?;
     let (mut plans, mut bad) = (files.plans().to_vec(), 0);
     for found in found {
         match found {

@@ -8,7 +8,10 @@ use playbooks::{
 };
 
 use super::Refused;
-use crate::worker::rules::Rules;
+use crate::{
+    config::Config,
+    worker::{assemble, responses, rules::Rules},
+};
 
 /// How an object or its kind stands.
 pub(super) enum Found {
@@ -23,47 +26,42 @@ pub(super) enum Found {
 /// Looks at all of them.
 ///
 /// # Errors
-/// They can't be listed.
+/// They can't be listed, or whether the cluster keeps Responses can't be told.
 pub(super) async fn look(
     api: &Api,
+    config: &Config,
     files: &Rules,
     registry: &Registry,
     resources: &Resources,
 ) -> Result<Vec<Found>, Refused> {
+    let keeps = assemble::records(config, api.clone(), "cli")?.shelf().is_there().await?;
+    let bind = |object: &PlaybookObject| {
+        let plan = registry.bind(&Arc::new(object.read()?), resources).map(Arc::new)?;
+        if !keeps {
+            responses::refuse(std::slice::from_ref(&plan))?;
+        }
+        Ok(plan)
+    };
     let mut found = Vec::new();
     for kind in PlaybookKind::ALL {
         match list_playbooks(api, kind).await? {
             None => found.push(Found::Undefined(kind)),
             Some(objects) => {
-                found.extend(objects.iter().map(|it| judge(it, files, registry, resources)));
+                found.extend(objects.iter().map(|it| judge(&it.key, bind(it), files)));
             }
         }
     }
     Ok(found)
 }
 
-fn judge(
-    object: &PlaybookObject,
-    files: &Rules,
-    registry: &Registry,
-    resources: &Resources,
-) -> Found {
-    let key = &object.key;
-    match bind(object, registry, resources) {
+fn judge(key: &Key, bound: Result<Arc<Plan>, PlaybookErrors>, files: &Rules) -> Found {
+    match bound {
         Err(errors) => Found::NotInForce(errors.to_string()),
         Ok(plan) if is_named(files, &plan) => {
             Found::NotInForce(format!("{key}: a file's playbook has its name"))
         }
         Ok(plan) => Found::InForce(key.clone(), plan),
     }
-}
-
-fn bind(
-    object: &PlaybookObject,
-    registry: &Registry,
-    resources: &Resources,
-) -> Result<Arc<Plan>, PlaybookErrors> {
-    registry.bind(&Arc::new(object.read()?), resources).map(Arc::new)
 }
 
 fn is_named(files: &Rules, plan: &Plan) -> bool {

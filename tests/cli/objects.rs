@@ -117,12 +117,16 @@ async fn a_check_fails_where_a_kind_that_workers_wait_for_is_not_defined() {
 async fn a_check_judges_each_object_as_a_worker_would() {
     let good = vec![object(None, "all", json!({})), object(None, "file", json!({}))];
     let spoilt = vec![object(Some("shop"), "p", json!({"limits": {"budgt": "1 per 1h"}}))];
+    let asks = json!({"mode": "enforce", "approval": "required", "actions": [{"delete": {}}]});
+    let needy = object(Some("shop"), "needy", asks);
+    let spoilt = spoilt.into_iter().chain([needy]).collect();
     let ran = run(&["check", "--cluster"], of([good, spoilt])).await;
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""), "{ran:?}");
     for line in [
         "ClusterPlaybook all (observe): notify",
         "NOT in force: ClusterPlaybook file: a file's playbook has its name",
         "NOT in force: Playbook shop/p: spec.limits.budgt",
+        "expireAfter and approval need the Response objects",
     ] {
         assert!(ran.out.contains(line), "{line}: {}", ran.out);
     }

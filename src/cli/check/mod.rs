@@ -61,7 +61,7 @@ impl Check {
         let (mut following, mut bad) = (Vec::new(), 0);
         if config.playbook_objects {
             following = PlaybookKind::rights();
-            let found = objects::look(&api, &rules, &registry, &resources).await?;
+            let found = objects::look(&api, &config, &rules, &registry, &resources).await?;
             bad = show_objects(&found)?;
             let good = found.into_iter().filter_map(|found| match found {
                 Found::InForce(_, plan) => Some(plan),

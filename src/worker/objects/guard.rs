@@ -27,9 +27,11 @@ pub(super) async fn guard(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_taken_in_once_nobody_follows_the_objects() {
         let (outages, stop) = (Outages::new(), CancellationToken::new());
         let mut hold = outages.hold("falco");
@@ -40,7 +42,8 @@ mod tests {
             hold.wait_for(|is_held| *is_held).await.unwrap();
             stop.cancel();
         };
-        tokio::join!(guard(following, &outages, &stop), told);
+        let both = async { tokio::join!(guard(following, &outages, &stop), told) };
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("intake is held");
         assert!(outages.current().is_empty(), "it outlived the worker");
     }
 
